@@ -1,0 +1,168 @@
+"""Define every error that localqueue raises on purpose.
+
+LocalqueueError
+├── RequestError                 somebody asked for something that can't be done (4xx)
+│   ├── InvalidJson              400 invalid_json
+│   ├── InvalidRequest           400 invalid_request
+│   ├── Refused                  403, one code for each rule of the security gate
+│   ├── NotFound                 404 unknown_namespace, unknown_queue, unknown_job, not_found
+│   ├── MethodNotAllowed         405 method_not_allowed
+│   ├── RequestTimeout           408 request_timeout
+│   ├── WrongState               409 wrong_state
+│   ├── PayloadTooLarge          413 payload_too_large
+│   ├── UriTooLong               414 uri_too_long
+│   ├── UnsupportedMediaType     415 unsupported_media_type
+│   └── HeadersTooLarge          431 headers_too_large
+├── Unavailable                  the server can't do it now (503)
+│   ├── ShuttingDown             503 shutting_down
+│   └── StorageUnavailable       503 storage_unavailable
+└── StartError                   the server can't start (exit code 1)
+    ├── CatalogError             the catalog is wrong; carries every finding
+    ├── DatabaseInUse            another server holds the file
+    ├── DatabaseUnusable         the file can't be used as a database of ours
+    └── PortInUse                the port belongs to somebody else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localqueue.models import Finding
+
+
+class LocalqueueError(Exception):
+    """Carry a stable code, a message that says what is wrong, and a hint that says what to do."""
+
+    code = "error"
+    status = 500
+
+    def __init__(self, message: str, hint: str = "", *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class RequestError(LocalqueueError):
+    """Refuse a request that is wrong in itself."""
+
+    code, status = "invalid_request", 400
+
+
+class InvalidJson(RequestError):
+    """Refuse a body that is no JSON text."""
+
+    code = "invalid_json"
+
+
+class InvalidRequest(RequestError):
+    """Refuse a request of which a field or a parameter is wrong."""
+
+
+class Refused(RequestError):
+    """Refuse a request at the security gate."""
+
+    code, status = "refused", 403
+
+
+class NotFound(RequestError):
+    """Refuse a request for something that does not exist."""
+
+    code, status = "not_found", 404
+
+
+class MethodNotAllowed(RequestError):
+    """Refuse a method that the route does not have."""
+
+    code, status = "method_not_allowed", 405
+
+
+class RequestTimeout(RequestError):
+    """Refuse a request whose body did not arrive in time."""
+
+    code, status = "request_timeout", 408
+
+
+class WrongState(RequestError):
+    """Refuse an action that the state of the job does not allow."""
+
+    code, status = "wrong_state", 409
+
+
+class PayloadTooLarge(RequestError):
+    """Refuse a body over the limit."""
+
+    code, status = "payload_too_large", 413
+
+
+class UriTooLong(RequestError):
+    """Refuse a request target over the limit."""
+
+    code, status = "uri_too_long", 414
+
+
+class UnsupportedMediaType(RequestError):
+    """Refuse a body that is not declared as JSON."""
+
+    code, status = "unsupported_media_type", 415
+
+
+class HeadersTooLarge(RequestError):
+    """Refuse a header block over the limit."""
+
+    code, status = "headers_too_large", 431
+
+
+class Unavailable(LocalqueueError):
+    """Refuse a request that would be right at another time."""
+
+    code, status = "unavailable", 503
+
+
+class ShuttingDown(Unavailable):
+    """Refuse new work while the server stops."""
+
+    code = "shutting_down"
+
+
+class StorageUnavailable(Unavailable):
+    """Refuse work that can't be written to disk."""
+
+    code = "storage_unavailable"
+
+
+class StartError(LocalqueueError):
+    """Stop the start of the server; the process ends with exit code 1."""
+
+    code = "start_failed"
+
+
+class CatalogError(StartError):
+    """Stop the start because of the catalog; carry every finding at once."""
+
+    code = "invalid_catalog"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = tuple(findings)
+
+
+class DatabaseInUse(StartError):
+    """Stop the start because another server holds the database."""
+
+    code = "database_in_use"
+
+
+class DatabaseUnusable(StartError):
+    """Stop the start because the file can't be used as a database."""
+
+    code = "database_unusable"
+
+
+class PortInUse(StartError):
+    """Stop the start because the port is taken."""
+
+    code = "port_in_use"
