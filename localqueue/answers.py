@@ -1,0 +1,119 @@
+"""Turn what the engine returns into JSON: keys in camelCase, times in ISO 8601, durations in ms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from localqueue.engine import JobView, QueueStatus
+from localqueue.errors import LocalqueueError
+from localqueue.models import Attempt, Queue
+from localqueue.models import Response as WorkerResponse
+from localqueue.text import iso
+
+
+def reply(content: object, status: int = 200) -> Response:
+    """Return JSON as it is sent: compact, in UTF-8."""
+    return raw(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"), status)
+
+
+def raw(body: bytes, status: int = 200) -> Response:
+    """Return bytes that are JSON already."""
+    return Response(body, status, media_type="application/json")
+
+
+def error(found: LocalqueueError) -> Response:
+    """Return the one error shape: {"error": {code, message, hint}}."""
+    body = {"error": {"code": found.code, "message": found.message, "hint": found.hint}}
+    response = reply(body, found.status)
+    if found.status == 503:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def queue_settings(queue: Queue) -> dict[str, Any]:
+    """Return what the catalog declares, under the catalog's names."""
+    return {
+        "endpoint": queue.endpoint,
+        "concurrency": queue.concurrency,
+        "retries": queue.retries,
+        "retryDelayMs": queue.retry_delay_ms,
+        "timeoutMs": queue.timeout_ms,
+    }
+
+
+def queue(status: QueueStatus, target: str | None) -> dict[str, Any]:
+    """Return a queue with its settings and its numbers by state."""
+    namespace, name = status.key
+    return {
+        "namespace": namespace,
+        "name": name,
+        "target": target,
+        "held": "queue_missing" if status.queue is None else None,
+        **(queue_settings(status.queue) if status.queue is not None else {}),
+        "counts": {state.value: count for state, count in status.counts.items()},
+    }
+
+
+def job(view: JobView) -> dict[str, Any]:
+    """Return a job without data and attempts."""
+    found = view.job
+    return {
+        "id": found.id,
+        "shortId": found.short_id,
+        "namespace": found.namespace,
+        "queue": found.queue,
+        "state": view.state.value,
+        "held": view.held,
+        "round": found.round,
+        "attempt": found.attempt,
+        "maxAttempts": view.max_attempts,
+        "createdAt": iso(found.created_ms),
+        "dueAt": iso(found.due_ms),
+        "finishedAt": _time(found.finished_ms),
+        "replayOf": found.replay_of,
+    }
+
+
+def whole_job(view: JobView, attempts: list[Attempt], data: bytes) -> bytes:
+    """Return a job with its attempts and its data, the data as it was sent."""
+    shown = {**job(view), "attempts": [attempt(each) for each in attempts]}
+    head = json.dumps(shown, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    return head[:-1] + b',"data":' + data + b"}"
+
+
+def attempt(found: Attempt) -> dict[str, Any]:
+    """Return an attempt."""
+    outcome = found.outcome
+    failure = outcome.error
+    return {
+        "round": found.round,
+        "number": found.number,
+        "maxAttempts": found.max_attempts,
+        "dueAt": iso(found.due_ms),
+        "startedAt": iso(found.started_ms),
+        "endedAt": iso(found.ended_ms),
+        "durationMs": found.duration_ms,
+        "outcome": outcome.kind.value,
+        "status": outcome.status,
+        "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "request": {"url": found.url, "headers": {"content-type": "application/json"}},
+        "response": None if outcome.response is None else _response(outcome.response),
+        "nextDueAt": _time(found.next_due_ms),
+        "reason": found.reason,
+    }
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else iso(ms)
+
+
+def _response(found: WorkerResponse) -> dict[str, Any]:
+    headers = dict(found.headers)
+    encoding = headers.get("content-encoding", "identity")
+    body = found.body.decode("utf-8", "replace")
+    if encoding != "identity":
+        body = f"({len(found.body)} bytes encoded as {encoding}, not shown)"
+    return {"headers": headers, "body": body, "truncated": found.truncated}

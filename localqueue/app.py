@@ -1,0 +1,64 @@
+"""Put the Starlette app together: routes, the gate around them, and errors as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from localqueue import answers, api, control, events
+from localqueue.engine import Engine
+from localqueue.errors import LocalqueueError, MethodNotAllowed, NotFound
+from localqueue.gate import Gate
+from localqueue.text import safe
+
+
+def build(
+    engine: Engine,
+    report: events.Report,
+    *,
+    max_body: int,
+    allow_hosts: Collection[str] = (),
+    allow_remote: bool = False,
+) -> ASGIApp:
+    """Return the whole application over an open engine."""
+
+    async def internal_error(_: Request, error: Exception) -> Response:
+        number = uuid.uuid4().hex[:8]
+        report(events.Warned(f"internal error {number}: {safe(repr(error))}; please report it"))
+        return answers.error(LocalqueueError(f"internal error {number}", "The log says more.", code="internal"))
+
+    app = Starlette(
+        routes=[
+            *api.routes(engine, max_body, lambda message: report(events.Warned(message))),
+            control.routes(engine),
+        ],
+        exception_handlers={
+            LocalqueueError: _known_error,
+            HTTPException: _http_error,
+            Exception: internal_error,
+        },
+    )
+    app.router.redirect_slashes = False  # a redirect would lose the body in some clients
+    return Gate(app, allow_hosts, allow_remote)
+
+
+async def _known_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, LocalqueueError)
+    return answers.error(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        message = f"{safe(request.method)} is not allowed here"
+        response = answers.error(MethodNotAllowed(message, "Jobs are sent with POST /jobs."))
+        response.headers.update(error.headers or {})
+        return response
+    hint = "Jobs are sent with POST /jobs; what only localqueue has is under /_localqueue/."
+    return answers.error(NotFound(f"there is nothing at {safe(request.url.path)}", hint))

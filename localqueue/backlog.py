@@ -1,0 +1,137 @@
+"""Hold the next pending jobs of one queue in order; the rest stays on disk."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from localqueue.models import Job
+
+LIMIT = 256
+"""How many jobs are read from disk at once; at most twice as many are held."""
+SMALL = 16 * 1024
+"""A payload over this many bytes is not held but read again when its job starts."""
+
+Key = tuple[int, int]
+_BEGINNING: Key = (-(2**62), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Hold a pending job, with its data where that is at hand."""
+
+    job: Job
+    data: bytes | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what the order of dispatch goes by: due time, then enqueue sequence."""
+        return (self.job.due_ms, self.job.seq)
+
+
+class Backlog:
+    """Know the smallest pending jobs of a queue.
+
+    Every pending job up to `_horizon` (all of them where it is None) is either held here or taken.
+    A job is taken from the moment it is started, or about to be changed, until it is put back.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._heap: list[Key] = []
+        self._held: dict[int, Entry] = {}
+        self._taken: set[int] = set()
+        self._horizon: Key | None = _BEGINNING
+        self._touched: set[int] | None = None  # while a load is under way
+        self._arrived: dict[int, Entry] = {}  # beyond the old horizon, perhaps not beyond the next
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def needs_load(self) -> bool:
+        """Return whether there may be more on disk and it is time to look."""
+        return self._horizon is not None and self._touched is None and len(self._held) <= self._limit // 4
+
+    def offer(self, job: Job, data: bytes | None = None) -> None:
+        """Add a job that is pending on disk; one that lies beyond the horizon stays there."""
+        entry = Entry(job, data if data is not None and len(data) <= SMALL else None)
+        self._touch(job.seq)
+        if job.seq in self._taken:
+            return
+        if self._is_within(entry.key):
+            self._hold(entry)
+        elif self._touched is not None:
+            self._arrived[job.seq] = entry
+
+    def next_due(self) -> int | None:
+        """Return when the first job is due, in ms, or None."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now_ms: int) -> Entry | None:
+        """Take the first job, if it is due."""
+        due = self.next_due()
+        if due is None or due > now_ms:
+            return None
+        return self.take(heapq.heappop(self._heap)[1])
+
+    def take(self, seq: int) -> Entry | None:
+        """Take a job, held here or not, so that nobody else starts or changes it."""
+        self._touch(seq)
+        self._taken.add(seq)
+        self._arrived.pop(seq, None)
+        return self._held.pop(seq, None)
+
+    def put_back(self, seq: int) -> None:
+        """Give a taken job free; one that is still pending is offered next."""
+        self._touch(seq)
+        self._taken.discard(seq)
+
+    def begin_load(self) -> tuple[Key, int]:
+        """Return behind which key to read from disk, and how many."""
+        self._touched = set()
+        return self._horizon or _BEGINNING, self._limit
+
+    def end_load(self, read: list[Entry]) -> None:
+        """Add what was read, but for jobs that were touched meanwhile: of those memory knows better."""
+        touched, self._touched = self._touched or set(), None
+        arrived, self._arrived = self._arrived, {}
+        self._horizon = read[-1].key if len(read) == self._limit else None
+        for entry in read:
+            if entry.job.seq not in touched and entry.job.seq not in self._taken:
+                self._hold(entry)
+        for entry in arrived.values():
+            if self._is_within(entry.key):
+                self._hold(entry)
+
+    def fail_load(self) -> None:
+        """Forget a load that could not be done."""
+        self._touched = None
+        self._arrived = {}
+
+    def _is_within(self, key: Key) -> bool:
+        return self._horizon is None or key <= self._horizon
+
+    def _hold(self, entry: Entry) -> None:
+        self._held[entry.job.seq] = entry
+        heapq.heappush(self._heap, entry.key)
+        if len(self._held) > 2 * self._limit:
+            self._trim()
+
+    def _trim(self) -> None:
+        kept = heapq.nsmallest(self._limit, (entry.key for entry in self._held.values()))
+        self._heap = kept
+        self._held = {seq: self._held[seq] for _, seq in kept}
+        self._horizon = kept[-1]
+
+    def _drop_stale(self) -> None:
+        while self._heap:
+            entry = self._held.get(self._heap[0][1])
+            if entry is not None and entry.key == self._heap[0]:
+                return
+            heapq.heappop(self._heap)
+
+    def _touch(self, seq: int) -> None:
+        if self._touched is not None:
+            self._touched.add(seq)

@@ -1,0 +1,55 @@
+"""Read the body of a request within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from localqueue.errors import InvalidRequest, PayloadTooLarge, RequestTimeout
+
+BODY_DEADLINE_S = 10.0
+DROP_BYTES = 16 * 1024 * 1024
+DROP_S = 2.0
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """Return the whole body. Raises PayloadTooLarge, RequestTimeout, InvalidRequest."""
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            return await _read(request, limit)
+    except TimeoutError:
+        raise RequestTimeout(f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
+    except ClientDisconnect:
+        raise InvalidRequest("the client went away before its body was complete") from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    declared = request.headers.get("content-length", "")
+    is_over = declared.isdigit() and int(declared[:18]) > limit
+    async for chunk in request.stream():
+        size += len(chunk)
+        is_over = is_over or size > limit
+        if is_over:
+            await _drop(request, size)
+            raise PayloadTooLarge(
+                f"expected a body of at most {limit} bytes, got more",
+                "Send a reference instead of the thing itself, or start with --max-body BYTES.",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _drop(request: Request, size: int) -> None:
+    """Read on, within bounds: a client that is still sending would see a reset instead of the answer."""
+    try:
+        async with asyncio.timeout(DROP_S):
+            while size < DROP_BYTES:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return

@@ -1,0 +1,153 @@
+"""Word what happens: one line an event, as text for people or as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from localqueue import __version__, answers, events
+from localqueue.models import Attempt, Catalog, Job, OutcomeKind, Queue
+from localqueue.server import Ready
+from localqueue.text import duration, iso, safe
+
+Write = Callable[[str], None]
+_COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "dim": "\x1b[2m"}
+
+
+class TextReport:
+    """Write events for people."""
+
+    def __init__(self, write: Write, *, is_quiet: bool, has_colour: bool) -> None:
+        self._write = write
+        self._is_quiet = is_quiet
+        self._has_colour = has_colour
+        self._silent: set[str] = set()
+
+    def ready(self, where: Ready, catalog: Catalog) -> None:
+        """Write the banner."""
+        self._write(banner(where, catalog))
+        for finding in catalog.warnings:
+            self._write(f"warning: {finding}")
+        for service in catalog.services:
+            if not _is_local(service.target):
+                self._write(f"warning: payloads leave this machine: {service.namespace} is at {service.target}")
+
+    def __call__(self, event: events.Event) -> None:
+        """Write one event."""
+        match event:
+            case events.AttemptEnded(job, attempt):
+                self._attempt(job, attempt)
+            case events.CatalogChanged(catalog):
+                self._write(f"catalog reloaded: {len(catalog.queues)} queues")
+            case events.CatalogRefused(findings):
+                for finding in findings:
+                    self._write(f"{finding}")
+                self._write("the last good catalog stays in force")
+            case events.Warned(message):
+                self._write(f"warning: {safe(message, 400)}")
+
+    def stopping(self) -> None:
+        """Tell that the stop has begun."""
+        self._write("stopping; ^C again to stop at once")
+
+    def _attempt(self, job: Job, attempt: Attempt) -> None:
+        error = attempt.outcome.error
+        if error is not None and error.code == "connect_refused" and attempt.url not in self._silent:
+            self._silent.add(attempt.url)
+            self._write(f"warning: {safe(error.message)}")
+        elif error is None:
+            self._silent.discard(attempt.url)
+        if not self._is_quiet:
+            self._write(self._line(job, attempt))
+
+    def _line(self, job: Job, attempt: Attempt) -> str:
+        time = iso(attempt.ended_ms)[11:23]
+        tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
+        number = f"attempt {attempt.number}/{attempt.max_attempts}"
+        return (
+            f"{self._in('dim', time)}  {safe(job.queue):<20} {job.short_id}  {number:<12} "
+            f"{self._in(tone, outcome_word(attempt)):<12} {duration(attempt.duration_ms):>8}  {_next(job, attempt)}"
+        ).rstrip()
+
+    def _in(self, tone: str, text: str) -> str:
+        return f"{_COLOURS[tone]}{text}\x1b[0m" if self._has_colour else text
+
+
+class JsonReport:
+    """Write events for programs: every line an object with an `event`."""
+
+    def __init__(self, write: Write, *, is_quiet: bool) -> None:
+        self._write = write
+        self._is_quiet = is_quiet
+
+    def ready(self, where: Ready, catalog: Catalog) -> None:
+        """Write the first line."""
+        exports = {"IEC_QUEUE_URL": where.url}
+        self._line("ready", url=where.url, port=where.port, db=str(where.db), env=exports, version=__version__)
+        for finding in catalog.warnings:
+            self._line("warning", message=str(finding))
+
+    def __call__(self, event: events.Event) -> None:
+        """Write one event."""
+        match event:
+            case events.AttemptEnded(job, attempt):
+                if not self._is_quiet:
+                    self._line("attempt", jobId=job.id, queue=job.queue, **answers.attempt(attempt))
+            case events.CatalogChanged(catalog):
+                self._line("catalog_changed", queues=len(catalog.queues))
+            case events.CatalogRefused(findings):
+                self._line("catalog_refused", findings=[str(finding) for finding in findings])
+            case events.Warned(message):
+                self._line("warning", message=message)
+
+    def stopping(self) -> None:
+        """Tell that the stop has begun."""
+        self._line("stopping")
+
+    def _line(self, event: str, **fields: Any) -> None:
+        self._write(json.dumps({"event": event, **fields}))
+
+
+def banner(where: Ready, catalog: Catalog) -> str:
+    """Return what `up` shows first."""
+    storage = "a temporary file, removed at exit" if where.is_ephemeral else f"{where.db} (durable)"
+    lines = [f"localqueue {__version__} on {where.url}", f"  storage  {safe(str(storage))}"]
+    for service in catalog.services:
+        lines += ["", f"  {service.namespace} at {service.target}, declared in {service.path}"]
+        width = max((len(queue.name) for queue in service.queues), default=0)
+        lines += [f"    {queue.name:<{width}}  {_settings(queue)}" for queue in service.queues]
+    if not catalog.queues:
+        lines += ["", "  no queue is declared yet: add them under spec.queues"]
+    names = [service.namespace for service in catalog.services if service.queues]
+    lines += ["", f"  export IEC_QUEUE_URL={where.url}"]
+    lines += [f"  export SERVICE_NAMESPACE={name}" for name in names]
+    return "\n".join([*lines, ""])
+
+
+def outcome_word(attempt: Attempt) -> str:
+    """Return the status, or the code of the error."""
+    outcome = attempt.outcome
+    if outcome.status is not None:
+        return str(outcome.status)
+    return outcome.error.code if outcome.error is not None else outcome.kind.value
+
+
+def _settings(queue: Queue) -> str:
+    return (
+        f"POST {queue.endpoint}  concurrency {queue.concurrency}, retries {queue.retries} "
+        f"every {duration(queue.retry_delay_ms)}, timeout {duration(queue.timeout_ms)}"
+    )
+
+
+def _next(job: Job, attempt: Attempt) -> str:
+    if attempt.outcome.kind is OutcomeKind.INTERRUPTED:
+        return "interrupted, made again at the next start"
+    if attempt.next_due_ms is not None:
+        return f"next try in {duration(attempt.next_due_ms - attempt.ended_ms)}"
+    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" else "completed"
+
+
+def _is_local(target: str) -> bool:
+    host = target.split("://", 1)[-1]
+    return host.startswith(("localhost", "127.", "[::1]"))

@@ -1,0 +1,137 @@
+"""`localqueue up`: run the queue beside a service."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from localqueue import catalog, server
+from localqueue.cli.check import NO_CATALOG
+from localqueue.cli.report import JsonReport, TextReport
+from localqueue.errors import CatalogError, StartError
+from localqueue.models import Catalog
+from localqueue.settings import OPTIONS, Option, Settings
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every option of the table."""
+    for option in reversed(OPTIONS):
+        command = _click_option(option)(command)
+    return command
+
+
+def _click_option(option: Option) -> Callable[[Any], Any]:
+    default = {field.name: field.default for field in dataclasses.fields(Settings)}[option.name]
+    shown = not option.many and not option.flag and default is not None
+    return click.option(
+        option.flag_name,
+        option.name,
+        help=option.help,
+        metavar=option.metavar or None,
+        multiple=option.many,
+        is_flag=option.flag,
+        type=None if option.flag else _type(option),
+        default=default,
+        show_default=shown,
+        envvar=option.env,
+    )
+
+
+def _type(option: Option) -> click.ParamType[Any]:
+    if option.choices:
+        return click.Choice(option.choices)
+    if option.kind is Path:
+        return click.Path(path_type=Path)
+    if option.kind is int:
+        return click.IntRange(_int(option.minimum), _int(option.maximum))
+    if option.kind is float:
+        return click.FloatRange(option.minimum, option.maximum)
+    return click.STRING
+
+
+def _int(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)
+
+
+@click.command()
+@options
+def up(**given: Any) -> None:
+    """Run the queue: accept jobs, deliver them to your service, retry as in production."""
+    settings = Settings(**given)
+    paths, load = catalog_loader(settings)
+    report = _make_report(settings)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, paths, load, report))
+    except StartError as error:
+        raise SystemExit(explain(error)) from None
+
+
+async def _serve(
+    settings: Settings, paths: list[Path], load: Callable[[], Catalog], report: TextReport | JsonReport
+) -> None:
+    await server.serve(settings, load, paths, report, lambda where: report.ready(where, load()))
+
+
+def explain(error: StartError) -> int:
+    """Write why the server could not start; return the exit code."""
+    if isinstance(error, CatalogError):
+        for finding in error.findings:
+            click.echo(str(finding), err=True)
+    else:
+        click.echo(f"localqueue: {error.message}", err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)
+    return 1
+
+
+def catalog_loader(settings: Settings) -> tuple[list[Path], Callable[[], Catalog]]:
+    """Return the catalog files, and what reads them under these settings. Raises UsageError."""
+    paths = list(settings.catalog) or [path.relative_to(Path.cwd()) for path in catalog.discover(Path.cwd())]
+    if not paths:
+        raise click.ClickException(NO_CATALOG)
+    targets = dict(_split(given) for given in settings.target)
+    if len(targets) != len(settings.target) or (None in targets and len(targets) > 1):
+        raise click.UsageError("--target: expected one URL, or NAMESPACE=URL once for each namespace")
+    single = targets.pop(None, None)
+    named = {name: url for name, url in targets.items() if name is not None}
+
+    def load() -> Catalog:
+        return catalog.load(paths, namespace=settings.namespace, target=single, targets=named)
+
+    return paths, load
+
+
+def _split(given: str) -> tuple[str | None, str]:
+    name, separator, url = given.partition("=")
+    return (name, url) if separator and "://" not in name else (None, given)
+
+
+def _make_report(settings: Settings) -> TextReport | JsonReport:
+    if settings.log == "json":
+        return JsonReport(_write, is_quiet=settings.quiet)
+    has_colour = not settings.no_color and "NO_COLOR" not in os.environ and sys.stdout.isatty()
+    return TextReport(_write, is_quiet=settings.quiet, has_colour=has_colour)
+
+
+def _write(line: str) -> None:
+    """Write a line at once; a closed output stops nothing."""
+    try:
+        print(line, flush=True)
+    except (BrokenPipeError, ValueError):
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

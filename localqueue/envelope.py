@@ -1,0 +1,168 @@
+"""Take the body of `POST /jobs` apart, and put the body of a delivery together.
+
+`data` is cut out of the text and spliced into the delivery: it is never decoded and encoded again, so
+numbers, key order and escapes reach the worker as they were sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from localqueue.errors import InvalidJson, InvalidRequest
+from localqueue.text import nearest, safe
+
+FIELDS = ("namespace", "queue", "data")
+_SPACE = re.compile(r"[ \t\n\r]*")
+_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", float: "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Hold an enqueue request; `unknown` are the top-level keys that mean nothing here."""
+
+    namespace: str
+    queue: str
+    data: bytes
+    unknown: tuple[str, ...] = ()
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Numbers are only checked here, never used: float takes any number of digits.
+_DECODER = json.JSONDecoder(parse_int=float, parse_float=float, parse_constant=_refuse_constant)
+
+
+def parse(body: bytes) -> Envelope:
+    """Return the parts of an enqueue request.
+
+    Raises InvalidJson, or InvalidRequest naming the field, what was expected and what came.
+    """
+    text = _decode(body)
+    try:
+        members = list(_members(text))
+    except json.JSONDecodeError as error:
+        raise _invalid_json(f"{error.msg} at offset {len(text[: error.pos].encode())}") from None
+    except ValueError as error:
+        raise _invalid_json(str(error)) from None
+    except RecursionError:
+        raise _invalid_json("it is nested too deeply") from None
+    return _envelope(text, members)
+
+
+def _invalid_json(reason: str) -> InvalidJson:
+    return InvalidJson(
+        f"expected the body to be JSON: {safe(reason)}",
+        'Send {"namespace": "...", "queue": "...", "data": ...}.',
+    )
+
+
+def _decode(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid_json(f"the text is no UTF-8 at offset {error.start}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    key: str
+    value: object
+    start: int
+    end: int
+
+
+def _members(text: str) -> Iterator[_Member]:
+    """Yield the members of the one object that the text must be."""
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        value, end = _DECODER.raw_decode(text, at)
+        _expect_end(text, end)
+        raise InvalidRequest(f"expected the body to be an object, got {_kind(value)}")
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        member = _member(text, at)
+        yield member
+        at = _next_member(text, member.end)
+    _expect_end(text, at + 1)
+
+
+def _member(text: str, at: int) -> _Member:
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("expected a property name in double quotes", text, at)
+    key, at = _DECODER.raw_decode(text, at)
+    at = _skip(text, at)
+    if text[at : at + 1] != ":":
+        raise json.JSONDecodeError("expected ':'", text, at)
+    start = _skip(text, at + 1)
+    value, end = _DECODER.raw_decode(text, start)
+    return _Member(key, value, start, end)
+
+
+def _next_member(text: str, at: int) -> int:
+    """Return where the next member begins, or where the closing brace is."""
+    at = _skip(text, at)
+    if text[at : at + 1] == "}":
+        return at
+    if text[at : at + 1] != ",":
+        raise json.JSONDecodeError("expected ',' or '}'", text, at)
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "}":
+        raise json.JSONDecodeError("expected a property name after ','", text, at)
+    return at
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _expect_end(text: str, at: int) -> None:
+    end = _skip(text, at)
+    if end != len(text):
+        raise json.JSONDecodeError("expected the end of the text", text, end)
+
+
+def _envelope(text: str, members: list[_Member]) -> Envelope:
+    found: dict[str, _Member] = {}
+    unknown: dict[str, None] = {}
+    for member in members:
+        if member.key not in FIELDS:
+            unknown[member.key] = None
+        elif member.key in found:
+            raise InvalidRequest(f"expected {member.key} once, got it twice")
+        else:
+            found[member.key] = member
+    data = found.get("data")
+    raw = b"null" if data is None else text[data.start : data.end].encode()
+    return Envelope(_name("namespace", found, unknown), _name("queue", found, unknown), raw, tuple(unknown))
+
+
+def _name(field: str, found: dict[str, _Member], unknown: dict[str, None]) -> str:
+    member = found.get(field)
+    if member is None:
+        close = nearest(field, unknown)[:1]
+        hint = f"Did you mean {field} where you wrote {safe(close[0])}?" if close else ""
+        raise InvalidRequest(f"expected {field} to be a string, got nothing", hint)
+    if not isinstance(member.value, str):
+        raise InvalidRequest(f"expected {field} to be a string, got {_kind(member.value)}")
+    if any("\ud800" <= character <= "\udfff" for character in member.value):
+        raise InvalidRequest(f"expected {field} to be text, got a lone surrogate")
+    return member.value
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else _KINDS[type(value)]
+
+
+def delivery_body(job_id: str, queue: str, attempt: int, data: bytes) -> bytes:
+    """Return the body of a delivery: jobId, queue, attempt, data, in that order.
+
+    Source: platform reference.
+    """
+    head = f'{{"jobId":"{job_id}","queue":{json.dumps(queue)},"attempt":{attempt},"data":'
+    return head.encode() + data + b"}"

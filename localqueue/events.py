@@ -1,0 +1,41 @@
+"""Name what happens in the server, for whoever wants to tell of it; the wording sits in `cli/report.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localqueue.models import Attempt, Catalog, Finding, Job
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """Tell that an attempt has ended and is on disk."""
+
+    job: Job
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChanged:
+    """Tell that an edited catalog has taken effect."""
+
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRefused:
+    """Tell that an edited catalog is wrong; the last good one stays."""
+
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Tell something that the user should know."""
+
+    message: str
+
+
+Event = AttemptEnded | CatalogChanged | CatalogRefused | Warned
+Report = Callable[[Event], None]

@@ -1,0 +1,133 @@
+"""Read YAML into nodes that know their line and column, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+MAX_ALIASES = 50
+
+
+class BadYaml(Exception):
+    """Say what is wrong with a text and where; line and column count from 1."""
+
+    def __init__(self, line: int, column: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.line, self.column, self.code, self.message = line, column, code, message
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Hold a key and a value of a mapping."""
+
+    key: yaml.Node
+    value: yaml.Node
+
+
+def compose(raw: bytes) -> list[yaml.Node]:
+    """Return the root of every document. Raises BadYaml."""
+    text = _decode(raw)
+    try:
+        _check_bounds(text)
+        roots = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise BadYaml(*where, "invalid_yaml", error.problem or "this is no YAML") from None
+    except yaml.reader.ReaderError as error:
+        raise _unreadable(text, error) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise BadYaml(1, 1, "invalid_yaml", f"this is no YAML: {error}") from None
+    for root in roots:
+        _check_duplicates(root)
+    return roots
+
+
+def pairs(node: yaml.Node | None) -> list[Pair]:
+    """Return the members of a mapping, merge keys (`<<`) resolved; none for another node."""
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+        try:
+            yaml.constructor.SafeConstructor().flatten_mapping(node)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise BadYaml(*position(node), "invalid_yaml", f"this merge can't be made: {error}") from None
+    return [Pair(key, value) for key, value in node.value]
+
+
+def get(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """Return the value of a key of a mapping, or None."""
+    found = None
+    for pair in pairs(node):
+        if isinstance(pair.key, yaml.ScalarNode) and pair.key.value == name:
+            found = pair.value  # a merged key stands before the mapping's own
+    return found
+
+
+def position(node: yaml.Node) -> tuple[int, int]:
+    """Return line and column of a node, counted from 1."""
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _decode(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise BadYaml(1, 1, "too_large", f"expected a file of at most {MAX_BYTES} bytes, got {len(raw)}")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadYaml(line, 1, "invalid_utf8", "expected UTF-8 text") from None
+
+
+def _unreadable(text: str, error: yaml.reader.ReaderError) -> BadYaml:
+    before = text[: error.position]
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    return BadYaml(before.count("\n") + 1, column, "invalid_yaml", "a control character is not allowed here")
+
+
+def _check_bounds(text: str) -> None:
+    """Look at the events first: composing recurses, and aliases multiply."""
+    depth = aliases = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+        if depth > MAX_DEPTH or aliases > MAX_ALIASES:
+            mark = event.start_mark or yaml.Mark("", 0, 0, 0, None, None)
+            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"more than {MAX_ALIASES} aliases"
+            raise BadYaml(mark.line + 1, mark.column + 1, "too_complex", f"the file is {what}")
+
+
+def _check_duplicates(root: yaml.Node) -> None:
+    for node in _walk(root):
+        seen: dict[str, yaml.Node] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            first = seen.setdefault(key.value, key)
+            if first is not key:
+                message = f"the key {key.value!r} stands here again, first in line {position(first)[0]}"
+                raise BadYaml(*position(key), "duplicate_key", message)
+
+
+def _walk(root: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """Yield every mapping once, also where aliases make circles."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            waiting += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value

@@ -1,0 +1,220 @@
+"""Start what the tests need: loops, real servers in processes of their own, and real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+WAIT_S = 30.0
+JSON = {"Content-Type": "application/json"}
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a new loop and check that it leaves no task behind."""
+
+    async def main() -> T:
+        result = await work
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"tasks left behind: {left}"
+        return result
+
+    return asyncio.run(main())
+
+
+def until(condition: Callable[[], T], what: str) -> T:
+    """Ask again and again, for half a minute at the most, until the answer is true."""
+    wait = threading.Event()
+    for _ in range(int(WAIT_S / 0.02)):
+        found = condition()
+        if found:
+            return found
+        wait.wait(0.02)
+    raise AssertionError(f"timed out waiting until {what}")
+
+
+@dataclass
+class Worker:
+    """Answer deliveries on a real port; `answer` gets the parsed body and returns a status."""
+
+    answer: Callable[[dict[str, Any]], int] = lambda _: 200
+    bodies: list[bytes] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+
+@contextlib.contextmanager
+def working(answer: Callable[[dict[str, Any]], int] = lambda _: 200) -> Iterator[Worker]:
+    """Run a worker on a thread."""
+    worker = Worker(answer)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            worker.bodies.append(body)
+            status = worker.answer(json.loads(body))
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 200
+
+        def handle_error(self, *_: object) -> None:
+            pass  # localqueue was killed in the middle of a request
+
+    server = Server(("127.0.0.1", 0), Handler)
+    worker.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield worker
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+CATALOG = """\
+apiVersion: backstage.io/v1alpha1
+kind: Component
+metadata:
+  name: shop
+spec:
+  queues:
+    - {{name: work, endpoint: /work, concurrency: {concurrency}, retries: {retries}, retryDelayMs: {delay}}}
+    - {{name: other, endpoint: /other}}
+"""
+
+
+def write_catalog(folder: Path, concurrency: int = 5, retries: int = 3, delay: int = 50) -> Path:
+    """Write a catalog with the queues `work` and `other` of the namespace `shop`."""
+    path = folder / "catalog-info.yaml"
+    path.write_text(CATALOG.format(concurrency=concurrency, retries=retries, delay=delay))
+    return path
+
+
+class Server:
+    """Hold a `localqueue up` in a process of its own."""
+
+    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-X", "dev", "-W", "error", "-m", "localqueue", "up", "--log", "json", *options]
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "", **(env or {})},
+        )
+        self.url = ""
+
+    def wait_ready(self) -> Server:
+        """Return once it answers."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the server did not start: {self.finish()[1]}")
+        self.ready = json.loads(line)
+        assert self.ready["event"] == "ready"
+        self.url = self.ready["url"]
+        self._drain = threading.Thread(target=self._read)
+        self.events: list[dict[str, Any]] = []
+        self._drain.start()
+        return self
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for its end; return exit code and what it wrote to standard error."""
+        assert self.process.stderr is not None and self.process.stdout is not None
+        error = self.process.stderr.read()
+        code = self.process.wait(WAIT_S)
+        if self.url:
+            self._drain.join()
+        self.process.stderr.close()
+        self.process.stdout.close()
+        return code, error
+
+    def stop(self) -> None:
+        """Stop it as ^C does, and check that it ended well."""
+        self.process.send_signal(2)
+        code, error = self.finish()
+        assert (code, error) == (0, "")
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.process.kill()
+        self.finish()
+
+    def enqueue(self, data: Any = None, queue: str = "work") -> str:
+        """Enqueue a job; return its id."""
+        answer = httpx.post(
+            f"{self.url}/jobs", json={"namespace": "shop", "queue": queue, "data": data}, trust_env=False
+        )
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def get(self, path: str) -> Any:
+        """Return what a route under /_localqueue answers."""
+        answer = httpx.get(f"{self.url}/_localqueue{path}", trust_env=False)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def job(self, id_: str) -> dict[str, Any]:
+        """Return a job."""
+        found: dict[str, Any] = self.get(f"/jobs/{id_}")
+        return found
+
+    def wait_state(self, id_: str, *states: str) -> dict[str, Any]:
+        """Return the job once it is in one of the states."""
+
+        def look() -> dict[str, Any] | None:
+            job = self.job(id_)
+            return job if job["state"] in states else None
+
+        return until(look, f"job {id_} is {' or '.join(states)}")  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Run `localqueue up` on a free port; check at the end that it stops well."""
+    server = Server(folder, "--port", "0", *options, env=env)
+    try:
+        server.wait_ready()
+        yield server
+    except BaseException:
+        server.process.kill()
+        server.finish()
+        raise
+    if server.process.poll() is None:
+        server.stop()
