@@ -61,6 +61,7 @@ class Backlog:
             return
         if self._is_within(entry.key):
             self._hold(entry)
+            self._trim()
         elif self._touched is not None:
             self._arrived[job.seq] = entry
 
@@ -98,12 +99,11 @@ class Backlog:
         touched, self._touched = self._touched or set(), None
         arrived, self._arrived = self._arrived, {}
         self._horizon = read[-1].key if len(read) == self._limit else None
-        for entry in read:
-            if entry.job.seq not in touched and entry.job.seq not in self._taken:
+        fresh = [entry for entry in read if entry.job.seq not in touched]
+        for entry in (*fresh, *arrived.values()):
+            if entry.job.seq not in self._taken and self._is_within(entry.key):
                 self._hold(entry)
-        for entry in arrived.values():
-            if self._is_within(entry.key):
-                self._hold(entry)
+        self._trim()
 
     def fail_load(self) -> None:
         """Forget a load that could not be done."""
@@ -116,10 +116,11 @@ class Backlog:
     def _hold(self, entry: Entry) -> None:
         self._held[entry.job.seq] = entry
         heapq.heappush(self._heap, entry.key)
-        if len(self._held) > 2 * self._limit:
-            self._trim()
 
     def _trim(self) -> None:
+        """Leave what is too much to the disk; not during a load, which starts from the old horizon."""
+        if len(self._held) <= 2 * self._limit or self._touched is not None:
+            return
         kept = heapq.nsmallest(self._limit, (entry.key for entry in self._held.values()))
         self._heap = kept
         self._held = {seq: self._held[seq] for _, seq in kept}

@@ -100,9 +100,10 @@ def _check_bounds(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
         if depth > MAX_DEPTH or aliases > MAX_ALIASES:
-            mark = event.start_mark or yaml.Mark("", 0, 0, 0, None, None)
+            mark = event.start_mark
+            where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"more than {MAX_ALIASES} aliases"
-            raise BadYaml(mark.line + 1, mark.column + 1, "too_complex", f"the file is {what}")
+            raise BadYaml(*where, "too_complex", f"the file is {what}")
 
 
 def _check_duplicates(root: yaml.Node) -> None:

@@ -69,6 +69,7 @@ def working(answer: Callable[[dict[str, Any]], int] = lambda _: 200) -> Iterator
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_by
     with working() as worker:
         write_catalog(tmp_path)
         with serving(tmp_path, "--target", worker.url) as server:
-            body = '{"queue":"work", "data": %s ,"namespace":"shop"}' % data
+            body = '{"queue":"work", "data": ' + data + ' ,"namespace":"shop"}'
             answer = httpx.post(f"{server.url}/jobs", content=body.encode(), headers=JSON, trust_env=False)
             assert answer.status_code == 201
             assert list(answer.json()) == ["id"]
@@ -42,7 +43,7 @@ def test_a_failed_attempt_is_made_again_after_exactly_the_delay_from_its_end(tmp
     assert [each["number"] for each in attempts] == [1, 2, 3]
     assert [each["status"] for each in attempts] == [503, 503, 200]
     assert [each["outcome"] for each in attempts] == ["http_error", "http_error", "completed"]
-    for failed, following in zip(attempts, attempts[1:], strict=False):
+    for failed, following in itertools.pairwise(attempts):
         assert _ms(failed["nextDueAt"]) == _ms(failed["endedAt"]) + 120
         assert following["dueAt"] == failed["nextDueAt"]
         assert following["startedAt"] >= following["dueAt"]

