@@ -111,12 +111,13 @@ class _Reader:
         self._file = safe(str(path))
         try:
             roots = yaml_nodes.compose(path.read_bytes())
+            components = [root for root in roots if _text(get(root, "kind")) == "Component"]
         except OSError as error:
             self._find(1, 1, "unreadable", f"can't read the file: {error.strerror}")
         except BadYaml as error:
             self._find(error.line, error.column, error.code, safe(error.message))
         else:
-            self._components += [(self._file, root) for root in roots if _text(get(root, "kind")) == "Component"]
+            self._components += [(self._file, root) for root in components]
 
     def finish(self) -> Catalog:
         """Return the catalog, or raise CatalogError."""

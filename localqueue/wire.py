@@ -95,12 +95,15 @@ class WireTransport(httpx.AsyncBaseTransport):
         self._idle_s = IDLE_S
         self._head_came = False
         self._is_connecting = False
+        self._last_phase = "connect"
 
     @property
     def phase(self) -> str:
         """Return what the exchange is doing: connect, send, wait (for the head) or read (the body)."""
-        if self._is_connecting or self._connection is None:
+        if self._is_connecting:
             return "connect"
+        if self._connection is None:
+            return self._last_phase
         if not self._connection.is_lost and self._connection.transport.get_write_buffer_size():
             return "send"
         return "read" if self._head_came else "wait"
@@ -108,7 +111,7 @@ class WireTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, the body still to be read. Raises WireError."""
         self._stop_idle_timer()
-        self._head_came = False
+        self._head_came, self._last_phase = False, "connect"
         body = await request.aread()
         connection = await self._ready(request)
         if not self._write(connection, request, body):  # nothing of it was sent: the connection was dead
@@ -194,6 +197,7 @@ class WireTransport(httpx.AsyncBaseTransport):
             self._idle_timer = None
 
     def _drop(self) -> None:
+        self._last_phase = self.phase
         if self._connection is not None and not self._connection.is_lost:
             self._connection.transport.abort()
         self._connection = None

@@ -57,8 +57,9 @@ def to_attempt(row: Any) -> Attempt:
         error=None if code is None else AttemptError(code, message),
         response=None if headers is None else _to_response(headers, body, truncated),
     )
-    next_due_ms, reason = row[15:]
-    return Attempt(*row[:8], outcome, next_due_ms, reason)
+    round_, number, maximum, due, started, ended, duration, url = row[:8]
+    next_due, reason = row[15:]
+    return Attempt(round_, number, maximum, due, started, ended, duration, url, outcome, next_due, reason)
 
 
 def _to_response(headers: str, body: bytes, truncated: int) -> Response:
