@@ -3,101 +3,152 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import ssl
 from collections.abc import Callable
 
 import httpx
 
-from localqueue import __version__
+from localqueue import __version__, secure
 from localqueue.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Request, Response
-from localqueue.wire import WireError, WireTransport
+from localqueue.parsing import HEAD_LIMIT, ExchangeError
+from localqueue.text import safe
+from localqueue.wire import WireTransport
 
-MakeTransport = Callable[[httpx.URL], httpx.AsyncBaseTransport]
 USER_AGENT = f"localqueue/{__version__}"
+_DOING = {
+    "connect": "connecting",
+    "send": "sending the request",
+    "wait": "waiting for the response",
+    "read": "reading the response",
+}
 
-
-@functools.cache
-def _ssl_context() -> ssl.SSLContext:
-    """Load the certificates once: it takes longer than a delivery."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def make_transport(url: httpx.URL) -> httpx.AsyncBaseTransport:
-    """Return a transport for one connection; no proxies, no redirects, no retries."""
-    if url.scheme == "https":
-        return httpx.AsyncHTTPTransport(verify=_ssl_context(), trust_env=False, retries=0)
-    return WireTransport()
+Origin = tuple[str, str, int | None]
 
 
 class Delivery:
-    """Deliver requests, each over a connection that nobody else uses meanwhile."""
+    """Deliver requests, each over a transport that nobody else uses meanwhile.
 
-    def __init__(self, make: MakeTransport = make_transport) -> None:
-        self._make = make
-        self._idle: dict[tuple[str, str, int | None], list[httpx.AsyncBaseTransport]] = {}
+    `transport` makes transports in place of the usual ones, for simulations; each is used for one origin.
+    """
+
+    def __init__(self, transport: Callable[[], httpx.AsyncBaseTransport] | None = None) -> None:
+        self._make = transport
+        self._idle: dict[Origin, list[httpx.AsyncBaseTransport]] = {}
+        self._is_closed = False
 
     async def deliver(self, request: Request) -> Outcome:
         """Return how the attempt ended. Never raises, but for CancelledError; then the connection is closed.
 
-        Source: platform reference (2xx completes). Our decision: one deadline over the whole attempt; a
-        response is complete at its end, or once 64 KiB of its body were read.
+        Source: platform reference (2xx completes, redirects are not followed). Our decision: one deadline
+        over the whole attempt; a response is complete at its end, or once 64 KiB of its body were read.
         """
-        url = httpx.URL(request.url)
-        origin = (url.scheme, url.host, url.port)
-        idle = self._idle.setdefault(origin, [])
-        transport = idle.pop() if idle else self._make(url)
+        try:
+            url = _parsed(request.url)
+            prepared = _prepared(url, request)
+            transport = self._take(url)
+        except Exception as error:
+            return _failed("connect_failed", f"can't send to {safe(request.url)}: {safe(str(error))}")
         is_kept = False
         try:
             async with asyncio.timeout(request.timeout_ms / 1000):
-                outcome = await _exchange(transport, _to_httpx(url, request))
-            is_kept = True
-        except TimeoutError:
-            outcome = _timed_out(transport, request.timeout_ms)
-        except (httpx.TransportError, OSError) as error:
-            outcome = _failed(error)
+                outcome = await _exchange(transport, prepared)
+            is_kept = outcome.response is not None and not outcome.response.truncated
+        except (TimeoutError, httpx.TimeoutException):
+            outcome = _timed_out(_phase(transport), request.timeout_ms)
+        except Exception as error:
+            outcome = _explained(error, _phase(transport))
         finally:
-            if is_kept:
-                idle.append(transport)
-            else:
-                await transport.aclose()
+            await self._put_back(url, transport, is_kept)
         return outcome
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is in use is closed when its delivery ends."""
+        self._is_closed = True
         for idle in self._idle.values():
             while idle:
-                await idle.pop().aclose()
+                await _close(idle.pop())
+
+    def _take(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        """Return the transport that was put back last, so that what few deliveries need stays warm."""
+        idle = self._idle.setdefault(_origin(url), [])
+        if idle:
+            return idle.pop()
+        if self._make is not None:
+            return self._make()
+        if url.scheme not in ("http", "https"):
+            raise ValueError("expected a URL that starts with http:// or https://")
+        return secure.SecureTransport() if url.scheme == "https" else WireTransport()
+
+    async def _put_back(self, url: httpx.URL, transport: httpx.AsyncBaseTransport, is_kept: bool) -> None:
+        if is_kept and not self._is_closed:
+            self._idle[_origin(url)].append(transport)
+        else:
+            await _close(transport)
 
 
-def _to_httpx(url: httpx.URL, request: Request) -> httpx.Request:
+@functools.lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _origin(url: httpx.URL) -> Origin:
+    return (url.scheme, url.host, url.port)
+
+
+async def _close(transport: httpx.AsyncBaseTransport) -> None:
+    with contextlib.suppress(Exception):
+        await transport.aclose()
+
+
+def _phase(transport: httpx.AsyncBaseTransport) -> str:
+    phase = getattr(transport, "phase", "wait")
+    return phase if phase in _DOING else "wait"
+
+
+def _prepared(url: httpx.URL, request: Request) -> httpx.Request:
     headers = [*request.headers, ("User-Agent", USER_AGENT)]
     return httpx.Request("POST", url, headers=headers, content=request.body)
 
 
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Outcome:
     response = await transport.handle_async_request(request)
-    body, is_truncated = bytearray(), False
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
     try:
-        async for chunk in stream:
-            body += chunk
-            if len(body) > RESPONSE_BODY_LIMIT:
-                is_truncated = True
-                break
+        if response.status_code < 200:
+            raise ExchangeError("protocol", f"the service answered with status {response.status_code:03}")
+        headers = _kept_headers(response)
+        body, is_truncated = await _read(response)
     finally:
         await response.aclose()
-    kept = Response(_headers(response), bytes(body[:RESPONSE_BODY_LIMIT]), is_truncated)
-    return _judged(response, kept)
+    return _judged(response, Response(headers, body, is_truncated))
 
 
-def _headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (name.decode("latin-1").lower(), value.decode("latin-1"))
-        for name, value in response.headers.raw
-        if name.lower() not in (b"set-cookie", b"set-cookie2")
-    )
+async def _read(response: httpx.Response) -> tuple[bytes, bool]:
+    """Return the raw body, 64 KiB of it at the most, and whether there is more or may be more."""
+    stream, body = response.stream, bytearray()
+    assert isinstance(stream, httpx.AsyncByteStream)
+    async for chunk in stream:
+        body += chunk
+        if len(body) >= RESPONSE_BODY_LIMIT:
+            is_whole = len(body) == RESPONSE_BODY_LIMIT and _is_at_end(response)
+            return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
+    return bytes(body), False
+
+
+def _is_at_end(response: httpx.Response) -> bool:
+    if getattr(response.stream, "is_at_end", False):
+        return True
+    length: str | None = response.headers.get("content-length")
+    return length == str(RESPONSE_BODY_LIMIT)
+
+
+def _kept_headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
+    raw = response.headers.raw
+    if sum(len(name) + len(value) + 4 for name, value in raw) > HEAD_LIMIT:
+        raise ExchangeError("protocol", f"the head of the answer is longer than {HEAD_LIMIT // 1024} KiB")
+    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
+    return tuple(pair for pair in pairs if pair[0] not in ("set-cookie", "set-cookie2"))
 
 
 def _judged(response: httpx.Response, kept: Response) -> Outcome:
@@ -105,32 +156,42 @@ def _judged(response: httpx.Response, kept: Response) -> Outcome:
     if 200 <= status < 300:
         return Outcome(OutcomeKind.COMPLETED, status, None, kept)
     message = f"the service answered {status}"
-    if 300 <= status < 400 and "location" in response.headers:
-        message += f" to {response.headers['location']}; redirects are not followed"
+    location = dict(kept.headers).get("location")
+    if 300 <= status < 400 and location is not None:
+        message += f" with Location: {safe(location)}; redirects are not followed"
     return Outcome(OutcomeKind.HTTP_ERROR, status, AttemptError(f"http_{status}", message), kept)
 
 
-def _timed_out(transport: httpx.AsyncBaseTransport, timeout_ms: int) -> Outcome:
-    phase = transport.phase if isinstance(transport, WireTransport) else "wait"
-    doing = {
-        "connect": "while connecting",
-        "send": "while sending the request",
-        "wait": "while waiting for a response",
-        "read": "while reading the response",
-    }[phase]
-    error = AttemptError("timeout", f"no complete response within {timeout_ms} ms, {doing}")
-    return Outcome(OutcomeKind.TIMEOUT, None, error)
+def _timed_out(phase: str, timeout_ms: int) -> Outcome:
+    message = f"no complete response within {timeout_ms} ms; it was still {_DOING[phase]} ({phase})"
+    return Outcome(OutcomeKind.TIMEOUT, None, AttemptError("timeout", message))
 
 
-def _failed(error: Exception) -> Outcome:
-    code = error.code if isinstance(error, WireError) else _code(error)
-    return Outcome(OutcomeKind.CONNECTION_ERROR, None, AttemptError(code, str(error) or type(error).__name__))
+def _failed(code: str, message: str) -> Outcome:
+    return Outcome(OutcomeKind.CONNECTION_ERROR, None, AttemptError(code, message))
 
 
-def _code(error: Exception) -> str:
-    """Return the code for an error of httpx's own transport, which carries https."""
+def _explained(error: Exception, phase: str) -> Outcome:
+    """Return the outcome for an error of our own transport, of httpx's, or of any other."""
+    if isinstance(error, ExchangeError):
+        return _failed(error.code, str(error))
+    reason = safe(str(error) or type(error).__name__)
     if isinstance(error, httpx.ConnectError):
-        return "connect_refused" if "refused" in str(error) or "attempts failed" in str(error) else "connect_failed"
-    if isinstance(error, httpx.RemoteProtocolError):
-        return "closed_no_response" if "without sending a response" in str(error) else "protocol"
-    return "connection_reset"
+        return _not_connected(error, reason)
+    if phase == "read":
+        return _failed("broken_response", f"the response broke off: {reason}")
+    if isinstance(error, httpx.NetworkError | OSError):
+        return _failed("connection_reset", f"the connection broke: {reason}")
+    if "without sending a response" in reason:
+        return _failed("closed_no_response", "the service closed the connection without a complete response")
+    return _failed("protocol", f"the answer is not valid HTTP/1.1: {reason}")
+
+
+def _not_connected(error: httpx.ConnectError, reason: str) -> Outcome:
+    if secure.is_refused(error):
+        return _failed("connect_refused", "nothing listens there; is the service running?")
+    if any(
+        isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER" for cause in secure.causes(error)
+    ):
+        return _failed("connect_failed", "the service does not speak TLS: use http:// in the target")
+    return _failed("connect_failed", f"can't connect: {reason}")

@@ -207,6 +207,7 @@ def _config(engine: Engine, settings: Settings, report: events.Report) -> uvicor
         asgi,
         lifespan="off",
         log_config=None,
+        log_level="critical",  # what goes wrong is answered, or told as an event
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -1,262 +1,323 @@
-"""Carry one HTTP/1.1 exchange at a time over one connection of our own, kept alive for a moment."""
+"""Carry one plain HTTP/1.1 exchange at a time over one connection of our own, kept alive for a moment."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import select
+import socket
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
-import h11
 import httpx
+
+from localqueue import connecting
+from localqueue.parsing import DefaultParser, ExchangeError, Headers, ResponseParser
 
 IDLE_S = 1.0
 """How long an idle connection is kept: shorter than any server does (gunicorn 2 s, Node 5 s)."""
 MARGIN_S = 0.5
 """By how much we are earlier than a `Keep-Alive: timeout` that the server announces."""
-HEAD_LIMIT = 64 * 1024
 READ_LIMIT = 64 * 1024
-_KEEP_ALIVE = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
-_TLS = (b"\x15\x03", b"\x16\x03")
+"""How much of a body may wait to be taken before the connection is no longer read."""
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
+_FORBIDDEN = re.compile(rb"[\r\n\0]")
 
 
-class WireError(httpx.TransportError):
-    """Say why an exchange failed, with the stable code that the attempt records."""
+class Connection(asyncio.Protocol):
+    """Feed what comes to the exchange under way; between exchanges nothing may come.
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    The socket is ours as well as the loop's. Writing starts on it directly, because that alone tells for sure
+    whether any of a request was handed over; looking ahead on it sees an end that the loop has not seen yet.
+    """
 
-
-class _Connection(asyncio.Protocol):
-    """Hold what has come and not been read, also after the connection was lost."""
-
-    def __init__(self) -> None:
+    def __init__(self, opened: socket.socket) -> None:
         self.is_lost = False
-        self.error: Exception | None = None
-        self._buffer = bytearray()
-        self._news = asyncio.Event()
+        self.is_sending = False
+        self._socket = opened
+        self._is_paused = False
+        self._parser: ResponseParser | None = None
+        self._failure: ExchangeError | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        assert self._transport is not None
-        return self._transport
+    # for the exchange
 
     @property
     def is_quiet(self) -> bool:
-        """Return whether nothing has come or is about to: neither bytes nor the end."""
-        return not (self.is_lost or self._buffer or self.transport.is_closing() or self._has_input())
+        """Return whether neither bytes nor the end have come, nor wait in the kernel."""
+        if self.is_lost:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
-    def _has_input(self) -> bool:
-        """Ask the kernel: the end of the file may be there before the loop has seen it."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+    def start(self, parser: ResponseParser, message: bytes) -> bool:
+        """Send a request, and have its response parsed; return False if none of it could be sent."""
+        self._parser = parser
+        try:
+            sent = self._socket.send(message)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.is_sending = True  # for ever; an early answer may still be there to be read
+            return False
+        if sent < len(message):
+            self._open_transport.write(message[sent:])
+        return True
+
+    async def head(self) -> None:
+        """Return once the final head of the response is in. Raises ExchangeError."""
+        parser = self._active_parser
+        while not parser.status:
+            await self._progress()
 
     async def read(self) -> bytes:
-        """Return what has come, b"" at the end. Raises WireError when the connection was reset."""
-        while not self._buffer and not self.is_lost:
-            self._news.clear()
-            await self._news.wait()
-        found = bytes(self._buffer)
-        self._buffer.clear()
-        if not self.is_lost:
-            self.transport.resume_reading()
-        if not found and self.error is not None:
-            raise WireError("connection_reset", f"the connection broke: {self.error}")
-        return found
+        """Return more of the body, b"" at its end. Raises ExchangeError."""
+        parser = self._active_parser
+        while not parser.body and not parser.is_complete:
+            await self._progress()
+        data = parser.take()
+        if self._is_paused and not self.is_lost:
+            self._is_paused = False
+            self._open_transport.resume_reading()
+        return data
+
+    def finish(self) -> bool:
+        """End the exchange; return whether the connection can carry another."""
+        parser, self._parser = self._active_parser, None
+        return parser.is_complete and parser.is_reusable and not self.is_sending and not self.is_lost
+
+    def close(self) -> None:
+        """Close the connection at once, and take no more from it."""
+        self._parser = None
+        self._abort()
+
+    def _abort(self) -> None:
+        if self._transport is not None and not self.is_lost:
+            self._transport.abort()
+
+    @property
+    def _active_parser(self) -> ResponseParser:
+        assert self._parser is not None
+        return self._parser
+
+    @property
+    def _open_transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    async def _progress(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # for the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # so that pause and resume tell when all is written
+
+    def pause_writing(self) -> None:
+        self.is_sending = True
+
+    def resume_writing(self) -> None:
+        self.is_sending = False
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) >= READ_LIMIT:
-            self.transport.pause_reading()
-        self._news.set()
+        if self._parser is None:
+            self._abort()  # nobody asked for this
+            return
+        self._feed(self._parser, data)
+        if len(self._parser.body) >= READ_LIMIT and not self._is_paused:
+            self._is_paused = True
+            self._open_transport.pause_reading()
+        self._wake()
 
     def eof_received(self) -> bool:
+        if self._parser is not None and self._failure is None:
+            try:
+                self._parser.feed_eof()
+            except ExchangeError as error:
+                self._failure = error
+            self._wake()
         return False  # close
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost, self.error = True, exc
-        self._news.set()
+        self.is_lost = True
+        if self._parser is not None and self._failure is None:
+            self._drain(self._parser)
+            try:
+                self._parser.feed_reset(str(exc or "closed"), is_sending=self.is_sending)
+            except ExchangeError as error:
+                self._failure = self._failure or error
+            self._wake()
+
+    def _feed(self, parser: ResponseParser, data: bytes) -> None:
+        try:
+            parser.feed(data)
+        except ExchangeError as error:
+            self._failure = error
+            self._abort()
+
+    def _drain(self, parser: ResponseParser) -> None:
+        """Read what came before the connection broke: a failed write ends it, answered or not."""
+        try:
+            while self._failure is None and not parser.is_complete and len(parser.body) < READ_LIMIT:
+                data = self._socket.recv(READ_LIMIT)
+                if not data:
+                    return
+                self._feed(parser, data)
+        except OSError:
+            return
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class WireTransport(httpx.AsyncBaseTransport):
-    """Send plain `http://` requests over one connection; never two at a time."""
+    """Send plain `http://` requests to one origin over one connection; never two at a time."""
 
-    def __init__(self) -> None:
-        self._connection: _Connection | None = None
-        self._parser = h11.Connection(h11.CLIENT)
+    def __init__(self, make_parser: type[ResponseParser] = DefaultParser) -> None:
+        self._make_parser = make_parser
+        self._connection: Connection | None = None
+        self._phase = "connect"
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._idle_s = IDLE_S
-        self._head_came = False
-        self._is_connecting = False
-        self._last_phase = "connect"
+        self._idle_until = 0.0
+        self._is_idle = False
 
     @property
     def phase(self) -> str:
-        """Return what the exchange is doing: connect, send, wait (for the head) or read (the body)."""
-        if self._is_connecting:
-            return "connect"
-        if self._connection is None:
-            return self._last_phase
-        if not self._connection.is_lost and self._connection.transport.get_write_buffer_size():
-            return "send"
-        return "read" if self._head_came else "wait"
+        """Return how far the exchange is, or was: connect, send, wait (for the head) or read (the body)."""
+        self._note_sent()
+        return self._phase
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, the body still to be read. Raises WireError."""
-        self._stop_idle_timer()
-        self._head_came, self._last_phase = False, "connect"
-        body = await request.aread()
-        connection = await self._ready(request)
-        if not self._write(connection, request, body):  # nothing of it was sent: the connection was dead
-            self._drop()
-            connection = await self._ready(request)
-            self._write(connection, request, body)
-        head = await self._read_head(connection)
-        self._head_came = True
-        self._idle_s = _idle_time(head)
-        return httpx.Response(head.status_code, headers=list(head.headers), stream=_Body(self, connection))
+        """Send a request and return its response, the body still to be read. Raises ExchangeError."""
+        message = _message(request, await request.aread())
+        parser = self._make_parser()
+        try:
+            connection = await self._send(request.url, parser, message)
+            self._phase = "send"
+            await connection.head()
+        except BaseException:
+            self._note_sent()
+            self.drop()
+            raise
+        self._phase = "read"
+        return httpx.Response(parser.status, headers=parser.headers, stream=_Body(self, connection, parser))
 
     async def aclose(self) -> None:
         """Close the connection."""
-        self._stop_idle_timer()
-        self._drop()
+        self.drop()
 
-    async def _ready(self, request: httpx.Request) -> _Connection:
-        if self._connection is not None and self._connection.is_quiet:
-            self._parser.start_next_cycle()
+    async def _send(self, url: httpx.URL, parser: ResponseParser, message: bytes) -> Connection:
+        """Send the message over the idle connection, or a new one.
+
+        Rule deliver.keep-alive: it is sent a second time only if not one byte of it could be handed to the
+        idle connection. On a new one a failure shows where the response is read: that may have come early.
+        """
+        connection, self._phase = self._wake_up(), "connect"
+        if connection is None or not connection.start(parser, message):
+            self.drop()
+            connection = self._connection = await _connect(url)
+            connection.start(parser, message)
+        return connection
+
+    def _wake_up(self) -> Connection | None:
+        """Return the idle connection if it is certainly still good."""
+        is_due = self._is_idle and asyncio.get_running_loop().time() < self._idle_until
+        self._is_idle = False
+        if self._connection is not None and is_due and self._connection.is_quiet:
             return self._connection
-        self._drop()
-        self._is_connecting = True
-        try:
-            self._connection = await _connect(request.url.host, request.url.port or 80)
-        finally:
-            self._is_connecting = False
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
-        return self._connection
+        return None
 
-    def _write(self, connection: _Connection, request: httpx.Request, body: bytes) -> bool:
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
-        parts = [
-            self._parser.send(head),
-            self._parser.send(h11.Data(body)),
-            self._parser.send(h11.EndOfMessage()),
-        ]
-        # Not awaited: a worker may answer before it has read everything.
-        connection.transport.write(b"".join(part for part in parts if part))
-        return not connection.transport.is_closing()
-
-    async def _read_head(self, connection: _Connection) -> h11.Response:
-        while True:
-            event = await self.next_event(connection)
-            if isinstance(event, h11.Response):
-                return event
-            if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
-                continue
-            raise WireError("protocol", "the service answered 101, which nobody asked for")
-
-    async def next_event(self, connection: _Connection) -> Any:
-        """Return the parser's next event, reading as much as it takes."""
-        while True:
-            try:
-                event = self._parser.next_event()
-            except h11.RemoteProtocolError as error:
-                raise self._explained(error) from None
-            if event is not h11.NEED_DATA:
-                return event
-            data = await connection.read()
-            if not data and not self._head_came:
-                raise WireError("closed_no_response", "the service closed the connection without a response")
-            if data.startswith(_TLS) and not self._head_came:
-                raise WireError("protocol", "the answer looks like TLS: use https:// in the target")
-            self._parser.receive_data(data)
-
-    def _explained(self, error: h11.RemoteProtocolError) -> WireError:
-        if self._head_came:
-            return WireError("broken_response", f"the response ended before it was complete: {error}")
-        return WireError("protocol", f"the answer is not HTTP/1.1: {error}")
-
-    def release(self, connection: _Connection) -> None:
+    def release(self, connection: Connection, headers: Headers) -> None:
         """Keep the connection for the next exchange if both sides are done with this one."""
-        states = (self._parser.our_state, self._parser.their_state)
-        is_done = states == (h11.DONE, h11.DONE) and not self._parser.trailing_data[0]
-        if connection is not self._connection or not is_done or connection.is_lost or self._idle_s <= 0:
-            self._drop()
-        else:
-            self._idle_timer = asyncio.get_running_loop().call_later(self._idle_s, self._drop)
+        idle_s = _idle_time(headers)
+        if connection is not self._connection or not connection.finish() or idle_s <= 0:
+            self.drop()
+            return
+        loop = asyncio.get_running_loop()
+        self._is_idle, self._idle_until = True, loop.time() + idle_s
+        if self._idle_timer is None:
+            self._idle_timer = loop.call_later(idle_s, self._expire)
 
-    def _stop_idle_timer(self) -> None:
+    def _expire(self) -> None:
+        """Drop a connection that was idle for too long; one timer lasts for many exchanges."""
+        self._idle_timer = None
+        if not self._is_idle:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._idle_until:
+            self._idle_timer = loop.call_at(self._idle_until, self._expire)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection at once; the next exchange makes a new one."""
+        self._is_idle = False
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _drop(self) -> None:
-        self._last_phase = self.phase
-        if self._connection is not None and not self._connection.is_lost:
-            self._connection.transport.abort()
-        self._connection = None
+    def _note_sent(self) -> None:
+        if self._phase == "send" and self._connection is not None and not self._connection.is_sending:
+            self._phase = "wait"
 
 
 class _Body(httpx.AsyncByteStream):
     """Read the body as it comes; closing it decides whether the connection is kept."""
 
-    def __init__(self, transport: WireTransport, connection: _Connection) -> None:
+    def __init__(self, transport: WireTransport, connection: Connection, parser: ResponseParser) -> None:
         self._transport = transport
         self._connection = connection
+        self._parser = parser
+        self._is_closed = False
+
+    @property
+    def is_at_end(self) -> bool:
+        """Return whether all of the body has been read."""
+        return self._parser.is_complete and not self._parser.body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            event = await self._transport.next_event(self._connection)
-            if not isinstance(event, h11.Data):
-                return
-            yield bytes(event.data)
+        while data := await self._connection.read():
+            yield data
 
     async def aclose(self) -> None:
-        self._transport.release(self._connection)
+        if not self._is_closed:
+            self._is_closed = True
+            self._transport.release(self._connection, self._parser.headers)
 
 
-def _idle_time(head: h11.Response) -> float:
-    for name, value in head.headers:
-        match = _KEEP_ALIVE.search(value) if name == b"keep-alive" else None
-        if match:
+def _message(request: httpx.Request, body: bytes) -> bytes:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    lines += [b"%b: %b" % header for header in request.headers.raw]
+    if any(_FORBIDDEN.search(line) for line in lines):
+        raise ExchangeError("protocol", "a header of the request holds a line break")
+    return b"\r\n".join([*lines, b"", body])
+
+
+async def _connect(url: httpx.URL) -> Connection:
+    opened = await connecting.connect(url.raw_host.decode("ascii"), url.port or 80)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(opened), sock=opened)
+    return connection
+
+
+def _idle_time(headers: Headers) -> float:
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"keep-alive" and (match := _KEEP_ALIVE_TIMEOUT.search(value)):
             return min(IDLE_S, int(match[1]) - MARGIN_S)
     return IDLE_S
-
-
-async def _connect(host: str, port: int) -> _Connection:
-    loop = asyncio.get_running_loop()
-    refused: OSError | None = None
-    for address in ("127.0.0.1", "::1") if host.lower() == "localhost" else (host,):
-        try:
-            _, connection = await loop.create_connection(_Connection, address, port)
-            return connection
-        except OSError as error:
-            if refused is None or isinstance(error, ConnectionRefusedError):
-                refused = error
-    assert refused is not None
-    raise await _why_not(host, port, refused)
-
-
-async def _why_not(host: str, port: int, error: OSError) -> WireError:
-    if not isinstance(error, ConnectionRefusedError) and "Connect call failed" not in str(error):
-        return WireError("connect_failed", f"can't connect to {host}:{port}: {error.strerror or error}")
-    message = f"nothing listens on {host}:{port}; is the service running?"
-    other = {"127.0.0.1": "::1", "::1": "127.0.0.1"}.get(host)
-    if other is not None and await _listens(other, port):
-        message = f"nothing listens on {host}:{port}, but {other} does: use localhost in the target"
-    return WireError("connect_refused", message)
-
-
-async def _listens(address: str, port: int) -> bool:
-    try:
-        transport, _ = await asyncio.get_running_loop().create_connection(_Connection, address, port)
-    except OSError:
-        return False
-    transport.abort()
-    return True

@@ -125,7 +125,7 @@ class Server:
     """Hold a `localqueue up` in a process of its own."""
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-X", "dev", "-W", "error", "-m", "localqueue", "up", "--log", "json", *options]
+        command = [sys.executable, "-W", "error", "-m", "localqueue", "up", "--log", "json", *options]
         self.process = subprocess.Popen(
             command,
             cwd=folder,
@@ -170,7 +170,7 @@ class Server:
         """Stop it as ^C does, and check that it ended well."""
         self.process.send_signal(2)
         code, error = self.finish()
-        assert (code, error) == (0, "")
+        assert (code, error) == (0, ""), f"exit code {code}\n{error}"
 
     def kill(self) -> None:
         """End it as kill -9 does."""

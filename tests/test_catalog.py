@@ -97,7 +97,6 @@ NUMBERS = [
     "[1]",
     "{a: 1}",
     "0x10",
-    "",
 ]
 WRONG_ENDPOINTS = ["work", "//host/x", "http://evil/x", "'/a b'", '"/a\\tb"', "'/a\\b'", "'/a#b'", "''", "5", "/ä"]
 ANNOTATED = "shop, annotations: {{insureco.io/port: {}}}"
