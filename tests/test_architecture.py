@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "localqueue"
 LAYERS = [
     {"__init__", "errors", "models", "clock", "crashpoint", "text", "ids"},
     {"lifecycle", "yaml_nodes", "catalog", "settings", "envelope", "events"},
-    {"store", "wire", "delivery"},
+    {"store", "parsing", "connecting", "secure", "wire", "delivery"},
     {"backlog", "dispatcher", "engine", "watch"},
     {"answers", "body", "gate", "api", "control", "app", "sockets", "server"},
     {"cli", "__main__"},
@@ -19,8 +19,9 @@ LAYERS = [
 ONLY_IN = {
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "httpx": {"wire", "delivery"},
-    "h11": {"wire"},
+    "httpx": {"wire", "secure", "delivery"},
+    "h11": {"parsing"},
+    "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},
     "starlette": {"answers", "body", "gate", "api", "control", "app"},
     "uvicorn": {"server"},

@@ -321,7 +321,7 @@ def test_a_refused_loopback_address_names_the_other_family_if_that_listens() -> 
 
     outcome = run_async(main())
     assert outcome.error is not None
-    assert outcome.error.code == "connect_refused" and "::1 does" in outcome.error.message
+    assert outcome.error.code == "connect_refused" and "on ::1" in outcome.error.message
 
 
 def test_proxies_named_in_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
