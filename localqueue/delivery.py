@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpx
 
@@ -128,12 +128,23 @@ async def _read(response: httpx.Response) -> tuple[bytes, bool]:
     """Return the raw body, 64 KiB of it at the most, and whether there is more or may be more."""
     stream, body = response.stream, bytearray()
     assert isinstance(stream, httpx.AsyncByteStream)
-    async for chunk in stream:
-        body += chunk
-        if len(body) >= RESPONSE_BODY_LIMIT:
-            is_whole = len(body) == RESPONSE_BODY_LIMIT and _is_at_end(response)
-            return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
+    async with _closing(aiter(stream)) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) >= RESPONSE_BODY_LIMIT:
+                is_whole = len(body) == RESPONSE_BODY_LIMIT and _is_at_end(response)
+                return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
     return bytes(body), False
+
+
+@contextlib.asynccontextmanager
+async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Close a generator that is left early, where it is one: else the loop would do it, some time."""
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 def _is_at_end(response: httpx.Response) -> bool:

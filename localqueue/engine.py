@@ -102,6 +102,11 @@ class Engine:
             if ended.done() and (error := ended.exception()):
                 raise error
 
+    @property
+    def running(self) -> int:
+        """Return how many attempts are under way."""
+        return len(self._dispatcher.flights)
+
     # catalog and clock
 
     @property

@@ -37,5 +37,12 @@ class Warned:
     message: str
 
 
-Event = AttemptEnded | CatalogChanged | CatalogRefused | Warned
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Tell that a stop has begun, and how many attempts it waits for."""
+
+    running: int
+
+
+Event = AttemptEnded | CatalogChanged | CatalogRefused | Warned | Stopping
 Report = Callable[[Event], None]

@@ -24,8 +24,8 @@ from localqueue import __version__, app, events, sockets, watch
 from localqueue.clock import WallClock
 from localqueue.delivery import Delivery
 from localqueue.engine import Engine
-from localqueue.errors import StartError
-from localqueue.models import Catalog
+from localqueue.errors import CatalogError
+from localqueue.models import Catalog, Finding
 from localqueue.settings import Settings
 from localqueue.store import files
 
@@ -51,7 +51,7 @@ async def serve(
     ready: Callable[[Ready], None],
 ) -> None:
     """Serve until a signal asks to stop. Raises StartError."""
-    catalog = load()
+    load()  # a wrong catalog stops the start before anything is touched
     with _database(settings) as (db, lock):
         listeners = sockets.bind(settings.host, settings.port)
         with contextlib.ExitStack() as stack:
@@ -59,10 +59,14 @@ async def serve(
                 stack.callback(listener.close)
             port = int(listeners[0].getsockname()[1])
             lock.tell(port)
-            _refuse_own_address(catalog, port)
+
+            def load_checked() -> Catalog:
+                return _refuse_own_address(load(), port)
+
+            catalog = load_checked()
             sockets.raise_file_limit()
             where = Ready(f"http://localhost:{port}", port, db, settings.ephemeral)
-            await _run(settings, catalog, watch.CatalogWatch(paths, load), listeners, where, report, ready)
+            await _run(settings, catalog, watch.CatalogWatch(paths, load_checked), listeners, where, report, ready)
 
 
 @contextlib.contextmanager
@@ -101,8 +105,11 @@ async def _run(
         with _signals() as signals, _server_file(where):
             ready(where)
             watching = asyncio.create_task(watch.run(clock, engine, catalogs, where.db, report))
+            checking = asyncio.create_task(_check_storage(engine, report))
             failed = await _until_stopped(signals.first, watching, asyncio.create_task(engine.wait_broken()))
+            checking.cancel()
             engine.refuse_jobs()
+            report(events.Stopping(engine.running))
             await _close(engine, settings.grace, signals)
             is_closed = True
             server.should_exit = True
@@ -113,6 +120,13 @@ async def _run(
         if not is_closed:
             await engine.close()
         await delivery.aclose()
+
+
+async def _check_storage(engine: Engine, report: events.Report) -> None:
+    """Look through the file once; after ready, for that takes a while with a million jobs."""
+    found = await engine.check_storage()
+    if found != "ok":
+        report(events.Warned(f"the database is damaged: {found}; keep a copy and start with another --db"))
 
 
 async def _until_stopped(
@@ -177,14 +191,20 @@ def _server_file(where: Ready) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _refuse_own_address(catalog: Catalog, port: int) -> None:
-    for namespace, target in catalog.targets.items():
-        parts = urlsplit(target)
-        if (parts.port or 80) == port and _is_this_machine(parts.hostname or ""):
-            raise StartError(
-                f"the target of {namespace}, {target}, is localqueue itself",
-                "Choose another port for one of them: --port PORT, or --target URL.",
-            )
+def _refuse_own_address(catalog: Catalog, port: int) -> Catalog:
+    found = [
+        Finding(service.path, 1, 1, "own_address", f"the target {service.target} is localqueue itself")
+        for service in catalog.services
+        if _is_own(service.target, port)
+    ]
+    if found:
+        raise CatalogError(found)
+    return catalog
+
+
+def _is_own(target: str, port: int) -> bool:
+    parts = urlsplit(target)
+    return (parts.port or 80) == port and _is_this_machine(parts.hostname or "")
 
 
 def _is_this_machine(host: str) -> bool:

@@ -291,9 +291,13 @@ class _Body(httpx.AsyncByteStream):
         """Return whether all of the body has been read."""
         return self._parser.is_complete and not self._parser.body
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while data := await self._connection.read():
-            yield data
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self  # no generator: the loop would need a task to end one that is left early
+
+    async def __anext__(self) -> bytes:
+        if data := await self._connection.read():
+            return data
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         if not self._is_closed:

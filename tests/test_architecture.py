@@ -19,7 +19,7 @@ LAYERS = [
 ONLY_IN = {
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "httpx": {"wire", "secure", "delivery"},
+    "httpx": {"parsing", "wire", "secure", "delivery"},
     "h11": {"parsing"},
     "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import resource
 import signal
+import socket
 import sqlite3
 import stat
 import threading
@@ -312,3 +314,47 @@ def test_every_delivery_is_one_json_line_with_its_reason(tmp_path: Path) -> None
             event = next(e for e in server.events if e["event"] == "attempt")
     assert (event["jobId"], event["outcome"], event["number"]) == (id_, "completed", 1)
     assert "secret" not in json.dumps(server.events)
+
+
+def test_a_target_that_is_localqueue_itself_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    write_catalog(tmp_path)
+    code, error = Server(tmp_path, "--port", port, "--target", f"http://localhost:{port}").finish()
+    assert code == 1 and "own_address" in error and "Traceback" not in error
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can fill another process's disk")
+def test_a_full_disk_fails_the_request_loudly_loses_nothing_and_is_recovered_from(tmp_path: Path) -> None:
+    """Rule storage.full-disk."""
+    release, came = threading.Event(), threading.Event()
+
+    def answer(_: dict[str, Any]) -> int:
+        came.set()
+        return 200 if release.wait(30) else 500
+
+    with working(answer) as worker:
+        write_catalog(tmp_path)
+        with serving(tmp_path, "--target", worker.url) as server:
+            kept = server.enqueue()
+            assert came.wait(30)
+            limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1024, limits[1]))
+            body = {"namespace": "shop", "queue": "work"}
+            refused = httpx.post(f"{server.url}/jobs", json=body, trust_env=False)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_unavailable")
+            assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 503
+            release.set()
+            until(lambda: any(e["event"] == "warning" for e in server.events), "it says that deliveries wait")
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)
+            assert len(server.wait_state(kept, "completed")["attempts"]) == 1
+            server.wait_state(server.enqueue(), "completed")
+            assert len(server.get("/jobs")["jobs"]) == 2
+
+
+def test_a_closed_terminal_ends_it_well(tmp_path: Path) -> None:
+    write_catalog(tmp_path)
+    with serving(tmp_path) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.finish() == (0, "")

@@ -46,10 +46,9 @@ class TextReport:
                 self._write("the last good catalog stays in force")
             case events.Warned(message):
                 self._write(f"warning: {safe(message, 400)}")
-
-    def stopping(self) -> None:
-        """Tell that the stop has begun."""
-        self._write("stopping; ^C again to stop at once")
+            case events.Stopping(running):
+                waits = f"waiting for {running} running, ^C again to stop now" if running else "nothing is running"
+                self._write(f"stopping: {waits}")
 
     def _attempt(self, job: Job, attempt: Attempt) -> None:
         error = attempt.outcome.error
@@ -100,10 +99,8 @@ class JsonReport:
                 self._line("catalog_refused", findings=[str(finding) for finding in findings])
             case events.Warned(message):
                 self._line("warning", message=message)
-
-    def stopping(self) -> None:
-        """Tell that the stop has begun."""
-        self._line("stopping")
+            case events.Stopping(running):
+                self._line("stopping", running=running)
 
     def _line(self, event: str, **fields: Any) -> None:
         self._write(json.dumps({"event": event, **fields}))
