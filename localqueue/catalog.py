@@ -155,10 +155,10 @@ class _Reader:
         nodes = get(spec, "queues")
         namespace = self._read_namespace(root, metadata, is_single, is_needed=nodes is not None)
         port = self._read_port(get(metadata, "annotations"))
+        target = self._targets.get(namespace or "") or (self._target if is_single else None)
+        queues = tuple(self._read_queues(namespace or "", nodes)) if nodes is not None else ()
         if namespace is None:
             return
-        target = self._targets.get(namespace) or (self._target if is_single else None)
-        queues = tuple(self._read_queues(namespace, nodes)) if nodes is not None else ()
         url = (target or f"http://localhost:{port}").rstrip("/")
         self._services.append(Service(namespace, url, self._file, queues))
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 
@@ -45,9 +45,9 @@ class Delivery:
         over the whole attempt; a response is complete at its end, or once 64 KiB of its body were read.
         """
         try:
-            url = _parsed(request.url)
+            url, origin = _parsed(request.url)
             prepared = _prepared(url, request)
-            transport = self._take(url)
+            transport = self._take(origin)
         except Exception as error:
             return _failed("connect_failed", f"can't send to {safe(request.url)}: {safe(str(error))}")
         is_kept = False
@@ -60,7 +60,7 @@ class Delivery:
         except Exception as error:
             outcome = _explained(error, _phase(transport))
         finally:
-            await self._put_back(url, transport, is_kept)
+            await self._put_back(origin, transport, is_kept)
         return outcome
 
     async def aclose(self) -> None:
@@ -70,31 +70,40 @@ class Delivery:
             while idle:
                 await _close(idle.pop())
 
-    def _take(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+    def _take(self, origin: Origin) -> httpx.AsyncBaseTransport:
         """Return the transport that was put back last, so that what few deliveries need stays warm."""
-        idle = self._idle.setdefault(_origin(url), [])
+        idle = self._idle.setdefault(origin, [])
         if idle:
             return idle.pop()
         if self._make is not None:
             return self._make()
-        if url.scheme not in ("http", "https"):
-            raise ValueError("expected a URL that starts with http:// or https://")
-        return secure.SecureTransport() if url.scheme == "https" else WireTransport()
+        return secure.SecureTransport() if origin[0] == "https" else WireTransport()
 
-    async def _put_back(self, url: httpx.URL, transport: httpx.AsyncBaseTransport, is_kept: bool) -> None:
+    async def _put_back(self, origin: Origin, transport: httpx.AsyncBaseTransport, is_kept: bool) -> None:
         if is_kept and not self._is_closed:
-            self._idle[_origin(url)].append(transport)
+            self._idle[origin].append(transport)
         else:
             await _close(transport)
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _parsed(text: str) -> tuple[httpx.URL, Origin]:
+    url = httpx.URL(text)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("expected a URL that starts with http:// or https:// and names a host")
+    return url, (url.scheme, url.host, url.port)
 
 
-def _origin(url: httpx.URL) -> Origin:
-    return (url.scheme, url.host, url.port)
+@functools.lru_cache(maxsize=1024)
+def _headers(url: str, given: tuple[tuple[str, str], ...], size: int) -> httpx.Headers:
+    """Return all headers of a request; most deliveries of a queue have the same ones."""
+    host = _parsed(url)[0].netloc.decode("ascii")
+    return httpx.Headers([("Host", host), *given, ("User-Agent", USER_AGENT), ("Content-Length", str(size))])
+
+
+def _prepared(url: httpx.URL, request: Request) -> httpx.Request:
+    headers = _headers(request.url, request.headers, len(request.body))
+    return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(request.body))
 
 
 async def _close(transport: httpx.AsyncBaseTransport) -> None:
@@ -105,11 +114,6 @@ async def _close(transport: httpx.AsyncBaseTransport) -> None:
 def _phase(transport: httpx.AsyncBaseTransport) -> str:
     phase = getattr(transport, "phase", "wait")
     return phase if phase in _DOING else "wait"
-
-
-def _prepared(url: httpx.URL, request: Request) -> httpx.Request:
-    headers = [*request.headers, ("User-Agent", USER_AGENT)]
-    return httpx.Request("POST", url, headers=headers, content=request.body)
 
 
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Outcome:
@@ -128,22 +132,16 @@ async def _read(response: httpx.Response) -> tuple[bytes, bool]:
     """Return the raw body, 64 KiB of it at the most, and whether there is more or may be more."""
     stream, body = response.stream, bytearray()
     assert isinstance(stream, httpx.AsyncByteStream)
-    async with _closing(aiter(stream)) as chunks:
+    chunks = aiter(stream)
+    try:
         async for chunk in chunks:
             body += chunk
             if len(body) >= RESPONSE_BODY_LIMIT:
                 is_whole = len(body) == RESPONSE_BODY_LIMIT and _is_at_end(response)
                 return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
-    return bytes(body), False
-
-
-@contextlib.asynccontextmanager
-async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Close a generator that is left early, where it is one: else the loop would do it, some time."""
-    try:
-        yield chunks
+        return bytes(body), False
     finally:
-        if isinstance(chunks, AsyncGenerator):
+        if isinstance(chunks, AsyncGenerator):  # else the loop would need a task to end it, some time
             await chunks.aclose()
 
 
@@ -167,8 +165,7 @@ def _judged(response: httpx.Response, kept: Response) -> Outcome:
     if 200 <= status < 300:
         return Outcome(OutcomeKind.COMPLETED, status, None, kept)
     message = f"the service answered {status}"
-    location = dict(kept.headers).get("location")
-    if 300 <= status < 400 and location is not None:
+    if 300 <= status < 400 and (location := dict(kept.headers).get("location")) is not None:
         message += f" with Location: {safe(location)}; redirects are not followed"
     return Outcome(OutcomeKind.HTTP_ERROR, status, AttemptError(f"http_{status}", message), kept)
 

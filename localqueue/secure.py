@@ -35,6 +35,7 @@ class SecureTransport(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.phase = "connect"
+        self._half_open: Any = None
         self._inner = httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False, retries=0, limits=_LIMITS)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -53,11 +54,18 @@ class SecureTransport(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(_towards(second, request))
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, also one whose handshake was cut off: httpcore 1.0 forgets that."""
+        half_open, self._half_open = self._half_open, None
+        if half_open is not None:
+            await half_open.aclose()
         await self._inner.aclose()
 
-    async def _trace(self, event: str, _: dict[str, Any]) -> None:
+    async def _trace(self, event: str, info: dict[str, Any]) -> None:
         self.phase = _PHASES.get(event, self.phase)
+        if event == "connection.connect_tcp.complete":
+            self._half_open = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self._half_open = None
 
 
 def is_refused(error: BaseException) -> bool:

@@ -20,7 +20,6 @@ MARGIN_S = 0.5
 READ_LIMIT = 64 * 1024
 """How much of a body may wait to be taken before the connection is no longer read."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
 
 
 class Connection(asyncio.Protocol):
@@ -308,9 +307,10 @@ class _Body(httpx.AsyncByteStream):
 def _message(request: httpx.Request, body: bytes) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     lines += [b"%b: %b" % header for header in request.headers.raw]
-    if any(_FORBIDDEN.search(line) for line in lines):
+    head = b"\r\n".join(lines)
+    if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
         raise ExchangeError("protocol", "a header of the request holds a line break")
-    return b"\r\n".join([*lines, b"", body])
+    return b"%b\r\n\r\n%b" % (head, body)
 
 
 async def _connect(url: httpx.URL) -> Connection:

@@ -14,8 +14,8 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -140,13 +140,13 @@ def hang_unread() -> Behaviour:
     return answer_early(then="hold")
 
 
-def stream(head: bytes, pieces: AsyncIterator[bytes] | Callable[[], AsyncIterator[bytes]]) -> Behaviour:
+def stream(head: bytes, pieces: Iterable[bytes]) -> Behaviour:
     """Read the request, write a head and as many pieces as the other side takes."""
 
     async def behave(exchange: Exchange) -> None:
         await exchange.read_body()
         await exchange.send(head)
-        async for piece in pieces() if callable(pieces) else pieces:
+        for piece in pieces:
             await exchange.send(piece)
 
     return behave
@@ -161,39 +161,39 @@ async def _end(exchange: Exchange, then: str) -> None:
         await exchange.hold()
 
 
-@dataclass
 class FaultWorker:
     """Serve on a free port; use it as `async with`. `release` ends every hold."""
 
-    script: list[Behaviour] = field(default_factory=list)
-    then: Behaviour = field(default_factory=lambda: answer(OK))
-    host: str = "127.0.0.1"
-    url_host: str = ""
-    tls: ssl.SSLContext | None = None
-    requests: list[Received] = field(default_factory=list)
-    connections: int = 0
-    port: int = 0
-
-    def __init__(self, *script: Behaviour, **options: Any) -> None:
+    def __init__(
+        self,
+        *script: Behaviour,
+        then: Behaviour | None = None,
+        host: str = "127.0.0.1",
+        url_host: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.script = list(script)
-        self.then = options.pop("then", answer(OK))
-        self.host = options.pop("host", "127.0.0.1")
-        self.url_host = options.pop("url_host", f"[{self.host}]" if ":" in self.host else self.host)
-        self.tls = options.pop("tls", None)
-        assert not options, f"unknown options {options}"
-        self.requests, self.connections, self.port = [], 0, 0
+        self.then = then or answer(OK)
+        self.requests: list[Received] = []
+        self.connections = self.closed = self.port = 0
+        self.release = asyncio.Event()
+        self._host = host
+        self._url_host = url_host or (f"[{host}]" if ":" in host else host)
+        self._tls = tls
+        self._accepted: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = asyncio.Condition()
-        self.closed = 0
+        self._changed = asyncio.Condition()
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.url_host}:{self.port}/job"
+        return f"{'https' if self._tls else 'http'}://{self._url_host}:{self.port}/job"
 
     async def __aenter__(self) -> FaultWorker:
-        self.release = asyncio.Event()
-        self._server = await asyncio.start_server(self._accepted, self.host, 0, ssl=self.tls)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._listener = socket.create_server((self._host, 0), family=family)
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
+        self._start(self._accept())
         return self
 
     async def __aexit__(
@@ -202,41 +202,66 @@ class FaultWorker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.close()
         self.release.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        for each in (*self._accepted, self._listener):
+            each.close()  # no transport may have got hold of it
 
     async def wait_closed(self, count: int) -> None:
         """Return once so many connections have been closed, by either side."""
-        async with self._closed:
-            await self._closed.wait_for(lambda: self.closed >= count)
+        await self._wait_until(lambda: self.closed >= count)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    async def wait_requests(self, count: int) -> None:
+        """Return once the heads of so many requests have come."""
+        await self._wait_until(lambda: len(self.requests) >= count)
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        self.connections += 1
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self) -> None:
+        while True:
+            accepted, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            self._accepted.append(accepted)
+            self.connections += 1
+            self._start(self._carry(accepted, self.connections))
+
+    async def _carry(self, accepted: socket.socket, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
         try:
-            await self._serve(reader, writer, self.connections)
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass  # the other side has gone, or the test is over
-        finally:
-            writer.transport.abort()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._tls)
+        except OSError:  # no TLS
+            accepted.close()
+            return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        with contextlib.suppress(OSError, EOFError):  # the other side has gone
+            try:
+                await self._serve(reader, writer, number)
+            finally:
+                transport.abort()
                 await writer.wait_closed()
-            self._tasks.discard(task)
-            self.closed += 1
-            async with self._closed:
-                self._closed.notify_all()
+        self.closed += 1
+        await self._notify()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while not writer.is_closing():
             head = await reader.readuntil(b"\r\n\r\n")
             request = Received(head, number)
             self.requests.append(request)
+            await self._notify()
             behave = self.script.pop(0) if self.script else self.then
             await behave(Exchange(self, request, reader, writer))
         with contextlib.suppress(OSError):

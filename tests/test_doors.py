@@ -1,0 +1,129 @@
+"""The doors of `up`: where it listens, what it writes, and a handler that uses the queue while it is called."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import Server, serving, until, working, write_catalog
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_it_listens_on_both_loopback_addresses(tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6: ::1 was not tested")
+    write_catalog(tmp_path)
+    with serving(tmp_path) as server:
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            url = f"http://{host}:{server.ready['port']}/health"
+            assert httpx.get(url, trust_env=False).json() == {"status": "ok"}
+
+
+def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6: ::1 was not tested")
+    write_catalog(tmp_path)
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = str(other.getsockname()[1])
+        code, error = Server(tmp_path, "--port", port).finish()
+    assert code == 1 and f"port {port} is in use on ::1" in error
+    assert (
+        not (tmp_path / ".localqueue" / "queue.db").exists() or not (tmp_path / ".localqueue/queue.db").stat().st_size
+    )
+
+
+def test_a_handler_may_enqueue_while_it_holds_the_only_slot(tmp_path: Path) -> None:
+    """Rule enqueue.never-waits."""
+    found: dict[str, str] = {}
+
+    def answer(job: dict[str, Any]) -> int:
+        if job["data"] == "parent":
+            body = {"namespace": "shop", "queue": "work", "data": "child"}
+            found["child"] = httpx.post(f"{found['url']}/jobs", json=body, trust_env=False).json()["id"]
+        return 200
+
+    with working(answer) as worker:
+        write_catalog(tmp_path, concurrency=1)
+        with serving(tmp_path, "--target", worker.url) as server:
+            found["url"] = server.url
+            server.wait_state(server.enqueue("parent"), "completed")
+            server.wait_state(found["child"], "completed")
+
+
+def run_text(folder: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "localqueue", "up", "--port", "0", *options]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> list[str]:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if re.search(pattern, line):
+            return lines
+    raise AssertionError("\n".join(lines))
+
+
+def test_the_banner_and_the_lines_tell_what_happens(tmp_path: Path) -> None:
+    """Rule cli.up."""
+    write_catalog(tmp_path, retries=2, delay=0)
+    process = run_text(tmp_path, "--target", "http://127.0.0.1:9")
+    banner = read_until(process, "export SERVICE_NAMESPACE=shop")
+    url = next(line.split("=", 1)[1] for line in banner if "export IEC_QUEUE_URL=" in line)
+    assert banner[0].endswith(f"on {url}")
+    assert any("work" in line and "concurrency 5, retries 2" in line for line in banner)
+    httpx.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work"}, trust_env=False)
+    lines = read_until(process, "failed: no retries left")
+    assert sum("nothing listens on" in line for line in lines) == 1  # once, not for each attempt
+    assert [re.findall(r"attempt \d/\d", line) for line in lines if "attempt" in line] == [
+        ["attempt 1/3"],
+        ["attempt 2/3"],
+        ["attempt 3/3"],
+    ]
+    assert all("connect_refused" in line for line in lines if "attempt" in line)
+    process.send_signal(signal.SIGINT)
+    assert "stopping" in read_until(process, "stopping")[-1]
+    assert process.wait(30) == 0
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def test_a_wrong_catalog_stops_the_start_with_every_problem_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "catalog-info.yaml").write_text("kind: Component\nspec: {queues: [{name: 5}, {endpoint: x}]}\n")
+    code, error = Server(tmp_path, "--port", "0").finish()
+    assert code == 1 and error.count("catalog-info.yaml:2:") >= 3 and "Traceback" not in error
+    assert os.listdir(tmp_path) == ["catalog-info.yaml"]
+
+
+def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
+    """Rule cli.exit-codes."""
+    write_catalog(tmp_path)
+    for options in (["--port", "70000"], ["--nothing"], ["--target", "http://a", "--target", "http://b"]):
+        code, error = Server(tmp_path, *options).finish()
+        assert code == 2 and "Traceback" not in error
+
+
+def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
+    write_catalog(tmp_path)
+    with serving(tmp_path, env={"LOCALQUEUE_EPHEMERAL": "1"}) as server:
+        assert not (tmp_path / ".localqueue" / "queue.db").exists()
+        folder = Path(server.ready["db"]).parent
+        assert folder.exists()
+    until(lambda: not folder.exists(), "the temporary folder is gone")
