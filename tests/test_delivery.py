@@ -286,9 +286,7 @@ def test_headers_are_kept_as_text_without_cookies(parser) -> None:
 # answers with another status
 
 
-@pytest.mark.parametrize(
-    "code", [300, 301, 302, 303, 304, 307, 308, 400, 404, 413, 429, 500, 503, 599, 600, 999]
-)
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308, 400, 404, 413, 429, 500, 503, 599, 600, 999])
 def test_any_other_status_is_a_failure_named_after_it(parser, code) -> None:
     """Rule deliver.other-status."""
     outcome = run_async(deliver_once(parser, status(code, "Retry-After: 1")))
@@ -659,9 +657,7 @@ def test_a_service_on_the_other_loopback_address_is_pointed_out(parser, listenin
     run_async(main())
 
 
-@pytest.mark.parametrize(
-    "error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("too long")]
-)
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("too long")])
 def test_a_name_without_an_address_can_not_be_connected(parser, monkeypatch, error) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise error
@@ -704,9 +700,7 @@ def test_every_address_of_a_name_is_tried(parser, monkeypatch) -> None:
 # keep-alive
 
 
-async def deliver_twice(
-    parser: type[ResponseParser], *script: Behaviour
-) -> tuple[list[Outcome], FaultWorker]:
+async def deliver_twice(parser: type[ResponseParser], *script: Behaviour) -> tuple[list[Outcome], FaultWorker]:
     async with FaultWorker(*script) as worker, delivering(parser) as delivery:
         return [await delivery.deliver(Request(worker.url, BODY, LONG_MS)) for _ in range(2)], worker
 
@@ -875,8 +869,8 @@ def test_an_idle_connection_is_dropped_after_a_moment(parser, run, monkeypatch, 
         async with FaultWorker(then=then) as worker, delivering(parser) as delivery:
             await delivery.deliver(Request(worker.url, BODY, LONG_MS))
             await delivery.deliver(Request(worker.url, BODY, LONG_MS))
-                await asyncio.wait_for(worker.wait_closed(1), 5)
-                assert worker.connections == 1
+            await asyncio.wait_for(worker.wait_closed(1), 5)
+            assert worker.connections == 1
 
     run(main())
 
