@@ -49,7 +49,8 @@ async def _resolve(host: str, port: int) -> list[Address]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ExchangeError("connect_failed", f"can't find the address of {safe(host)}: {_reason(error)}") from None
+        message = f"can't find the address of {safe(host)}: {_reason(error)}"
+        raise ExchangeError("connect_failed", message) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
@@ -58,7 +59,7 @@ async def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
     try:
         opened.setblocking(False)
         await asyncio.get_running_loop().sock_connect(opened, address)
-        if opened.getsockname() == opened.getpeername():  # TCP may connect a port that nobody listens on to itself
+        if opened.getsockname() == opened.getpeername():  # TCP may connect an unused port to itself
             raise ConnectionRefusedError("nobody but ourselves is there")
     except BaseException:
         opened.close()

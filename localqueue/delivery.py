@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ssl
 from collections.abc import AsyncGenerator, Callable
 
 import httpx
@@ -120,7 +119,7 @@ async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request)
     response = await transport.handle_async_request(request)
     try:
         if response.status_code < 200:
-            raise ExchangeError("protocol", f"the service answered with status {response.status_code:03}")
+            raise ExchangeError("protocol", f"the service answered {response.status_code:03}")
         headers = _kept_headers(response)
         body, is_truncated = await _read(response)
     finally:
@@ -191,15 +190,13 @@ def _explained(error: Exception, phase: str) -> Outcome:
     if isinstance(error, httpx.NetworkError | OSError):
         return _failed("connection_reset", f"the connection broke: {reason}")
     if "without sending a response" in reason:
-        return _failed("closed_no_response", "the service closed the connection without a complete response")
+        return _failed("closed_no_response", "the service closed the connection without a response")
     return _failed("protocol", f"the answer is not valid HTTP/1.1: {reason}")
 
 
 def _not_connected(error: httpx.ConnectError, reason: str) -> Outcome:
     if secure.is_refused(error):
         return _failed("connect_refused", "nothing listens there; is the service running?")
-    if any(
-        isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER" for cause in secure.causes(error)
-    ):
+    if secure.is_plain(error):
         return _failed("connect_failed", "the service does not speak TLS: use http:// in the target")
     return _failed("connect_failed", f"can't connect: {reason}")

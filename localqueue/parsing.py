@@ -78,7 +78,7 @@ class ResponseParser(abc.ABC):
         if self.is_complete:
             self.is_reusable = False
         elif not self.status:
-            raise ExchangeError("closed_no_response", "the service closed the connection without a complete response")
+            raise ExchangeError("closed_no_response", "the service closed the connection without a response")
         elif self._ends_with_connection:
             self._finish()
         else:
@@ -107,7 +107,7 @@ class ResponseParser(abc.ABC):
 
     def _on_head(self, status: int, headers: Headers, is_kept_alive: bool) -> None:
         if status < 100 or status == 101:
-            raise ExchangeError("protocol", f"the service answered with status {status:03}, which nobody asked for")
+            raise ExchangeError("protocol", f"the service answered {status:03}, which nobody asked for")
         if status < 200:
             return
         if sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT:
@@ -201,7 +201,8 @@ class H11Parser(ResponseParser):
     def __init__(self) -> None:
         super().__init__()
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
-        self._h11.send(h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "0")]))
+        fields = [("Host", "x"), ("Content-Length", "0")]
+        self._h11.send(h11.Request(method="POST", target="/", headers=fields))
         self._h11.send(h11.EndOfMessage())
 
     def _parse(self, data: bytes) -> None:

@@ -36,7 +36,7 @@ class SecureTransport(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.phase = "connect"
         self._half_open: Any = None
-        self._inner = httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False, retries=0, limits=_LIMITS)
+        self._inner = httpx.AsyncHTTPTransport(tls_context(), trust_env=False, retries=0, limits=_LIMITS)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response. Raises httpx.TransportError."""
@@ -70,15 +70,22 @@ class SecureTransport(httpx.AsyncBaseTransport):
 
 def is_refused(error: BaseException) -> bool:
     """Return whether nothing listened, on any of the addresses that were tried."""
-    return any(isinstance(cause, ConnectionRefusedError) for cause in causes(error))
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
 
 
-def causes(error: BaseException) -> list[BaseException]:
+def is_plain(error: BaseException) -> bool:
+    """Return whether the other side does not speak TLS."""
+    found = [cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)]
+    return "WRONG_VERSION_NUMBER" in found
+
+
+def _causes(error: BaseException) -> list[BaseException]:
     """Return an error and all that led to it, the members of groups too."""
     found: list[BaseException] = [error]
     for each in found:
         members = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-        found += [cause for cause in (*members, each.__cause__, each.__context__) if cause and cause not in found]
+        led_to_it = (*members, each.__cause__, each.__context__)
+        found += [cause for cause in led_to_it if cause and cause not in found]
     return found
 
 

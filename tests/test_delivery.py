@@ -1,4 +1,4 @@
-"""One HTTP attempt and its outcome, whatever the worker does: every rule of `deliver.*` that is about the wire."""
+"""One HTTP attempt and its outcome, whatever the worker does: the rules of `deliver.*` about the wire."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ LONG_MS = 10_000
 BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNTIL_EOF = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+SILENT = "Server disconnected without sending a response."
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 PARSERS = [
@@ -286,7 +287,7 @@ def test_headers_are_kept_as_text_without_cookies(parser) -> None:
 # answers with another status
 
 
-@pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308, 400, 404, 413, 429, 500, 503, 599, 600, 999])
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 304, 307, 308, 400, 404, 413, 429, 500, 503, 600, 999])
 def test_any_other_status_is_a_failure_named_after_it(parser, code) -> None:
     """Rule deliver.other-status."""
     outcome = run_async(deliver_once(parser, status(code, "Retry-After: 1")))
@@ -657,7 +658,7 @@ def test_a_service_on_the_other_loopback_address_is_pointed_out(parser, listenin
     run_async(main())
 
 
-@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("too long")])
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name not known"), UnicodeError("too long")])
 def test_a_name_without_an_address_can_not_be_connected(parser, monkeypatch, error) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise error
@@ -700,7 +701,7 @@ def test_every_address_of_a_name_is_tried(parser, monkeypatch) -> None:
 # keep-alive
 
 
-async def deliver_twice(parser: type[ResponseParser], *script: Behaviour) -> tuple[list[Outcome], FaultWorker]:
+async def deliver_twice(parser: type[ResponseParser], *script: Behaviour) -> tuple[list[Outcome], Any]:
     async with FaultWorker(*script) as worker, delivering(parser) as delivery:
         return [await delivery.deliver(Request(worker.url, BODY, LONG_MS)) for _ in range(2)], worker
 
@@ -915,15 +916,11 @@ class Scripted(httpx.AsyncBaseTransport):
         (httpx.ReadTimeout("slow"), "timeout", "timeout"),
         (httpx.ReadError("gone"), "connection_error", "connection_reset"),
         (httpx.RemoteProtocolError("what"), "connection_error", "protocol"),
-        (
-            httpx.RemoteProtocolError("Server disconnected without sending a response."),
-            "connection_error",
-            "closed_no_response",
-        ),
+        (httpx.RemoteProtocolError(SILENT), "connection_error", "closed_no_response"),
         (ConnectionResetError("gone"), "connection_error", "connection_reset"),
         (RuntimeError("surprise"), "connection_error", "protocol"),
     ],
-)  # fmt: skip
+)
 def test_whatever_a_transport_raises_becomes_an_outcome(error, kind, code) -> None:
     transport = Scripted(error)
     outcome = run_async(Delivery(lambda: transport).deliver(Request("http://x/", b"", LONG_MS)))
