@@ -158,8 +158,11 @@ class Server:
     def finish(self) -> tuple[int, str]:
         """Wait for its end; return exit code and what it wrote to standard error."""
         assert self.process.stderr is not None and self.process.stdout is not None
+        guard = threading.Timer(WAIT_S, self.process.kill)  # one that does not end must not hang the suite
+        guard.start()
         error = self.process.stderr.read()
         code = self.process.wait(WAIT_S)
+        guard.cancel()
         if self.url:
             self._drain.join()
         self.process.stderr.close()

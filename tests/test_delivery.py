@@ -419,6 +419,16 @@ def test_an_early_answer_that_ends_with_the_connection_counts(parser, run) -> No
     assert (code_of(outcome), body_of(outcome)) == ("http_413", b"too large")
 
 
+def test_a_request_that_was_not_sent_in_full_leaves_a_connection_that_is_not_used_again(parser, run) -> None:
+    async def main() -> None:
+        async with FaultWorker(answer_early(OK, then="hold")) as worker, delivering(parser) as delivery:
+            assert (await delivery.deliver(Request(worker.url, b"x" * 20_000_000, LONG_MS))).status == 200
+            assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
+            assert worker.connections == 2
+
+    run(main())
+
+
 # the deadline
 
 
@@ -812,7 +822,7 @@ def test_an_end_that_only_the_kernel_knows_of_is_seen_before_reuse(parser) -> No
         assert run_async(main()).kind is OutcomeKind.COMPLETED
 
 
-def test_bytes_that_come_while_idle_are_never_taken_for_an_answer(parser, run) -> None:
+def test_bytes_that_come_while_idle_are_never_taken_for_an_answer(parser, run, monkeypatch) -> None:
     """Rule deliver.keep-alive: some servers say 408 before they close."""
 
     async def late(exchange: Exchange) -> None:
@@ -821,11 +831,13 @@ def test_bytes_that_come_while_idle_are_never_taken_for_an_answer(parser, run) -
         await exchange.hold()
         await exchange.send(response(408))
 
+    monkeypatch.setattr(wire, "IDLE_S", 60.0)
+
     async def main() -> None:
         async with FaultWorker(late) as worker, delivering(parser) as delivery:
             assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
             worker.release.set()
-            await worker.wait_closed(1)
+            await asyncio.wait_for(worker.wait_closed(1), 5)
             assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
             assert worker.connections == 2
 
@@ -888,6 +900,89 @@ def test_an_idle_connection_is_dropped_after_a_moment(parser, run, monkeypatch, 
 )
 def test_idle_time_is_short_and_shorter_than_the_server_announces(value, expected) -> None:
     assert wire._idle_time([] if value is None else [(b"Keep-Alive", value)]) == expected
+
+
+# the connection by itself
+
+
+@contextlib.asynccontextmanager
+async def connected() -> AsyncIterator[tuple[wire.Connection, socket.socket, socket.socket]]:
+    """Give a connection, its socket and the other end."""
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: wire.Connection(ours), sock=ours)
+    with peer:
+        yield connection, ours, peer
+        connection.close()
+
+
+def test_what_came_before_a_write_failed_is_still_read(parser) -> None:
+    """Rule deliver.early-answer: the loop closes the connection without having looked."""
+
+    async def main() -> None:
+        async with connected() as (connection, _, peer):
+            response_parser = parser()
+            assert connection.start(response_parser, b"request")
+            peer.sendall(OK)
+            connection.connection_lost(BrokenPipeError())  # before the loop reads
+            await connection.head()
+            assert (await connection.read(), response_parser.is_complete) == (b"ok", True)
+            assert not connection.finish()
+            connection.is_lost = False  # so that it is closed
+
+    run_async(main())
+
+
+def test_an_answer_to_a_request_that_could_not_be_sent_ends_the_connection(parser) -> None:
+    async def main() -> None:
+        async with connected() as (connection, ours, peer):
+            ours.shutdown(socket.SHUT_WR)
+            assert not connection.start(parser(), b"request")
+            peer.sendall(OK)
+            await connection.head()
+            assert await connection.read() == b"ok"
+            assert not connection.finish()
+
+    run_async(main())
+
+
+def test_a_body_that_nobody_takes_is_not_read_on(parser) -> None:
+    """Rule deliver.response-limit."""
+
+    async def main() -> None:
+        async with connected() as (connection, _, peer):
+            response_parser = parser()
+            connection.start(response_parser, b"request")
+            peer.setblocking(False)
+            peer.send(UNTIL_EOF)
+            await connection.head()
+            connection.data_received(b"x" * wire.READ_LIMIT)
+            assert not connection._open_transport.is_reading()
+            assert await connection.read() == b"x" * wire.READ_LIMIT
+            assert connection._open_transport.is_reading()
+
+    run_async(main())
+
+
+def test_a_head_is_bounded_even_if_it_comes_at_once(parser) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(parsing.ExchangeError, match="longer than 64 KiB"):
+        parser().feed(head)
+
+
+def test_a_transport_closes_its_connection_when_an_exchange_fails(parser, run) -> None:
+    async def main() -> None:
+        async with FaultWorker(hang()) as worker:
+            transport = WireTransport(parser)
+            request = httpx.Request("POST", worker.url, content=BODY)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(transport.handle_async_request(request), 0.1)
+            assert transport.phase == "wait"
+            worker.release.set()
+            await asyncio.wait_for(worker.wait_closed(1), 5)
+
+    run(main())
 
 
 # the seam, and what is left over
