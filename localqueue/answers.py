@@ -7,11 +7,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from localqueue.engine import JobView, QueueStatus
 from localqueue.errors import LocalqueueError
+from localqueue.events import AttemptEnded
 from localqueue.models import Attempt, Queue
 from localqueue.models import Response as WorkerResponse
 from localqueue.text import iso
+from localqueue.views import JobView, QueueStatus
 
 
 def reply(content: object, status: int = 200) -> Response:
@@ -51,8 +52,9 @@ def queue(status: QueueStatus, target: str | None) -> dict[str, Any]:
         "namespace": namespace,
         "name": name,
         "target": target,
-        "held": "queue_missing" if status.queue is None else None,
+        "held": status.held,
         **(queue_settings(status.queue) if status.queue is not None else {}),
+        "enqueued": status.enqueued,
         "counts": {state.value: count for state, count in status.counts.items()},
     }
 
@@ -103,6 +105,23 @@ def attempt(found: Attempt) -> dict[str, Any]:
         "response": None if outcome.response is None else _response(outcome.response),
         "nextDueAt": _time(found.next_due_ms),
         "reason": found.reason,
+    }
+
+
+def made(event: AttemptEnded) -> dict[str, Any]:
+    """Return an attempt as `advance` and `drain` list it."""
+    job, found = event.job, event.attempt
+    return {
+        "jobId": job.id,
+        "namespace": job.namespace,
+        "queue": job.queue,
+        "round": found.round,
+        "number": found.number,
+        "maxAttempts": found.max_attempts,
+        "startedAt": iso(found.started_ms),
+        "outcome": found.outcome.kind.value,
+        "status": found.outcome.status,
+        "nextDueAt": _time(found.next_due_ms),
     }
 
 

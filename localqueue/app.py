@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,11 +22,12 @@ def build(
     engine: Engine,
     report: events.Report,
     *,
+    is_own: Callable[[str], bool],
     max_body: int,
     allow_hosts: Collection[str] = (),
     allow_remote: bool = False,
 ) -> ASGIApp:
-    """Return the whole application over an open engine."""
+    """Return the whole application over an open engine; `is_own` says whether a URL leads back to it."""
 
     async def internal_error(_: Request, error: Exception) -> Response:
         number = uuid.uuid4().hex[:8]
@@ -36,7 +37,7 @@ def build(
     app = Starlette(
         routes=[
             *api.routes(engine, max_body, lambda message: report(events.Warned(message))),
-            control.routes(engine),
+            control.routes(engine, is_own),
         ],
         exception_handlers={
             LocalqueueError: _known_error,

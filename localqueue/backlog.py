@@ -70,6 +70,13 @@ class Backlog:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
+    def is_clear(self, until: int | None) -> bool:
+        """Return whether no job waits that is due up to `until` (None: ever), neither here nor on disk."""
+        due = self.next_due()
+        if due is not None and (until is None or due <= until):
+            return False
+        return self._horizon is None or (until is not None and self._horizon[0] > until)
+
     def take_due(self, now_ms: int) -> Entry | None:
         """Take the first job, if it is due."""
         due = self.next_due()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Collection
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from localqueue.errors import InvalidRequest, PayloadTooLarge, RequestTimeout
+from localqueue.errors import InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout
+from localqueue.text import nearest, safe
 
 BODY_DEADLINE_S = 10.0
 DROP_BYTES = 16 * 1024 * 1024
@@ -22,6 +26,24 @@ async def read(request: Request, limit: int) -> bytes:
         raise RequestTimeout(f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
     except ClientDisconnect:
         raise InvalidRequest("the client went away before its body was complete") from None
+
+
+async def read_object(request: Request, known: Collection[str], limit: int = 64 * 1024) -> dict[str, Any]:
+    """Return the body as a JSON object of known keys; an empty one means {}.
+
+    Raises InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout.
+    """
+    text = await read(request, limit)
+    try:
+        found = json.loads(text.decode()) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise InvalidJson(f"expected the body to be JSON: {safe(str(error))}") from None
+    if not isinstance(found, dict):
+        raise InvalidRequest("expected the body to be an object")
+    for key in found:
+        if key not in known:
+            raise InvalidRequest(f"unknown key {safe(key)!r}; known: {', '.join(nearest(key, known)) or 'none'}")
+    return found
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -30,7 +30,7 @@ QUEUE_KEYS = ("name", "endpoint", *RANGES)
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ENDPOINT = re.compile(r"/(?!/)[!-~]*")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})")
-_FIELDS = {"concurrency": "concurrency", "retries": "retries"} | {
+FIELDS = {"concurrency": "concurrency", "retries": "retries"} | {
     "retryDelayMs": "retry_delay_ms",
     "timeoutMs": "timeout_ms",
 }
@@ -215,7 +215,7 @@ class _Reader:
             self._find_at(node, "wrong_type", f"expected a queue to be a mapping, got {_described(node)}")
             return None
         self._check_queue_keys(node)
-        numbers = {_FIELDS[key]: self._read_number(node, key) for key in RANGES}
+        numbers = {FIELDS[key]: self._read_number(node, key) for key in RANGES}
         name, endpoint = self._read_queue_name(namespace, node), self._read_endpoint(node)
         if name is None or endpoint is None:
             return None

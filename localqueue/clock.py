@@ -27,6 +27,19 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that only measure how long something took."""
 
+    def owed(self, timeout_ms: int) -> int:
+        """Return how much of a timeout that is over has not gone by on this clock, in ms."""
+
+    @property
+    def offset_ms(self) -> int:
+        """Return by how much `advance` has moved the time of this process, in ms."""
+
+    def advance(self, to: int) -> None:
+        """Move the time forward; earlier than now does nothing."""
+
+    def reset(self) -> None:
+        """Undo every `advance`."""
+
     async def wait(self, until: int | None, wake: asyncio.Event) -> None:
         """Return at about `until` or when `wake` is set; the caller looks at the time again."""
 
@@ -35,7 +48,7 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """Follow the system's clock forwards, never backwards.
+    """Follow the system's clock forwards, never backwards, plus what `advance` has added.
 
     Time runs with the monotonic clock. Where the system's clock is found ahead of it (a jump forwards, a
     laptop that slept) it is followed; where it is found behind, it is not: nothing becomes due twice or
@@ -46,6 +59,7 @@ class WallClock:
 
     def __init__(self) -> None:
         self._ahead = time.time() - time.monotonic()
+        self._offset_ms = 0
 
     def now(self) -> int:
         """Return ms since the epoch, rounded down."""
@@ -59,11 +73,28 @@ class WallClock:
         ahead = time.time() - time.monotonic()
         if ahead - self._ahead > JUMP_MS / 1000:
             self._ahead = ahead
-        return time.monotonic() + self._ahead
+        return time.monotonic() + self._ahead + self._offset_ms / 1000
 
     def monotonic(self) -> float:
         """Return seconds of the monotonic clock."""
         return time.monotonic()
+
+    def owed(self, timeout_ms: int) -> int:
+        """Return 0: a timeout takes real time, and that has gone by."""
+        return 0
+
+    @property
+    def offset_ms(self) -> int:
+        """Return what `advance` has added, in ms."""
+        return self._offset_ms
+
+    def advance(self, to: int) -> None:
+        """Move the time forward by an offset; deadlines under way are measured otherwise."""
+        self._offset_ms += max(to - self.now(), 0)
+
+    def reset(self) -> None:
+        """Set the offset to 0."""
+        self._offset_ms = 0
 
     async def wait(self, until: int | None, wake: asyncio.Event) -> None:
         """Return at about `until` or when `wake` is set; the caller looks at the time again."""
@@ -76,6 +107,57 @@ class WallClock:
             await wake.wait()
         finally:
             handle.cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of real time."""
+        await asyncio.sleep(seconds)
+
+
+class VirtualClock:
+    """Stand still until it is advanced.
+
+    It may be advanced only while nothing is on the wire and no commit is pending: an answer that comes in
+    belongs to the instant at which its attempt was started. `timeline` holds that.
+    """
+
+    mode = "virtual"
+
+    def __init__(self, start_ms: int) -> None:
+        self._start_ms = start_ms
+        self._now_ms = start_ms
+
+    def now(self) -> int:
+        """Return ms since the epoch."""
+        return self._now_ms
+
+    def now_rounded_up(self) -> int:
+        """Return the same as `now`."""
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        """Return virtual seconds: an attempt takes none."""
+        return self._now_ms / 1000
+
+    def owed(self, timeout_ms: int) -> int:
+        """Return the whole timeout: it has been proven in real time, none of it has gone by here."""
+        return timeout_ms
+
+    @property
+    def offset_ms(self) -> int:
+        """Return the distance from the start, in ms."""
+        return self._now_ms - self._start_ms
+
+    def advance(self, to: int) -> None:
+        """Jump to an instant."""
+        self._now_ms = max(self._now_ms, to)
+
+    def reset(self) -> None:
+        """Go back to the start."""
+        self._now_ms = self._start_ms
+
+    async def wait(self, until: int | None, wake: asyncio.Event) -> None:
+        """Return when `wake` is set: nothing happens here by waiting."""
+        await wake.wait()
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of real time."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 import localqueue
-from localqueue import answers
+from localqueue import answers, steering
 from localqueue.engine import Engine
 from localqueue.errors import InvalidRequest
 from localqueue.models import JobState
@@ -20,7 +21,7 @@ PAGE_LIMIT = 200
 PARAMETERS = ("namespace", "queue", "state", "limit", "after")
 
 
-def routes(engine: Engine) -> Mount:
+def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
     """Return every route under /_localqueue."""
 
     async def status(_: Request) -> Response:
@@ -30,7 +31,7 @@ def routes(engine: Engine) -> Mount:
                 "version": localqueue.__version__,
                 "pid": os.getpid(),
                 "now": iso(engine.now()),
-                "clock": engine.clock_mode,
+                "clock": engine.clock.mode,
                 "storage": {"error": engine.storage_error},
                 "services": [
                     {"namespace": each.namespace, "target": each.target, "catalog": each.path}
@@ -76,6 +77,7 @@ def routes(engine: Engine) -> Mount:
             Route("/jobs/{id}/data", data),
             Route("/jobs/{id}/retry", retry, methods=["POST"]),
             Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
+            *steering.routes(engine, is_own),
         ],
     )
 

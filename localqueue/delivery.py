@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx
 
 from localqueue import __version__, secure
-from localqueue.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Request, Response
+from localqueue.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Queue, Request, Response
 from localqueue.parsing import HEAD_LIMIT, ExchangeError
 from localqueue.text import safe
 from localqueue.wire import WireTransport
@@ -36,6 +36,10 @@ class Delivery:
         self._make = transport
         self._idle: dict[Origin, list[httpx.AsyncBaseTransport]] = {}
         self._is_closed = False
+
+    def begin(self, queue: Queue) -> Callable[[Request], Awaitable[Outcome]]:
+        """Return what makes an attempt for the queue."""
+        return self.deliver
 
     async def deliver(self, request: Request) -> Outcome:
         """Return how the attempt ended. Never raises, but for CancelledError; then the connection is closed.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from localqueue import backlog, crashpoint, envelope, events, lifecycle
 from localqueue.clock import Clock
 from localqueue.errors import StorageUnavailable
+from localqueue.flight import Batch, Flight, attempt_record
 from localqueue.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
 from localqueue.store import Store
 
@@ -17,40 +18,51 @@ RETRY_STORE_S = 1.0
 """How long to wait before another try to write what could not be written."""
 
 
+Send = Callable[[Request], Awaitable[Outcome]]
+"""Makes one attempt; never raises but for being cancelled."""
+Key = tuple[str, str]
+
+
 class Deliverer(Protocol):
-    """Make one attempt."""
+    """Make attempts."""
 
-    async def deliver(self, request: Request) -> Outcome:
-        """Return how it ended; never raise but for being cancelled."""
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """Hold an attempt under way, with the settings under which it was started."""
-
-    job: Job
-    before: Job
-    queue: Queue
-    url: str
-    started_ms: int
-    cut: OutcomeKind | None = None
-    is_on_wire: bool = False
-    task: asyncio.Task[None] | None = None
+    def begin(self, queue: Queue) -> Send:
+        """Return what makes the attempt that is being started; called in starting order."""
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """Hold what is known of one queue; `queue` is None while no catalog declares it."""
+    """Hold what is known of one queue; `queue` is None while no catalog declares it.
 
-    key: tuple[str, str]
-    queue: Queue | None
-    backlog: backlog.Backlog
+    `owed` are the instants until which attempts that timed out keep their slot on a clock that stands still.
+    """
+
+    key: Key
+    queue: Queue | None = None
+    is_paused: bool = False
+    backlog: backlog.Backlog = field(default_factory=backlog.Backlog)
     slots_taken: int = 0
+    owed: list[int] = field(default_factory=list)
 
     @property
-    def free(self) -> int:
+    def is_held(self) -> bool:
+        """Return whether nothing of the queue may be started."""
+        return self.queue is None or self.is_paused
+
+    def free(self, now: int) -> int:
         """Return how many attempts may be started now."""
-        return 0 if self.queue is None else self.queue.concurrency - self.slots_taken
+        if self.queue is None or self.is_paused:
+            return 0
+        if self.owed:
+            self.owed = [until for until in self.owed if until > now]
+        return self.queue.concurrency - self.slots_taken - len(self.owed)
+
+    def next_start(self, now: int) -> int | None:
+        """Return when the next job can be started without waiting for an attempt under way, or None."""
+        due = None if self.is_held else self.backlog.next_due()
+        if due is None or self.free(now) > 0:
+            return due
+        return max(due, min(self.owed)) if self.owed else None
 
 
 class Dispatcher:
@@ -61,38 +73,46 @@ class Dispatcher:
         self._store = store
         self._deliverer = deliverer
         self._report = report
-        self._lanes: dict[tuple[str, str], Lane] = {}
+        self._lanes: dict[Key, Lane] = {}
         self._targets: Mapping[str, str] = {}
         self._flights: dict[int, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
         self._stalled = 0
+        self._is_clearing = False
         self._stopping = False
         self._hurried = asyncio.Event()
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # what it is told
 
-    def configure(self, queues: Mapping[tuple[str, str], Queue], targets: Mapping[str, str]) -> None:
-        """Follow a catalog: new attempts use its settings, queues that it lacks are held."""
+    def configure(
+        self, queues: Mapping[Key, Queue], targets: Mapping[str, str], paused: Collection[Key] = frozenset()
+    ) -> None:
+        """Follow a catalog: new attempts use its settings, queues that it lacks or that are paused are held."""
         self._targets = targets
-        for lane in self._lanes.values():
-            lane.queue = queues.get(lane.key)
-        for key, queue in queues.items():
-            if key not in self._lanes:
-                self._lanes[key] = Lane(key, queue, backlog.Backlog())
-        self._wake.set()
+        for key in {*self._lanes, *queues}:
+            lane = self._lanes.setdefault(key, Lane(key))
+            lane.queue, lane.is_paused = queues.get(key), key in paused
+        self.wake()
 
     def offer(self, job: Job, data: bytes | None = None) -> None:
         """Take note of a job that is pending on disk."""
         lane = self._lanes.get(job.key)
         if lane is not None:
             lane.backlog.offer(job, data)
-            self._wake.set()
+            self.wake()
 
     def wake(self) -> None:
-        """Look at the time again (the clock may have jumped)."""
+        """Look again at what can be started: there is news, or the clock has jumped."""
         self._wake.set()
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     # what it can be asked
 
@@ -100,6 +120,40 @@ class Dispatcher:
     def flights(self) -> Mapping[int, Flight]:
         """Return the attempts under way, by seq of their job."""
         return self._flights
+
+    @property
+    def lanes(self) -> Mapping[Key, Lane]:
+        """Return what is known of each queue."""
+        return self._lanes
+
+    @property
+    def is_stopping(self) -> bool:
+        """Return whether nothing is started any more."""
+        return self._stopping
+
+    def is_quiet(self, until: int | None) -> bool:
+        """Return whether no job due up to `until` (None: ever) is under way, or waits in a queue that is not held."""
+        if any(until is None or flight.before.due_ms <= until for flight in self._flights.values()):
+            return False
+        return all(lane.is_held or lane.backlog.is_clear(until) for lane in self._lanes.values())
+
+    async def changed(self) -> None:
+        """Return when there is news."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    async def landed(self) -> None:
+        """Return when no attempt is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def loaded(self) -> None:
+        """Return when the next jobs of every queue are known."""
+        self._load_backlogs()
+        while self._loads:
+            await asyncio.wait(self._loads)
+            self._load_backlogs()
 
     def claim(self, job: Job) -> bool:
         """Keep a waiting job from being started while it is changed; return False if it is under way."""
@@ -121,8 +175,24 @@ class Dispatcher:
     async def cut(self, seq: int, kind: OutcomeKind) -> None:
         """Cut an attempt off and return once that is on disk."""
         flight = self._flights[seq]
-        task = _cut(flight, kind)
-        await asyncio.wait([task])
+        await asyncio.wait([flight.cut_off(kind)])
+
+    async def clear(self, wipe: Callable[[], Awaitable[None]]) -> None:
+        """Cut off what is under way, let `wipe` empty the disk, and forget every job."""
+        self._stalled += 1
+        self._is_clearing = True
+        try:
+            for flight in list(self._flights.values()):
+                flight.cut_off(OutcomeKind.INTERRUPTED)
+            while self._tasks or self._loads:
+                await asyncio.wait(self._tasks | self._loads)
+            await wipe()
+        finally:
+            for lane in self._lanes.values():
+                lane.backlog, lane.owed = backlog.Backlog(), []
+            self._is_clearing = False
+            self._stalled -= 1
+            self.wake()
 
     # the loop
 
@@ -134,26 +204,35 @@ class Dispatcher:
             self.start_due()
             await self._clock.wait(self.next_due(), self._wake)
 
-    def start_due(self) -> None:
-        """Start everything that is due and has a slot, in order of due time and enqueue sequence."""
+    def start_due(self, batch: Batch | None = None) -> bool:
+        """Start everything that is due and has a slot, in order of due time and enqueue sequence.
+
+        Return whether anything was. The outcomes of a batch are applied in starting order.
+        """
         if self._stalled or self._stopping:
-            return
+            return False
         now = self._clock.now()
         found = [(entry.key, entry, lane) for lane in self._lanes.values() for entry in _take_due(lane, now)]
         for _, entry, lane in sorted(found, key=lambda each: each[0]):
-            self._start(lane, entry, now)
+            self._start(lane, entry, now, batch)
+        return bool(found)
 
     def next_due(self) -> int | None:
         """Return when the next job that has a slot is due, or None."""
         if self._stalled:
             return None
-        dues = (lane.backlog.next_due() for lane in self._lanes.values() if lane.free > 0)
-        return min((due for due in dues if due is not None), default=None)
+        now = self._clock.now()
+        starts = (lane.next_start(now) for lane in self._lanes.values())
+        return min((start for start in starts if start is not None), default=None)
+
+    def last_owed(self) -> int:
+        """Return until when attempts that timed out keep their slots; the past where none does."""
+        return max((until for lane in self._lanes.values() for until in lane.owed), default=0)
 
     async def stop(self, grace: float) -> None:
         """Start nothing more; give attempts `grace` seconds, then record the rest as interrupted."""
         self._stopping = True
-        self._wake.set()
+        self.wake()
         if self._tasks:
             hurried = asyncio.create_task(self._hurried.wait())
             finished = asyncio.create_task(_wait_all(self._tasks))
@@ -161,9 +240,9 @@ class Dispatcher:
             hurried.cancel()
             finished.cancel()
         for flight in list(self._flights.values()):
-            _cut(flight, OutcomeKind.INTERRUPTED)
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            flight.cut_off(OutcomeKind.INTERRUPTED)
+        if self._tasks or self._loads:
+            await asyncio.wait(self._tasks | self._loads)
 
     def hurry(self) -> None:
         """End the grace of a stop under way."""
@@ -171,37 +250,51 @@ class Dispatcher:
 
     # one attempt
 
-    def _start(self, lane: Lane, entry: backlog.Entry, now: int) -> None:
+    def _start(self, lane: Lane, entry: backlog.Entry, now: int, batch: Batch | None) -> None:
         queue, before = lane.queue, entry.job
         assert queue is not None  # a lane without a queue has no slot
         job = replace(before, attempt=before.next_number, max_attempts=queue.max_attempts)
         url = self._targets[queue.namespace] + queue.endpoint
-        flight = Flight(job, before, queue, url, now)
+        flight = Flight(job, before, queue, url, now, self._clock.monotonic())
+        if batch is not None:
+            batch.add(flight)
         lane.slots_taken += 1
         self._flights[job.seq] = flight
-        flight.task = self._spawn(self._attempt(lane, flight, entry.data))
+        work = self._attempt(lane, flight, batch, self._deliverer.begin(queue), entry.data)
+        flight.task = self._spawn(work, self._tasks)
 
-    async def _attempt(self, lane: Lane, flight: Flight, data: bytes | None) -> None:
-        began = self._clock.monotonic()
+    async def _attempt(self, lane: Lane, flight: Flight, batch: Batch | None, send: Send, data: bytes | None) -> None:
         try:
-            outcome = await self._deliver(flight, data)
+            outcome = await self._deliver(flight, send, data)
         except StorageUnavailable as error:
             self._abandon(lane, flight, error)
             return
         finally:
+            if batch is not None:
+                batch.answered()
             lane.slots_taken -= 1
-            self._wake.set()
-        duration_ms = round((self._clock.monotonic() - began) * 1000)
-        ended_ms = max(self._clock.now_rounded_up(), flight.started_ms)
+            self.wake()
+        if flight.turn is not None:
+            await flight.turn
+        await self._end(lane, flight, outcome, data)
+
+    async def _end(self, lane: Lane, flight: Flight, outcome: Outcome, data: bytes | None) -> None:
+        """Apply an outcome; no await may come before the record is on its way, or batches lose their order."""
+        is_timeout = outcome.kind is OutcomeKind.TIMEOUT
+        owed_ms = self._clock.owed(flight.queue.timeout_ms) if is_timeout else 0
+        duration_ms = round((self._clock.monotonic() - flight.began) * 1000) + owed_ms
+        ended_ms = max(self._clock.now_rounded_up(), flight.started_ms) + owed_ms
+        if owed_ms:
+            lane.owed.append(ended_ms)
         crashpoint.reach("after-answer")
         decision = lifecycle.decide(flight.job, flight.queue, outcome, ended_ms)
-        attempt = _attempt_record(flight, outcome, decision, ended_ms, duration_ms)
+        attempt = attempt_record(flight, outcome, decision, ended_ms, duration_ms)
         is_stored = await self._record(flight, decision.job, attempt)
         self._land(lane, decision.job, data)
         if is_stored:
             self._report(events.AttemptEnded(decision.job, attempt))
 
-    async def _deliver(self, flight: Flight, data: bytes | None) -> Outcome:
+    async def _deliver(self, flight: Flight, send: Send, data: bytes | None) -> Outcome:
         if flight.cut is not None:
             return Outcome(flight.cut)
         flight.is_on_wire = True
@@ -210,7 +303,7 @@ class Dispatcher:
                 data = await self._store.payload(flight.job.seq)
             body = envelope.delivery_body(flight.job.id, flight.queue.name, flight.job.attempt, data)
             crashpoint.reach("before-send")
-            return await self._deliverer.deliver(Request(flight.url, body, flight.queue.timeout_ms))
+            return await send(Request(flight.url, body, flight.queue.timeout_ms))
         except asyncio.CancelledError:
             if flight.cut is None or flight.task is None:
                 raise
@@ -231,10 +324,10 @@ class Dispatcher:
             return await self._record_when_possible(flight, after, attempt)
         finally:
             self._stalled -= 1
-            self._wake.set()
+            self.wake()
 
     async def _record_when_possible(self, flight: Flight, after: Job, attempt: Attempt) -> bool:
-        while not self._stopping:
+        while not self._stopping and not self._is_clearing:
             await self._clock.sleep(RETRY_STORE_S)
             try:
                 await self._store.record(flight.before, after, attempt)
@@ -258,29 +351,30 @@ class Dispatcher:
     # tasks
 
     def _load_backlogs(self) -> None:
+        if self._stopping or self._is_clearing:
+            return
         for lane in self._lanes.values():
-            if lane.queue is not None and lane.backlog.needs_load and not self._stopping:
-                after, limit = lane.backlog.begin_load()
-                self._spawn(self._load(lane, after, limit))
+            if lane.queue is not None and lane.backlog.needs_load:
+                self._spawn(self._load(lane.key, lane.backlog, *lane.backlog.begin_load()), self._loads)
 
-    async def _load(self, lane: Lane, after: backlog.Key, limit: int) -> None:
+    async def _load(self, key: Key, into: backlog.Backlog, after: backlog.Key, limit: int) -> None:
         try:
-            read = await self._store.pending(lane.key, after, limit, backlog.SMALL)
-            lane.backlog.end_load([backlog.Entry(job, data) for job, data in read])
+            read = await self._store.pending(key, after, limit, backlog.SMALL)
+            into.end_load([backlog.Entry(job, data) for job, data in read])
         except StorageUnavailable as error:
             self._report(events.Warned(error.message))
             await self._clock.sleep(RETRY_STORE_S)
-            lane.backlog.fail_load()
-        self._wake.set()
+            into.fail_load()
+        self.wake()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        group.add(task)
+        task.add_done_callback(group.discard)
         task.add_done_callback(self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         if task.cancelled() or task.exception() is None or self.broken.done():
             return
         self.broken.set_exception(task.exception() or RuntimeError())
@@ -291,36 +385,8 @@ async def _wait_all(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 def _take_due(lane: Lane, now: int) -> Iterable[backlog.Entry]:
-    for _ in range(lane.free):
+    for _ in range(lane.free(now)):
         entry = lane.backlog.take_due(now)
         if entry is None:
             return
         yield entry
-
-
-def _cut(flight: Flight, kind: OutcomeKind) -> asyncio.Task[None]:
-    assert flight.task is not None
-    if flight.cut is None:
-        flight.cut = kind
-        if flight.is_on_wire:  # before, the flag is enough; after, the outcome is in and must be stored
-            flight.task.cancel()
-    return flight.task
-
-
-def _attempt_record(
-    flight: Flight, outcome: Outcome, decision: lifecycle.Decision, ended_ms: int, duration_ms: int
-) -> Attempt:
-    job = flight.job
-    return Attempt(
-        round=job.round,
-        number=job.attempt,
-        max_attempts=job.max_attempts,
-        due_ms=flight.before.due_ms,
-        started_ms=flight.started_ms,
-        ended_ms=ended_ms,
-        duration_ms=duration_ms,
-        url=flight.url,
-        outcome=outcome,
-        next_due_ms=decision.next_due_ms,
-        reason=decision.reason,
-    )

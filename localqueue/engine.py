@@ -6,48 +6,54 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from localqueue import backlog, events, lifecycle
+from localqueue import backlog, events, ids, lifecycle, views
 from localqueue.clock import Clock
+from localqueue.configuration import Configuration
 from localqueue.dispatcher import Deliverer, Dispatcher
-from localqueue.errors import NotFound, ShuttingDown, WrongState
-from localqueue.ids import uuid7
-from localqueue.models import Attempt, Catalog, Job, JobState, OutcomeKind, Queue
+from localqueue.errors import DatabaseUnusable, NotFound, ShuttingDown, StorageUnavailable, WrongState
+from localqueue.flight import Flight
+from localqueue.models import Attempt, Catalog, Job, JobState, LedgerEntry, OutcomeKind, Queue
 from localqueue.store import Filter, Store
-from localqueue.text import nearest, safe
-
-EXPORT_HINT = "Is SERVICE_NAMESPACE set for your service? `localqueue up` prints the line to export."
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
-    """Hold a queue's settings (None while no catalog declares it) and its numbers by state."""
-
-    key: tuple[str, str]
-    queue: Queue | None
-    counts: Mapping[JobState, int]
+from localqueue.text import safe
+from localqueue.timeline import Drained, Made, Timeline, VirtualTimeline, WallTimeline
+from localqueue.views import JobView, Key, QueueStatus
 
 
 @dataclass(frozen=True, slots=True)
-class JobView:
-    """Hold a job as people see it now."""
+class ClockStatus:
+    """Say which clock it is, what time it shows, and by how much that was moved, in ms."""
 
-    job: Job
-    state: JobState
-    held: str | None
-    max_attempts: int
+    mode: str
+    now_ms: int
+    offset_ms: int
 
 
 class Engine:
     """Accept jobs, deliver them, and tell how they are."""
 
-    def __init__(self, catalog: Catalog, clock: Clock, store: Store, dispatcher: Dispatcher, next_seq: int) -> None:
-        self._catalog = catalog
-        self._queues = catalog.queues
+    def __init__(
+        self,
+        catalog: Catalog,
+        clock: Clock,
+        store: Store,
+        deliverer: Deliverer,
+        report: events.Report,
+        seed: int | None,
+    ) -> None:
+        self._configuration = Configuration(catalog)
         self._clock = clock
         self._store = store
-        self._dispatcher = dispatcher
-        self._next_seq = next_seq
+        self._seed = seed
+        self._hub = events.Hub(report)
+        self._dispatcher = Dispatcher(clock, store, deliverer, self._hub)
+        make = VirtualTimeline if clock.mode == "virtual" else WallTimeline
+        self._timeline: Timeline = make(clock, self._dispatcher, store, self._hub, lambda: self._next_seq)
+        self._next_seq = 1
+        self._numbers: dict[Key, int] = {}
+        self._epoch = 0
+        self._start_ms = clock.now()
         self._loop: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -62,21 +68,47 @@ class Engine:
         *,
         durable: bool = True,
         keep: int = 10_000,
+        seed: int | None = None,
     ) -> Engine:
         """Open the database and recover what an earlier run left. Raises DatabaseUnusable."""
         store = await Store.open(path, durable=durable, keep=keep)
         try:
-            engine = cls(catalog, clock, store, Dispatcher(clock, store, deliverer, report), await store.last_seq() + 1)
-            await engine._clamp_due_times()
+            engine = cls(catalog, clock, store, deliverer, report, seed)
+            await engine._recover(path)
         except BaseException:
             await store.close()
             raise
-        engine._dispatcher.configure(engine._queues, catalog.targets)
         return engine
 
+    async def _recover(self, path: Path) -> None:
+        facts, last_time = await self._store.facts(), await self._store.last_time()
+        made_on = facts.get("clock", "wall" if last_time else self._clock.mode)
+        if made_on != self._clock.mode:
+            raise DatabaseUnusable(
+                f"{path} was made on the {made_on} clock, not on the {self._clock.mode} one",
+                f"Start with --clock {made_on}, or choose another file with --db PATH.",
+            )
+        self._next_seq = await self._store.last_seq() + 1
+        self._numbers = await self._store.numbers()
+        self._configuration.paused = await self._store.pauses()
+        if self._clock.mode == "virtual":
+            self._start_ms = int(facts.get("start_ms", self._start_ms))
+            self._clock.advance(max(int(facts.get("now_ms", 0)), last_time))
+        else:
+            await self._clamp_due_times()
+        await self._store.save(self._facts())
+        self._configure()
+
+    def _facts(self) -> dict[str, str]:
+        return {"clock": self._clock.mode, "start_ms": str(self._start_ms), "now_ms": str(self._clock.now())}
+
+    def _configure(self) -> None:
+        found = self._configuration
+        self._dispatcher.configure(found.queues, found.targets, found.paused)
+
     def start(self) -> None:
-        """Begin to deliver."""
-        self._loop = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
+        """Begin to deliver: on the wall clock what is due, on the virtual one what `advance` and `drain` ask for."""
+        self._loop = asyncio.create_task(self._timeline.run(), name="timeline")
 
     async def close(self, grace: float = 0.0) -> None:
         """Refuse new jobs, give attempts under way `grace` seconds, record the rest, close the file."""
@@ -112,25 +144,115 @@ class Engine:
     @property
     def catalog(self) -> Catalog:
         """Return the catalog in force."""
-        return self._catalog
+        return self._configuration.catalog
 
     def use(self, catalog: Catalog) -> None:
         """Follow an edited catalog; attempts under way finish under the old settings."""
-        self._catalog, self._queues = catalog, catalog.queues
-        self._dispatcher.configure(self._queues, catalog.targets)
+        self._configuration.declare(catalog)
+        self._configure()
+
+    def change_queue(self, namespace: str, name: str, settings: Mapping[str, Any]) -> Queue:
+        """Change settings of a queue, under the catalog's names, until the next reset.
+
+        Raises NotFound (unknown_namespace, unknown_queue), InvalidRequest.
+        """
+        changed = self._configuration.change_queue(namespace, name, settings)
+        self._configure()
+        return changed
+
+    def change_target(self, namespace: str, url: str) -> None:
+        """Change where a service listens, until the next reset. Raises NotFound (unknown_namespace)."""
+        self._configuration.change_target(namespace, url)
+        self._configure()
+
+    async def pause(self, namespace: str, name: str, is_paused: bool = True) -> None:
+        """Start nothing more of a queue, or go on with it; attempts under way go on anyway.
+
+        Raises NotFound (unknown_namespace, unknown_queue), StorageUnavailable.
+        """
+        key = self._configuration.find(namespace, name).key
+        await self._store.pause(key, is_paused)
+        (self._configuration.paused.add if is_paused else self._configuration.paused.discard)(key)
+        self._configure()
+
+    # time
 
     def look_at_clock(self) -> None:
         """Notice that the system's clock has jumped."""
         self._dispatcher.wake()
+
+    @property
+    def clock(self) -> ClockStatus:
+        """Return the clock's state."""
+        return ClockStatus(self._clock.mode, self._clock.now(), self._clock.offset_ms)
 
     def now(self) -> int:
         """Return the time in ms."""
         return self._clock.now()
 
     @property
-    def clock_mode(self) -> str:
-        """Return `wall` or `virtual`."""
-        return self._clock.mode
+    def start_ms(self) -> int:
+        """Return the time from which the ledger counts, in ms."""
+        return self._start_ms
+
+    async def advance(self, ms: int, settle_ms: int = 0) -> Made:
+        """Move the time by `ms` and make what is due by then; return those attempts."""
+
+        async def end() -> int:
+            return self._clock.now() + ms
+
+        return await self._timeline.advance(end, settle_ms)
+
+    async def advance_to(self, to_ms: int, settle_ms: int = 0) -> Made:
+        """Move the time to an instant that is not past; else only what is due now is made."""
+
+        async def end() -> int:
+            return max(to_ms, self._clock.now())
+
+        return await self._timeline.advance(end, settle_ms)
+
+    async def advance_to_next(self, settle_ms: int = 0) -> Made:
+        """Move the time to the next instant at which something is due; where nothing is, move nothing."""
+
+        async def end() -> int | None:
+            await self._dispatcher.loaded()
+            due = self._dispatcher.next_due()
+            return None if due is None else max(due, self._clock.now())
+
+        return await self._timeline.advance(end, settle_ms)
+
+    async def drain(self, timeout_ms: int = 30_000, settle_ms: int = 0) -> Drained:
+        """Go on until nothing is queued, running or retrying; held jobs do not count.
+
+        Source: our decision. `timeout_ms` and `settle_ms` are real time.
+        """
+        return await self._timeline.drain(timeout_ms, settle_ms)
+
+    async def reset(self) -> None:
+        """Restore the state after the first start: no job, no pause, nothing changed, time at its beginning.
+
+        What is under way is cut off. Raises StorageUnavailable, the jobs then being there still.
+        """
+        await self._timeline.interrupt(lambda: self._dispatcher.clear(self._wipe))
+
+    async def _wipe(self) -> None:
+        """Empty memory and disk; memory at once, for jobs may arrive while the disk is being emptied."""
+        before = self._next_seq, self._numbers
+        self._next_seq, self._numbers = 1, {}
+        self._epoch += 1  # jobs that are committed before the wipe must not be offered after it
+        self._clock.reset()
+        self._start_ms = self._clock.now()
+        try:
+            await self._store.reset(self._facts())
+        except StorageUnavailable:
+            self._next_seq, self._numbers = before
+            raise
+        self._configuration.reset()
+        self._configure()
+
+    async def ledger(self) -> list[LedgerEntry]:
+        """Return every attempt since the last reset, in starting order."""
+        return await self._store.ledger()
 
     # jobs
 
@@ -141,21 +263,28 @@ class Engine:
         """
         if self._is_stopping:
             raise ShuttingDown("localqueue is stopping", "Nothing was stored; send it again after the restart.")
-        found = self._find_queue(namespace, queue)
-        now = self._clock.now()
+        found = self._configuration.find(namespace, queue)
+        now, epoch = self._clock.now(), self._epoch
+        number = self._numbers[found.key] = self._numbers.get(found.key, 0) + 1
         job = Job(
             seq=self._next_seq,
-            id=uuid7(now),
+            id=ids.uuid7(now, ids.random_bytes(self._seed, self._next_seq)),
             namespace=namespace,
             queue=queue,
             created_ms=now,
             due_ms=now,
             max_attempts=found.max_attempts,
             data_size=len(data),
+            number=number,
         )
         self._next_seq += 1
         small = data if len(data) <= backlog.SMALL else None
-        await self._store.insert(job, data, then=lambda: self._dispatcher.offer(job, small))
+
+        def offer() -> None:
+            if epoch == self._epoch:
+                self._dispatcher.offer(job, small)
+
+        await self._store.insert(job, data, then=offer)
         return job
 
     async def cancel(self, id_: str) -> Job:
@@ -199,9 +328,19 @@ class Engine:
         """Return every queue that is declared or has jobs."""
         now = self._clock.now()
         counts, waiting = await self._store.counts(), await self._store.waiting(now)
-        flights = [flight.before for flight in self._dispatcher.flights.values()]
-        keys = sorted({*self._queues, *counts})
-        return [QueueStatus(key, self._queues.get(key), _by_state(key, counts, waiting, flights, now)) for key in keys]
+        flights: dict[Key, list[Flight]] = {}
+        for flight in self._dispatcher.flights.values():
+            flights.setdefault(flight.job.key, []).append(flight)
+        return [
+            QueueStatus(
+                key,
+                self._configuration.queues.get(key),
+                views.by_state(counts.get(key, {}), waiting.get(key, 0), flights.get(key, ()), now),
+                views.held(self._dispatcher.lanes.get(key)),
+                self._numbers.get(key, 0),
+            )
+            for key in sorted({*self._configuration.queues, *counts})
+        ]
 
     @property
     def storage_error(self) -> str | None:
@@ -216,15 +355,8 @@ class Engine:
 
     def view(self, job: Job) -> JobView:
         """Return the job as people see it now."""
-        flight = self._dispatcher.flights.get(job.seq)
-        if flight is not None and job.finished is None:
-            job = flight.job
-        state = lifecycle.state_of(job, is_running=flight is not None, now_ms=self._clock.now())
-        queue = self._queues.get(job.key)
-        is_waiting = state in (JobState.QUEUED, JobState.RETRYING)
-        held = "queue_missing" if is_waiting and queue is None else None
-        maximum = queue.max_attempts if is_waiting and queue is not None else job.max_attempts
-        return JobView(job, state, held, maximum)
+        lane, flight = self._dispatcher.lanes.get(job.key), self._dispatcher.flights.get(job.seq)
+        return views.job_view(job, lane, flight, self._clock.now())
 
     async def _find_job(self, id_: str) -> Job:
         job = await self._store.job(id_)
@@ -243,46 +375,12 @@ class Engine:
             self._dispatcher.unclaim(kept)
         return after if kept is after else None
 
-    def _find_queue(self, namespace: str, name: str) -> Queue:
-        found = self._queues.get((namespace, name))
-        if found is not None:
-            return found
-        namespaces = sorted({key[0] for key in self._queues} | set(self._catalog.targets))
-        if namespace not in namespaces:
-            raise _unknown("namespace", namespace, namespaces, EXPORT_HINT)
-        names = [key[1] for key in self._queues if key[0] == namespace]
-        hint = f"Declare it under spec.queues in the catalog of {namespace}."
-        raise _unknown("queue", name, names, hint)
-
     async def _clamp_due_times(self) -> None:
         now = self._clock.now()
-        for key, queue in self._queues.items():
+        for key, queue in self._configuration.queues.items():
             await self._store.clamp_due(key, now + queue.retry_delay_ms)
-
-
-def _unknown(what: str, name: str, known: list[str], hint: str) -> NotFound:
-    others = ", ".join(nearest(name, known)) or "none"
-    return NotFound(f"unknown {what} {safe(name)!r}; known: {others}", hint, code=f"unknown_{what}")
 
 
 def _wrong_state(job: Job, verb: str, expected: str) -> WrongState:
     state = job.finished or "waiting or running"
     return WrongState(f"expected the job to be {expected} to {verb} it, got {state}")
-
-
-def _by_state(
-    key: tuple[str, str],
-    counts: dict[tuple[str, str], dict[str, int]],
-    waiting: dict[tuple[str, str], int],
-    flights: list[Job],
-    now: int,
-) -> dict[JobState, int]:
-    stored = counts.get(key, {})
-    running = [job for job in flights if job.key == key]
-    retrying = waiting.get(key, 0) - sum(job.due_ms > now for job in running)
-    return {
-        JobState.QUEUED: max(stored.get("pending", 0) - len(running) - retrying, 0),
-        JobState.RUNNING: len(running),
-        JobState.RETRYING: max(retrying, 0),
-        **{state: stored.get(state, 0) for state in JobState if state.is_finished},
-    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from localqueue.models import Attempt, Catalog, Finding, Job
@@ -46,3 +47,24 @@ class Stopping:
 
 Event = AttemptEnded | CatalogChanged | CatalogRefused | Warned | Stopping
 Report = Callable[[Event], None]
+
+
+class Hub:
+    """Tell several listeners of what happens."""
+
+    def __init__(self, report: Report) -> None:
+        self._listeners: list[Report] = [report]
+
+    def __call__(self, event: Event) -> None:
+        """Tell all of them."""
+        for listener in tuple(self._listeners):
+            listener(event)
+
+    @contextlib.contextmanager
+    def listening(self, listener: Report) -> Iterator[None]:
+        """Tell one more for a while."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
-from collections.abc import Callable
 
 
-def uuid7(now_ms: int, random: Callable[[int], bytes] = os.urandom) -> str:
-    """Return a new UUIDv7 (RFC 9562): 48 bits of time in ms, the rest random."""
-    number = int.from_bytes(now_ms.to_bytes(6, "big") + random(10), "big")
+def uuid7(now_ms: int, random: bytes) -> str:
+    """Return a UUIDv7 (RFC 9562): 48 bits of time in ms, the rest from 10 random bytes."""
+    number = int.from_bytes(now_ms.to_bytes(6, "big") + random, "big")
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=number))
+
+
+def random_bytes(seed: int | None, seq: int) -> bytes:
+    """Return 10 bytes: random ones, or with a seed those that it gives the job of this sequence number."""
+    if seed is None:
+        return os.urandom(10)
+    return hashlib.sha256(f"{seed}:{seq}".encode()).digest()[:10]

@@ -158,7 +158,8 @@ class Job:
 
     `attempt` is the number of the latest started attempt of the round, 0 before the first;
     `failures` counts those that ended in a counted failure, so the next attempt is `failures + 1`.
-    `state` is one of pending (None), completed, failed, cancelled as it stands on disk.
+    `finished` is completed, failed or cancelled, or None while the job is pending;
+    `number` counts the jobs of the queue from 1, in the order of their enqueueing.
     """
 
     seq: int
@@ -175,6 +176,7 @@ class Job:
     max_attempts: int = 0
     replay_of: str | None = None
     data_size: int = 0
+    number: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -207,3 +209,11 @@ class Attempt:
     outcome: Outcome
     next_due_ms: int | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """Hold an attempt with the job that it belongs to, as the job is now."""
+
+    job: Job
+    attempt: Attempt

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import json
 import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from localqueue import __version__, app, events, sockets, watch
-from localqueue.clock import WallClock
+from localqueue.clock import Clock, VirtualClock, WallClock
 from localqueue.delivery import Delivery
+from localqueue.dispatcher import Deliverer
 from localqueue.engine import Engine
 from localqueue.errors import CatalogError
 from localqueue.models import Catalog, Finding
@@ -41,32 +43,40 @@ class Ready:
     port: int
     db: Path
     is_ephemeral: bool
+    clock: str
 
 
-async def serve(
-    settings: Settings,
-    load: Callable[[], Catalog],
-    paths: list[Path],
-    report: events.Report,
-    ready: Callable[[Ready], None],
-) -> None:
-    """Serve until a signal asks to stop. Raises StartError."""
-    load()  # a wrong catalog stops the start before anything is touched
-    with _database(settings) as (db, lock):
-        listeners = sockets.bind(settings.host, settings.port)
+Use = Callable[[Ready, Engine], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Say what to serve: settings, how to read the catalog and from which files, and whom to tell.
+
+    `wrap` puts something around the delivery: stand-ins in tests. `hurry` ends the grace of a stop.
+    """
+
+    settings: Settings
+    load: Callable[[], Catalog]
+    paths: list[Path]
+    report: events.Report
+    wrap: Callable[[Deliverer], Deliverer] = lambda deliverer: deliverer
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def serve(plan: Plan, use: Use) -> None:
+    """Serve while `use` runs: it is called once the server answers. Raises StartError."""
+    plan.load()  # a wrong catalog stops the start before anything is touched
+    with _database(plan.settings) as (db, lock):
+        listeners = sockets.bind(plan.settings.host, plan.settings.port)
         with contextlib.ExitStack() as stack:
             for listener in listeners:
                 stack.callback(listener.close)
             port = int(listeners[0].getsockname()[1])
             lock.tell(port)
-
-            def load_checked() -> Catalog:
-                return _refuse_own_address(load(), port)
-
-            catalog = load_checked()
             sockets.raise_file_limit()
-            where = Ready(f"http://localhost:{port}", port, db, settings.ephemeral)
-            await _run(settings, catalog, watch.CatalogWatch(paths, load_checked), listeners, where, report, ready)
+            where = Ready(f"http://localhost:{port}", port, db, plan.settings.ephemeral, plan.settings.clock)
+            await _run(plan, listeners, where, use)
 
 
 @contextlib.contextmanager
@@ -84,42 +94,55 @@ def _database(settings: Settings) -> Iterator[tuple[Path, files.Lock]]:
             shutil.rmtree(db.parent, ignore_errors=True)
 
 
-async def _run(
-    settings: Settings,
-    catalog: Catalog,
-    catalogs: watch.CatalogWatch,
-    listeners: list[socket.socket],
-    where: Ready,
-    report: events.Report,
-    ready: Callable[[Ready], None],
-) -> None:
-    clock, delivery = WallClock(), Delivery()
-    durable = not settings.ephemeral
-    engine = await Engine.open(where.db, catalog, clock, delivery, report, durable=durable, keep=settings.keep)
+async def _run(plan: Plan, listeners: list[socket.socket], where: Ready, use: Use) -> None:
+    settings, report = plan.settings, plan.report
+
+    def load() -> Catalog:
+        return _refuse_own_address(plan.load(), where.port)
+
+    catalog, clock, delivery = load(), _clock(settings), Delivery()
+    engine = await Engine.open(
+        where.db,
+        catalog,
+        clock,
+        plan.wrap(delivery),
+        report,
+        durable=not settings.ephemeral,
+        keep=settings.keep,
+        seed=settings.seed,
+    )
     is_closed = False
     try:
         engine.start()
-        server = _Server(_config(engine, settings, report))
+        server = _Server(_config(engine, settings, report, where.port))
         serving = asyncio.create_task(server.serve(sockets=listeners))
         await server.is_up.wait()
-        with _signals() as signals, _server_file(where):
-            ready(where)
-            watching = asyncio.create_task(watch.run(clock, engine, catalogs, where.db, report))
-            checking = asyncio.create_task(_check_storage(engine, report))
-            failed = await _until_stopped(signals.first, watching, asyncio.create_task(engine.wait_broken()))
-            checking.cancel()
-            engine.refuse_jobs()
-            report(events.Stopping(engine.running))
-            await _close(engine, settings.grace, signals)
-            is_closed = True
-            server.should_exit = True
-            await serving
-            if failed is not None:
-                raise failed
+        catalogs = watch.CatalogWatch(plan.paths, load)
+        watching = asyncio.create_task(watch.run(clock, engine, catalogs, where.db, report))
+        checking = asyncio.create_task(_check_storage(engine, report))
+        using = asyncio.create_task(_use(use, where, engine))
+        failed = await _until_ended(using, watching, asyncio.create_task(engine.wait_broken()))
+        checking.cancel()
+        engine.refuse_jobs()
+        report(events.Stopping(engine.running))
+        await _close(engine, settings.grace, plan.hurry)
+        is_closed = True
+        server.should_exit = True
+        await serving
+        if failed is not None:
+            raise failed
     finally:
         if not is_closed:
             await engine.close()
         await delivery.aclose()
+
+
+async def _use(use: Use, where: Ready, engine: Engine) -> None:
+    await use(where, engine)
+
+
+def _clock(settings: Settings) -> Clock:
+    return VirtualClock(settings.start_ms) if settings.clock == "virtual" else WallClock()
 
 
 async def _check_storage(engine: Engine, report: events.Report) -> None:
@@ -129,11 +152,8 @@ async def _check_storage(engine: Engine, report: events.Report) -> None:
         report(events.Warned(f"the database is damaged: {found}; keep a copy and start with another --db"))
 
 
-async def _until_stopped(
-    asked: asyncio.Event, watching: asyncio.Task[None], broken: asyncio.Task[None]
-) -> BaseException | None:
-    waiting = asyncio.create_task(asked.wait())
-    tasks = [waiting, watching, broken]
+async def _until_ended(*tasks: asyncio.Task[None]) -> BaseException | None:
+    """Wait for the first of the tasks, end the others, and return what went wrong."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
@@ -142,19 +162,19 @@ async def _until_stopped(
     return next((failure for failure in failures if failure is not None), None)
 
 
-async def _close(engine: Engine, grace: float, signals: _Signals) -> None:
-    """Close with grace, or at once when a second signal comes."""
+async def _close(engine: Engine, grace: float, hurry: asyncio.Event) -> None:
+    """Close with grace, or at once when asked to hurry."""
     closing = asyncio.create_task(engine.close(grace))
-    second = asyncio.create_task(signals.second.wait())
-    await asyncio.wait([closing, second], return_when=asyncio.FIRST_COMPLETED)
-    second.cancel()
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait([closing, hurried], return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
     if not closing.done():
         asyncio.get_running_loop().call_later(LEAVE_S, os._exit, 0)
         engine.hurry()
     await closing
 
 
-class _Signals:
+class Signals:
     """Count the signals that ask to stop."""
 
     def __init__(self) -> None:
@@ -162,12 +182,14 @@ class _Signals:
         self.second = asyncio.Event()
 
     def came(self) -> None:
+        """Note one more."""
         (self.second if self.first.is_set() else self.first).set()
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[_Signals]:
-    loop, found = asyncio.get_running_loop(), _Signals()
+def signals() -> Iterator[Signals]:
+    """Handle the signals that ask to stop."""
+    loop, found = asyncio.get_running_loop(), Signals()
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for kind in kinds:
         loop.add_signal_handler(kind, found.came)
@@ -179,7 +201,7 @@ def _signals() -> Iterator[_Signals]:
 
 
 @contextlib.contextmanager
-def _server_file(where: Ready) -> Iterator[None]:
+def announced(where: Ready) -> Iterator[None]:
     """Leave `server.json` for the commands that look for a server from a folder below."""
     path = Path(files.FOLDER) / "server.json"
     files.prepare_folder(path)
@@ -195,14 +217,15 @@ def _refuse_own_address(catalog: Catalog, port: int) -> Catalog:
     found = [
         Finding(service.path, 1, 1, "own_address", f"the target {service.target} is localqueue itself")
         for service in catalog.services
-        if _is_own(service.target, port)
+        if is_own(service.target, port)
     ]
     if found:
         raise CatalogError(found)
     return catalog
 
 
-def _is_own(target: str, port: int) -> bool:
+def is_own(target: str, port: int) -> bool:
+    """Return whether a target is localqueue itself."""
     parts = urlsplit(target)
     return (parts.port or 80) == port and _is_this_machine(parts.hostname or "")
 
@@ -215,10 +238,11 @@ def _is_this_machine(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _config(engine: Engine, settings: Settings, report: events.Report) -> uvicorn.Config:
+def _config(engine: Engine, settings: Settings, report: events.Report, port: int) -> uvicorn.Config:
     asgi = app.build(
         engine,
         report,
+        is_own=functools.partial(is_own, port=port),
         max_body=settings.max_body,
         allow_hosts=settings.allow_host,
         allow_remote=settings.allow_remote,

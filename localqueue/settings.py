@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localqueue.text import parse_time
+
 DEFAULT_PORT = 4327
 DEFAULT_DB = Path(".localqueue/queue.db")
+DEFAULT_START = "2026-01-01T00:00:00.000Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,9 @@ class Settings:
     port: int = DEFAULT_PORT
     db: Path = DEFAULT_DB
     ephemeral: bool = False
+    clock: str = "wall"
+    start: str | None = None
+    seed: int | None = None
     keep: int = 10_000
     max_body: int = 1024 * 1024
     grace: float = 5.0
@@ -28,6 +34,23 @@ class Settings:
     log: str = "text"
     quiet: bool = False
     no_color: bool = False
+
+    @property
+    def start_ms(self) -> int:
+        """Return where the virtual clock starts, in ms since the epoch. Raises ValueError."""
+        return parse_time(self.start or DEFAULT_START)
+
+    def problem(self) -> str | None:
+        """Return which options are wrong or do not go together, or None."""
+        if self.clock != "virtual" and self.seed is not None:
+            return "--seed needs --clock virtual: on the wall clock a job id is never used again"
+        if self.clock != "virtual" and self.start is not None:
+            return "--start needs --clock virtual"
+        try:
+            self.start_ms  # noqa: B018
+        except ValueError as error:
+            return f"--start: {error}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,12 @@ OPTIONS = (
     Option("port", "Port to listen on; 0 takes a free one.", "PORT", kind=int, minimum=0, maximum=65535),
     Option("db", "Database file.", "PATH", kind=Path),
     Option("ephemeral", "Keep jobs in a private temporary file that is removed at exit.", flag=True),
+    Option("clock", "What time is: the machine's, or one that stands still until it is advanced.",
+           choices=("wall", "virtual")),
+    Option("start", "Where the virtual clock starts: ISO 8601, in UTC unless it says otherwise. Default: "
+           "2026-01-01T00:00:00.000Z.", "TIME"),
+    Option("seed", "Derive job ids from this number (virtual clock only): a run can be repeated exactly.", "N",
+           kind=int, minimum=0, maximum=2**63 - 1),
     Option("keep", "How many finished jobs to keep.", "N", kind=int, minimum=1, maximum=100_000_000),
     Option("max_body", "Largest body of a request, in bytes.", "BYTES", kind=int,
            minimum=1024, maximum=512 * 1024 * 1024),

@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_MS = 221_845_392_000_000  # the year 9000: ISO 8601 in Python ends with 9999
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -34,6 +39,32 @@ def iso(ms: int) -> str:
     """Return a time in ms since the epoch as ISO 8601 in UTC with milliseconds."""
     moment = datetime.fromtimestamp(ms // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def parse_time(text: str) -> int:
+    """Return an ISO 8601 time in ms since the epoch; it is in UTC unless it says otherwise. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        ms = (moment - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a time like 2026-01-01T00:00:00.000Z, got {safe(text)!r}") from None
+    if not 0 <= ms <= LATEST_MS:
+        raise ValueError(f"expected a time from 1970 to 9000, got {safe(text)!r}")
+    return ms
+
+
+def parse_duration(text: str) -> int:
+    """Return `250ms`, `5s`, `2m`, `24h` or `7d` in ms. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"expected a duration like 250ms, 5s, 2m, 24h or 7d, got {safe(text)!r}")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def offset(ms: int) -> str:
+    """Return a distance in time as `+5.000s`."""
+    return f"{'-' if ms < 0 else '+'}{abs(ms) // 1000}.{abs(ms) % 1000:03d}s"
 
 
 def duration(ms: int) -> str:

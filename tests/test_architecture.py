@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1] / "localqueue"
 LAYERS = [
     {"__init__", "errors", "models", "clock", "crashpoint", "text", "ids"},
-    {"lifecycle", "yaml_nodes", "catalog", "settings", "envelope", "events"},
+    {"lifecycle", "yaml_nodes", "catalog", "configuration", "settings", "envelope", "events", "ledger"},
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
-    {"backlog", "dispatcher", "engine", "watch"},
-    {"answers", "body", "gate", "api", "control", "app", "sockets", "server"},
+    {"backlog", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
+    {"answers", "body", "gate", "api", "control", "steering", "app", "sockets", "server"},
     {"cli", "__main__"},
 ]
 ONLY_IN = {
@@ -23,7 +23,7 @@ ONLY_IN = {
     "h11": {"parsing"},
     "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},
-    "starlette": {"answers", "body", "gate", "api", "control", "app"},
+    "starlette": {"answers", "body", "gate", "api", "control", "steering", "app"},
     "uvicorn": {"server"},
     "click": {"cli"},
     "time": {"clock"},

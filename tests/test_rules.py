@@ -10,7 +10,7 @@ import pytest
 
 from localqueue import backlog, envelope, lifecycle
 from localqueue.errors import InvalidJson, InvalidRequest
-from localqueue.ids import uuid7
+from localqueue.ids import random_bytes, uuid7
 from localqueue.models import AttemptError, Job, JobState, Outcome, OutcomeKind, Queue
 from localqueue.text import duration, iso, safe
 
@@ -107,7 +107,7 @@ def test_an_interruption_costs_no_retry() -> None:
 
 def test_ids_are_uuid7_and_ordered_by_time() -> None:
     """Rule enqueue.ids."""
-    ids = [uuid7(ms) for ms in (1, 2, 1_700_000_000_000)]
+    ids = [uuid7(ms, random_bytes(None, 1)) for ms in (1, 2, 1_700_000_000_000)]
     assert ids == sorted(ids)
     assert [(uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids] == [(7, uuid.RFC_4122)] * 3
 

@@ -110,6 +110,8 @@ def banner(where: Ready, catalog: Catalog) -> str:
     """Return what `up` shows first."""
     storage = "a temporary file, removed at exit" if where.is_ephemeral else f"{where.db} (durable)"
     lines = [f"localqueue {__version__} on {where.url}", f"  storage  {safe(str(storage))}"]
+    if where.clock == "virtual":
+        lines.append("  clock    virtual: nothing is delivered but by `localqueue advance` and `localqueue drain`")
     for service in catalog.services:
         lines += ["", f"  {service.namespace} at {service.target}, declared in {service.path}"]
         width = max((len(queue.name) for queue in service.queues), default=0)

@@ -6,18 +6,21 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from localqueue import catalog, server
 from localqueue.cli.check import NO_CATALOG
 from localqueue.cli.report import JsonReport, TextReport
+from localqueue.engine import Engine
 from localqueue.errors import CatalogError, StartError
 from localqueue.models import Catalog
 from localqueue.settings import OPTIONS, Option, Settings
+
+T = TypeVar("T")
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,12 +67,10 @@ def _int(bound: float | None) -> int | None:
 @options
 def up(**given: Any) -> None:
     """Run the queue: accept jobs, deliver them to your service, retry as in production."""
-    settings = Settings(**given)
+    settings = checked(Settings(**given))
     paths, load = catalog_loader(settings)
-    report = _make_report(settings)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings, paths, load, report))
+        run(_serve(settings, paths, load, _make_report(settings)))
     except StartError as error:
         raise SystemExit(explain(error)) from None
 
@@ -77,7 +78,27 @@ def up(**given: Any) -> None:
 async def _serve(
     settings: Settings, paths: list[Path], load: Callable[[], Catalog], report: TextReport | JsonReport
 ) -> None:
-    await server.serve(settings, load, paths, report, lambda where: report.ready(where, load()))
+    with server.signals() as signals:
+
+        async def use(where: server.Ready, engine: Engine) -> None:
+            with server.announced(where):
+                report.ready(where, engine.catalog)
+                await signals.first.wait()
+
+        await server.serve(server.Plan(settings, load, paths, report, hurry=signals.second), use)
+
+
+def checked(settings: Settings) -> Settings:
+    """Return the settings. Raises UsageError where they do not go together."""
+    if problem := settings.problem():
+        raise click.UsageError(problem)
+    return settings
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a server's coroutine on the fastest loop there is."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
 
 
 def explain(error: StartError) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 import aiosqlite
 
 from localqueue.errors import StorageUnavailable
-from localqueue.models import Attempt, Job, JobState
+from localqueue.models import Attempt, Job, JobState, LedgerEntry
 from localqueue.store import database
-from localqueue.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_row, job_row, to_attempt, to_job
+from localqueue.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_row, job_row, to_attempt, to_entry, to_job
 from localqueue.store.writer import Write, Writer
 
 PRUNE_STEP = 1000
 """How many finished jobs one transaction removes at the most."""
 
-_INSERT_JOB = f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ({', '.join('?' * 14)})"
+_INSERT_JOB = f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ({', '.join('?' * 15)})"
 _INSERT_PAYLOAD = "INSERT INTO payloads (seq, data) VALUES (?, ?)"
 # The guard of every change: the job is still as it was when the change was decided.
 _AS_BEFORE = "seq = ? AND finished IS ? AND round = ? AND attempt = ? AND failures = ?"
@@ -37,6 +37,15 @@ _PRUNE = f"""
         SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
         LIMIT max(0, min({PRUNE_STEP}, (SELECT total(n) FROM counts WHERE state <> 'pending') - ?)))
 """
+
+
+_LEDGER = (
+    f"SELECT {', '.join('jobs.' + name for name in JOB_COLUMNS.split(', '))}, "
+    f"{', '.join('attempts.' + name for name in ATTEMPT_COLUMNS.split(', '))} "
+    "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
+)
+_TABLES = ("attempts", "payloads", "jobs", "counts", "numbers", "pauses", "sqlite_sequence")
+"""What a reset empties, in this order: the triggers on jobs then have nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,32 @@ class Store:
         sql = "UPDATE jobs SET due_ms = ? WHERE namespace = ? AND queue = ? AND finished IS NULL AND due_ms > ?"
         await asyncio.shield(self._writer.submit(Write(((sql, (latest_ms, *key, latest_ms)),))))
 
+    async def pause(self, key: tuple[str, str], is_paused: bool) -> None:
+        """Remember whether a queue is paused."""
+        sql = "INSERT OR IGNORE INTO pauses VALUES (?, ?)"
+        if not is_paused:
+            sql = "DELETE FROM pauses WHERE namespace = ? AND queue = ?"
+        await asyncio.shield(self._writer.submit(Write(((sql, key),), alone=True)))
+
+    async def save(self, facts: Mapping[str, str]) -> None:
+        """Remember facts about the file."""
+        rows = tuple(("INSERT OR REPLACE INTO meta VALUES (?, ?)", fact) for fact in facts.items())
+        await asyncio.shield(self._writer.submit(Write(rows)))
+
+    def reset(self, facts: Mapping[str, str]) -> Awaitable[None]:
+        """Remove every job and everything that was counted; what is submitted later is done later."""
+
+        async def call(connection: aiosqlite.Connection) -> None:
+            for table in _TABLES:
+                await connection.execute(f"DELETE FROM {table}")
+            await connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(facts.items()))
+
+        return asyncio.shield(self._writer.submit(Write(call=call, alone=True)))
+
+    async def settled(self) -> None:
+        """Return when no write waits or is under way."""
+        await self._writer.settled()
+
     async def probe(self) -> None:
         """Write something, to see whether writing works. Raises StorageUnavailable."""
         sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')"
@@ -123,6 +158,30 @@ class Store:
         """Return the highest seq that was ever given out."""
         rows = await self._fetch("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
         return int(rows[0][0]) if rows else 0
+
+    async def facts(self) -> dict[str, str]:
+        """Return what `save` has remembered."""
+        return dict(await self._fetch("SELECT name, value FROM meta"))
+
+    async def last_time(self) -> int:
+        """Return when the last job came or the last attempt was started, in ms; 0 in a new file."""
+        sql = (
+            "SELECT max(coalesce((SELECT created_ms FROM jobs ORDER BY seq DESC LIMIT 1), 0), "
+            "coalesce((SELECT started_ms FROM attempts ORDER BY id DESC LIMIT 1), 0))"
+        )
+        return int((await self._fetch(sql))[0][0])
+
+    async def numbers(self) -> dict[tuple[str, str], int]:
+        """Return the highest job number of each queue."""
+        return {(namespace, queue): n for namespace, queue, n in await self._fetch("SELECT * FROM numbers")}
+
+    async def pauses(self) -> set[tuple[str, str]]:
+        """Return the queues that are paused."""
+        return {(namespace, queue) for namespace, queue in await self._fetch("SELECT * FROM pauses")}
+
+    async def ledger(self) -> list[LedgerEntry]:
+        """Return every attempt that is kept, in starting order."""
+        return [to_entry(row) for row in await self._fetch(_LEDGER)]
 
     async def pending(
         self, key: tuple[str, str], after: tuple[int, int], limit: int, small: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from localqueue.models import Attempt, AttemptError, Job, JobState, Outcome, OutcomeKind, Response
+from localqueue.models import Attempt, AttemptError, Job, JobState, LedgerEntry, Outcome, OutcomeKind, Response
 
 JOB_COLUMNS = (
     "seq, id, namespace, queue, created_ms, due_ms, finished, finished_ms, "
-    "round, attempt, failures, max_attempts, replay_of, data_size"
+    "round, attempt, failures, max_attempts, replay_of, data_size, number"
 )
 ATTEMPT_COLUMNS = (
     "round, number, max_attempts, due_ms, started_ms, ended_ms, duration_ms, url, outcome, status, "
@@ -22,7 +22,7 @@ def job_row(job: Job) -> tuple[Any, ...]:
     return (
         job.seq, job.id, job.namespace, job.queue, job.created_ms, job.due_ms, job.finished,
         job.finished_ms, job.round, job.attempt, job.failures, job.max_attempts, job.replay_of,
-        job.data_size,
+        job.data_size, job.number,
     )  # fmt: skip
 
 
@@ -31,6 +31,12 @@ def to_job(row: Any) -> Job:
     seq, id_, namespace, queue, created, due, finished, finished_ms, *rest = row
     state = None if finished is None else JobState(finished)
     return Job(seq, id_, namespace, queue, created, due, state, finished_ms, *rest)
+
+
+def to_entry(row: Any) -> LedgerEntry:
+    """Return a row of JOB_COLUMNS and ATTEMPT_COLUMNS as a line of the ledger."""
+    width = JOB_COLUMNS.count(",") + 1
+    return LedgerEntry(to_job(row[:width]), to_attempt(row[width:]))
 
 
 def attempt_row(attempt: Attempt) -> tuple[Any, ...]:

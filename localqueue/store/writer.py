@@ -22,12 +22,14 @@ class Write:
     """Hold what is to be written together: rows for statements, or one call with the transaction.
 
     Rows of equal statements of all waiting writes are sent to SQLite together, in the order of their
-    first appearance. So two writes with rows must not depend on each other.
+    first appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
+    has a transaction of its own, after everything before it and before everything behind it.
     """
 
     rows: tuple[tuple[str, Row], ...] = ()
     call: Call | None = None
     then: Callable[[], None] | None = None
+    alone: bool = False
     result: Any = None
     done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -40,6 +42,8 @@ class Writer:
         self._after_rows = after_rows
         self._waiting: list[Write] = []
         self._wake = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._closing = False
         self.error: str | None = None
         self._task = asyncio.create_task(self._run(), name="store-writer")
@@ -51,7 +55,12 @@ class Writer:
             return write.done
         self._waiting.append(write)
         self._wake.set()
+        self._is_idle.clear()
         return write.done
+
+    async def settled(self) -> None:
+        """Return when no write waits or is under way."""
+        await self._is_idle.wait()
 
     async def close(self) -> None:
         """Commit what waits, then close the connection."""
@@ -65,8 +74,10 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             batch, self._waiting = self._waiting, []
-            if batch:
-                await self._commit_all(batch)
+            for part in _parts(batch):
+                await self._commit_all(part)
+            if not self._waiting:
+                self._is_idle.set()
 
     async def _commit_all(self, batch: list[Write]) -> None:
         error = await self._try(batch)
@@ -105,6 +116,16 @@ class Writer:
             await self._connection.rollback()
         except sqlite3.Error as error:  # SQLite has rolled back by itself
             self.error = str(error)
+
+
+def _parts(batch: list[Write]) -> list[list[Write]]:
+    """Split at writes that are to be done alone."""
+    parts: list[list[Write]] = []
+    for write in batch:
+        if write.alone or not parts or parts[-1][0].alone:
+            parts.append([])
+        parts[-1].append(write)
+    return parts
 
 
 def _grouped(batch: Iterable[Write]) -> list[tuple[str, list[Row]]]:

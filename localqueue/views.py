@@ -1,0 +1,64 @@
+"""Show jobs and queues as people see them at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from localqueue import lifecycle
+from localqueue.dispatcher import Lane
+from localqueue.flight import Flight
+from localqueue.models import Job, JobState, Queue
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """Hold a queue's settings (None while no catalog declares it), its numbers by state, and what holds it."""
+
+    key: Key
+    queue: Queue | None
+    counts: Mapping[JobState, int]
+    held: str | None
+    enqueued: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """Hold a job as people see it now."""
+
+    job: Job
+    state: JobState
+    held: str | None
+    max_attempts: int
+
+
+def job_view(job: Job, lane: Lane | None, flight: Flight | None, now_ms: int) -> JobView:
+    """Return the job as people see it now."""
+    if flight is not None and job.finished is None:
+        job = flight.job
+    state = lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms)
+    is_waiting = state in (JobState.QUEUED, JobState.RETRYING)
+    queue = lane.queue if lane is not None else None
+    maximum = queue.max_attempts if is_waiting and queue is not None else job.max_attempts
+    return JobView(job, state, held(lane) if is_waiting else None, maximum)
+
+
+def held(lane: Lane | None) -> str | None:
+    """Return what keeps the jobs of a queue from being started, or None."""
+    if lane is None or lane.queue is None:
+        return "queue_missing"
+    return "paused" if lane.is_paused else None
+
+
+def by_state(stored: Mapping[str, int], waiting: int, flights: Iterable[Flight], now_ms: int) -> dict[JobState, int]:
+    """Return a queue's numbers from those on disk, and its attempts under way."""
+    running = [flight.before for flight in flights]
+    retrying = waiting - sum(job.due_ms > now_ms for job in running)
+    return {
+        JobState.QUEUED: max(stored.get("pending", 0) - len(running) - retrying, 0),
+        JobState.RUNNING: len(running),
+        JobState.RETRYING: max(retrying, 0),
+        **{state: stored.get(state, 0) for state in JobState if state.is_finished},
+    }
