@@ -16,11 +16,15 @@ LocalqueueError
 ├── Unavailable                  the server can't do it now (503)
 │   ├── ShuttingDown             503 shutting_down
 │   └── StorageUnavailable       503 storage_unavailable
-└── StartError                   the server can't start (exit code 1)
-    ├── CatalogError             the catalog is wrong; carries every finding
-    ├── DatabaseInUse            another server holds the file
-    ├── DatabaseUnusable         the file can't be used as a database of ours
-    └── PortInUse                the port belongs to somebody else
+├── StartError                   the server can't start (exit code 1)
+│   ├── CatalogError             the catalog is wrong; carries every finding
+│   ├── DatabaseInUse            another server holds the file
+│   ├── DatabaseUnusable         the file can't be used as a database of ours
+│   └── PortInUse                the port belongs to somebody else
+└── ClientError                  a command or a test could not do what it was told (exit code 1)
+    ├── NoServer                 nothing answers there
+    ├── NotLocalqueue            something else answers there
+    └── Answered                 the server refused; carries its code, message and hint
 """
 
 from __future__ import annotations
@@ -166,3 +170,25 @@ class PortInUse(StartError):
     """Stop the start because the port is taken."""
 
     code = "port_in_use"
+
+
+class ClientError(LocalqueueError):
+    """Stop a command or a test that can't do what it was told."""
+
+    code = "client_error"
+
+
+class NoServer(ClientError):
+    """Say that nothing answers where a server was expected."""
+
+    code = "no_server"
+
+
+class NotLocalqueue(ClientError):
+    """Refuse to talk to something that is no localqueue: the URL may lead to a shared environment."""
+
+    code = "not_localqueue"
+
+
+class Answered(ClientError):
+    """Carry an error that the server answered with."""

@@ -13,13 +13,13 @@ LAYERS = [
     {"lifecycle", "yaml_nodes", "catalog", "configuration", "settings", "envelope", "events", "ledger"},
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
     {"backlog", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
-    {"answers", "body", "gate", "api", "control", "steering", "app", "sockets", "server"},
+    {"answers", "body", "gate", "api", "control", "steering", "app", "sockets", "server", "client"},
     {"cli", "__main__"},
 ]
 ONLY_IN = {
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "httpx": {"parsing", "wire", "secure", "delivery"},
+    "httpx": {"parsing", "wire", "secure", "delivery", "client"},
     "h11": {"parsing"},
     "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},

@@ -6,6 +6,7 @@ import click
 
 from localqueue import __version__
 from localqueue.cli.check import check
+from localqueue.cli.clock import advance, clock, drain, ledger, reset
 from localqueue.cli.up import up
 
 
@@ -18,5 +19,5 @@ def main() -> None:
     """
 
 
-main.add_command(up)
-main.add_command(check)
+for command in (up, check, clock, advance, drain, reset, ledger):
+    main.add_command(command)

@@ -1,0 +1,180 @@
+"""Talk to a running server, for the command line and the test fixture: production's API and /_localqueue."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from localqueue.errors import Answered, ClientError, NoServer, NotLocalqueue
+from localqueue.settings import DEFAULT_PORT
+from localqueue.text import safe
+
+ANSWER_LIMIT = 256 * 1024 * 1024
+PATIENCE_S = 10.0
+PAGE = 200
+_JSON = {"Content-Type": "application/json"}
+
+
+def find(given: str | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> str:
+    """Return where a server should be: as given, IEC_QUEUE_URL, a server.json here or above, the default port."""
+    found = given or environ.get("IEC_QUEUE_URL") or _announced(folder or Path.cwd())
+    return (found or f"http://localhost:{DEFAULT_PORT}").rstrip("/")
+
+
+def _announced(folder: Path) -> str | None:
+    for parent in (folder, *folder.parents):
+        try:
+            found = json.loads((parent / ".localqueue" / "server.json").read_text())
+            return str(found["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+class Client:
+    """Call a server. Raises ClientError: NoServer, NotLocalqueue, or Answered with the server's own words."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._is_checked = False
+        try:
+            # Without TLS nothing is verified; loading the certificates would take 20 ms.
+            self._http = httpx.Client(
+                base_url=url, trust_env=False, timeout=PATIENCE_S, verify=url.startswith("https:")
+            )
+        except (httpx.InvalidURL, TypeError, ValueError) as error:
+            raise ClientError(f"expected the URL of a localqueue, got {safe(url)!r}: {error}") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # calls
+
+    def enqueue(self, namespace: str, queue: str, data: str) -> str:
+        """Enqueue a job with `data`, which is JSON text; return its id."""
+        names = f'"namespace":{json.dumps(namespace)},"queue":{json.dumps(queue)}'
+        return str(self._json("POST", "/jobs", f'{{{names},"data":{data}}}')["id"])
+
+    def get(self, path: str, **parameters: str | int | None) -> Any:
+        """Return what a route under /_localqueue answers."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._json("GET", f"/_localqueue{path}", parameters=given)
+
+    def text(self, path: str) -> str:
+        """Return what a route under /_localqueue answers, as text."""
+        return self._call("GET", f"/_localqueue{path}").decode("utf-8", "replace")
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, patience_s: float | None = PATIENCE_S) -> Any:
+        """Post to a route under /_localqueue; with a patience of None it may take for ever."""
+        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), patience_s=patience_s)
+
+    def change_queue(self, namespace: str, queue: str, settings: Mapping[str, int]) -> Any:
+        """Change settings of a queue until the next reset."""
+        path = f"/_localqueue/queues/{quote(namespace, safe='')}/{quote(queue, safe='')}"
+        return self._json("PATCH", path, json.dumps(settings))
+
+    def change_target(self, namespace: str, url: str) -> Any:
+        """Change where a service listens until the next reset."""
+        return self._json("PUT", f"/_localqueue/targets/{quote(namespace, safe='')}", json.dumps({"url": url}))
+
+    def jobs(self, **chosen: str | None) -> Iterator[dict[str, Any]]:
+        """Yield every job that fits, newest first."""
+        after: str | None = None
+        while True:
+            page = self.get("/jobs", **chosen, limit=PAGE, after=after)
+            yield from page["jobs"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def drain(self, timeout_ms: int, settle_ms: int) -> Any:
+        """Drain; the answer comes after `timeout_ms` at the latest."""
+        patience_s = timeout_ms / 1000 + PATIENCE_S
+        return self.post("/drain", {"timeoutMs": timeout_ms, "settleMs": settle_ms}, patience_s=patience_s)
+
+    # parts
+
+    def check(self) -> None:
+        """Make sure that a localqueue answers. Raises NoServer, NotLocalqueue."""
+        if self._is_checked:
+            return
+        try:
+            found = json.loads(self._send("GET", "/_localqueue/status", None, {}, PATIENCE_S)[1])
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or found.get("name") != "localqueue":
+            raise NotLocalqueue(
+                f"what answers at {safe(self.url)} is no localqueue",
+                "IEC_QUEUE_URL may lead to a shared environment; name your own with --url.",
+            )
+        self._is_checked = True
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        content: str | None = None,
+        *,
+        parameters: Mapping[str, str | int] | None = None,
+        patience_s: float | None = PATIENCE_S,
+    ) -> Any:
+        return json.loads(self._call(method, path, content, parameters or {}, patience_s))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        content: str | None = None,
+        parameters: Mapping[str, str | int] | None = None,
+        patience_s: float | None = PATIENCE_S,
+    ) -> bytes:
+        self.check()
+        status, body = self._send(method, path, content, parameters or {}, patience_s)
+        if 200 <= status < 300:
+            return body
+        raise _answered(status, body)
+
+    def _send(
+        self, method: str, path: str, content: str | None, parameters: Mapping[str, str | int], patience_s: float | None
+    ) -> tuple[int, bytes]:
+        encoded = None if content is None else content.encode("utf-8", "surrogatepass")
+        timeout = httpx.Timeout(PATIENCE_S, read=patience_s)
+        try:
+            with self._http.stream(
+                method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout
+            ) as answer:
+                return answer.status_code, _read(answer)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise NoServer(f"no localqueue answers at {safe(self.url)}", "Start one with: localqueue up") from None
+        except httpx.HTTPError as error:
+            raise ClientError(f"the connection to {safe(self.url)} broke: {error or type(error).__name__}") from None
+
+
+def _read(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    for chunk in answer.iter_bytes():
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            raise ClientError(f"the answer is longer than {ANSWER_LIMIT // 1024 // 1024} MiB")
+    return bytes(body)
+
+
+def _answered(status: int, body: bytes) -> Answered:
+    try:
+        found = json.loads(body)["error"]
+        return Answered(str(found["message"]), str(found["hint"]), code=str(found["code"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Answered(f"the server answered {status}")
