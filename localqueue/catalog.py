@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,6 +66,21 @@ def load(
     for path in paths:
         reader.read(path)
     return reader.finish()
+
+
+def split_targets(given: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+    """Return the one URL and the URLs by namespace of `URL` and `NAMESPACE=URL`. Raises ValueError."""
+    found = [_split(each) for each in given]
+    targets = dict(found)
+    if len(targets) != len(found) or (None in targets and len(targets) > 1):
+        raise ValueError("expected one URL, or NAMESPACE=URL once for each namespace")
+    single = targets.pop(None, None)
+    return single, {name: url for name, url in targets.items() if name is not None}
+
+
+def _split(given: str) -> tuple[str | None, str]:
+    name, separator, url = given.partition("=")
+    return (name, url) if separator and "://" not in name else (None, given)
 
 
 def target_problem(url: str) -> str | None:

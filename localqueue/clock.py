@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 JUMP_MS = 1000
 """A difference between wall and monotonic time over this is a jump (a set clock, a laptop that slept)."""
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float = 0.005) -> bool:
+    """Ask until the answer is yes, for `timeout_s` at the most; return the last answer. For threads without a loop."""
+    end = time.monotonic() + timeout_s
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(period_s)
+    return found
 
 
 class Clock(Protocol):

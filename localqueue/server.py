@@ -14,9 +14,10 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -64,6 +65,21 @@ class Plan:
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a server's coroutine on the fastest loop there is."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(work)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's loop, or None where it is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 async def serve(plan: Plan, use: Use) -> None:
     """Serve while `use` runs: it is called once the server answers. Raises StartError."""
     plan.load()  # a wrong catalog stops the start before anything is touched
@@ -74,7 +90,6 @@ async def serve(plan: Plan, use: Use) -> None:
                 stack.callback(listener.close)
             port = int(listeners[0].getsockname()[1])
             lock.tell(port)
-            sockets.raise_file_limit()
             where = Ready(f"http://localhost:{port}", port, db, plan.settings.ephemeral, plan.settings.clock)
             await _run(plan, listeners, where, use)
 

@@ -14,18 +14,19 @@ LAYERS = [
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
     {"backlog", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
     {"answers", "body", "gate", "api", "control", "steering", "app", "sockets", "server", "client"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "testing", "pytest_plugin"},
 ]
 ONLY_IN = {
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "httpx": {"parsing", "wire", "secure", "delivery", "client"},
+    "httpx": {"parsing", "wire", "secure", "delivery", "client", "testing"},
     "h11": {"parsing"},
     "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},
     "starlette": {"answers", "body", "gate", "api", "control", "steering", "app"},
-    "uvicorn": {"server"},
+    "uvicorn": {"server", "testing"},
     "click": {"cli"},
+    "pytest": {"pytest_plugin"},
     "time": {"clock"},
 }
 

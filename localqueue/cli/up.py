@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from localqueue import catalog, server
+from localqueue import catalog, server, sockets
 from localqueue.cli.check import NO_CATALOG
 from localqueue.cli.report import JsonReport, TextReport
 from localqueue.engine import Engine
 from localqueue.errors import CatalogError, StartError
 from localqueue.models import Catalog
 from localqueue.settings import OPTIONS, Option, Settings
-
-T = TypeVar("T")
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,8 +66,9 @@ def up(**given: Any) -> None:
     """Run the queue: accept jobs, deliver them to your service, retry as in production."""
     settings = checked(Settings(**given))
     paths, load = catalog_loader(settings)
+    sockets.raise_file_limit()
     try:
-        run(_serve(settings, paths, load, _make_report(settings)))
+        server.run(_serve(settings, paths, load, _make_report(settings)))
     except StartError as error:
         raise SystemExit(explain(error)) from None
 
@@ -95,12 +93,6 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a server's coroutine on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(work)
-
-
 def explain(error: StartError) -> int:
     """Write why the server could not start; return the exit code."""
     if isinstance(error, CatalogError):
@@ -118,21 +110,15 @@ def catalog_loader(settings: Settings) -> tuple[list[Path], Callable[[], Catalog
     paths = list(settings.catalog) or [path.relative_to(Path.cwd()) for path in catalog.discover(Path.cwd())]
     if not paths:
         raise click.ClickException(NO_CATALOG)
-    targets = dict(_split(given) for given in settings.target)
-    if len(targets) != len(settings.target) or (None in targets and len(targets) > 1):
-        raise click.UsageError("--target: expected one URL, or NAMESPACE=URL once for each namespace")
-    single = targets.pop(None, None)
-    named = {name: url for name, url in targets.items() if name is not None}
+    try:
+        single, named = catalog.split_targets(settings.target)
+    except ValueError as error:
+        raise click.UsageError(f"--target: {error}") from None
 
     def load() -> Catalog:
         return catalog.load(paths, namespace=settings.namespace, target=single, targets=named)
 
     return paths, load
-
-
-def _split(given: str) -> tuple[str | None, str]:
-    name, separator, url = given.partition("=")
-    return (name, url) if separator and "://" not in name else (None, given)
 
 
 def _make_report(settings: Settings) -> TextReport | JsonReport:
@@ -148,11 +134,3 @@ def _write(line: str) -> None:
         print(line, flush=True)
     except (BrokenPipeError, ValueError):
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
