@@ -230,7 +230,7 @@ def test_settle_waits_for_what_a_handler_enqueues_after_its_answer(tmp_path: Pat
 def test_drain_leaves_held_jobs_and_gives_up_after_its_timeout(tmp_path: Path) -> None:
     """Rule time.drain, states.paused."""
     hang = threading.Event()
-    with working(lambda _: hang.wait(30) and 200 or 200) as worker:
+    with working(lambda _: (hang.wait(30) and 200) or 200) as worker:
         write_catalog(tmp_path)
         with serving(tmp_path, "--target", worker.url, *VIRTUAL) as server:
             post(server, "/queues/shop/other/pause")
@@ -285,7 +285,7 @@ def test_the_same_seed_gives_the_same_ledger_and_the_same_ids(tmp_path: Path) ->
 def test_reset_restores_the_state_after_the_start(tmp_path: Path) -> None:
     """Rule reset.state."""
     hang = threading.Event()
-    with working(lambda _: hang.wait(30) and 200 or 200) as worker:
+    with working(lambda _: (hang.wait(30) and 200) or 200) as worker:
         write_catalog(tmp_path)
         with serving(tmp_path, "--target", worker.url, *VIRTUAL) as server:
             before = [call(server, "GET", path) for path in ("/queues", "/clock", "/ledger")]
