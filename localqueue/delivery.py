@@ -57,7 +57,7 @@ class Delivery:
         try:
             async with asyncio.timeout(request.timeout_ms / 1000):
                 outcome = await _exchange(transport, prepared)
-            is_kept = outcome.response is not None and not outcome.response.truncated
+            is_kept = _may_be_used_again(outcome)
         except (TimeoutError, httpx.TimeoutException):
             outcome = _timed_out(_phase(transport), request.timeout_ms)
         except Exception as error:
@@ -112,6 +112,16 @@ def _prepared(url: httpx.URL, request: Request) -> httpx.Request:
 async def _close(transport: httpx.AsyncBaseTransport) -> None:
     with contextlib.suppress(Exception):
         await transport.aclose()
+
+
+def _may_be_used_again(outcome: Outcome) -> bool:
+    """Return whether the connection may carry another attempt.
+
+    After a failure it may not: many servers (uvicorn for one) answer 500 for a handler that raised, announce
+    nothing, and close right behind; the next attempt would run into that.
+    """
+    response = outcome.response
+    return outcome.kind is OutcomeKind.COMPLETED and response is not None and not response.truncated
 
 
 def _phase(transport: httpx.AsyncBaseTransport) -> str:
