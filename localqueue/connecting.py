@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 from localqueue.parsing import ExchangeError
 from localqueue.text import safe
@@ -14,6 +15,8 @@ LOOPBACK = ("127.0.0.1", "::1")
 OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 NEXT_ADDRESS_S = 2.0
 """How long one address may keep silent while there is another to try."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Address = tuple[int, tuple[Any, ...]]
 
@@ -32,6 +35,16 @@ async def connect(host: str, port: int) -> socket.socket:
         except OSError as error:  # a TimeoutError is one, too
             errors.append(error)
     raise await _explained(host, port, errors)
+
+
+async def listens(url: str, timeout_s: float = NEXT_ADDRESS_S) -> bool:
+    """Return whether something accepts connections where a URL leads."""
+    parts = urlsplit(url)
+    with contextlib.suppress(ExchangeError, TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            (await connect(parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])).close()
+            return True
+    return False
 
 
 async def _addresses(host: str, port: int) -> list[Address]:

@@ -21,6 +21,7 @@ LocalqueueError
 │   ├── DatabaseInUse            another server holds the file
 │   ├── DatabaseUnusable         the file can't be used as a database of ours
 │   └── PortInUse                the port belongs to somebody else
+├── CommandNotRun                `exec` can't run its COMMAND (exit code 126 or 127, as shells have it)
 └── ClientError                  a command or a test could not do what it was told (exit code 1)
     ├── NoServer                 nothing answers there
     ├── NotLocalqueue            something else answers there
@@ -170,6 +171,16 @@ class PortInUse(StartError):
     """Stop the start because the port is taken."""
 
     code = "port_in_use"
+
+
+class CommandNotRun(LocalqueueError):
+    """Say that the COMMAND of `exec` can't be run."""
+
+    code = "command_not_run"
+
+    def __init__(self, message: str, hint: str = "", *, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
 
 
 class ClientError(LocalqueueError):

@@ -7,6 +7,7 @@ import click
 from localqueue import __version__
 from localqueue.cli.check import check
 from localqueue.cli.clock import advance, clock, drain, ledger, reset
+from localqueue.cli.execute import execute
 from localqueue.cli.up import up
 
 
@@ -19,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (up, check, clock, advance, drain, reset, ledger):
+for command in (up, execute, check, clock, advance, drain, reset, ledger):
     main.add_command(command)

@@ -12,21 +12,23 @@ from localqueue.server import Ready
 from localqueue.text import duration, iso, safe
 
 Write = Callable[[str], None]
+Banner = Callable[[Ready, Catalog], str]
 _COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "dim": "\x1b[2m"}
 
 
 class TextReport:
     """Write events for people."""
 
-    def __init__(self, write: Write, *, is_quiet: bool, has_colour: bool) -> None:
+    def __init__(self, write: Write, *, is_quiet: bool, has_colour: bool, banner: Banner) -> None:
         self._write = write
         self._is_quiet = is_quiet
         self._has_colour = has_colour
+        self._banner = banner
         self._silent: set[str] = set()
 
     def ready(self, where: Ready, catalog: Catalog) -> None:
         """Write the banner."""
-        self._write(banner(where, catalog))
+        self._write(self._banner(where, catalog))
         for finding in catalog.warnings:
             self._write(f"warning: {finding}")
         for service in catalog.services:
@@ -122,6 +124,13 @@ def banner(where: Ready, catalog: Catalog) -> str:
     lines += ["", f"  export IEC_QUEUE_URL={where.url}"]
     lines += [f"  export SERVICE_NAMESPACE={name}" for name in names]
     return "\n".join([*lines, ""])
+
+
+def headline(where: Ready, catalog: Catalog) -> str:
+    """Return what `exec` shows first."""
+    clock = " (virtual clock)" if where.clock == "virtual" else ""
+    services = ", ".join(f"{service.namespace} at {service.target}" for service in catalog.services)
+    return f"localqueue: {where.url}{clock} for {services or 'no service'}"
 
 
 def outcome_word(attempt: Attempt) -> str:

@@ -7,28 +7,32 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from localqueue import catalog, server, sockets
 from localqueue.cli.check import NO_CATALOG
-from localqueue.cli.report import JsonReport, TextReport
+from localqueue.cli.report import Banner, JsonReport, TextReport, Write, banner
 from localqueue.engine import Engine
 from localqueue.errors import CatalogError, StartError
 from localqueue.models import Catalog
 from localqueue.settings import OPTIONS, Option, Settings
 
 
-def options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every option of the table."""
-    for option in reversed(OPTIONS):
-        command = _click_option(option)(command)
-    return command
+def options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command every option of the table; `defaults` are those in which it differs from Settings."""
+    defaults = {field.name: field.default for field in dataclasses.fields(Settings)} | defaults
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(OPTIONS):
+            command = _click_option(option, defaults[option.name])(command)
+        return command
+
+    return decorate
 
 
-def _click_option(option: Option) -> Callable[[Any], Any]:
-    default = {field.name: field.default for field in dataclasses.fields(Settings)}[option.name]
+def _click_option(option: Option, default: Any) -> Callable[[Any], Any]:
     shown = not option.many and not option.flag and default is not None
     return click.option(
         option.flag_name,
@@ -61,14 +65,14 @@ def _int(bound: float | None) -> int | None:
 
 
 @click.command()
-@options
+@options()
 def up(**given: Any) -> None:
     """Run the queue: accept jobs, deliver them to your service, retry as in production."""
     settings = checked(Settings(**given))
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()
     try:
-        server.run(_serve(settings, paths, load, _make_report(settings)))
+        server.run(_serve(settings, paths, load, make_report(settings, _write, sys.stdout)))
     except StartError as error:
         raise SystemExit(explain(error)) from None
 
@@ -121,11 +125,12 @@ def catalog_loader(settings: Settings) -> tuple[list[Path], Callable[[], Catalog
     return paths, load
 
 
-def _make_report(settings: Settings) -> TextReport | JsonReport:
+def make_report(settings: Settings, write: Write, stream: TextIO, banner: Banner = banner) -> TextReport | JsonReport:
+    """Return what tells of events under these settings; `stream` is where `write` leads."""
     if settings.log == "json":
-        return JsonReport(_write, is_quiet=settings.quiet)
-    has_colour = not settings.no_color and "NO_COLOR" not in os.environ and sys.stdout.isatty()
-    return TextReport(_write, is_quiet=settings.quiet, has_colour=has_colour)
+        return JsonReport(write, is_quiet=settings.quiet)
+    has_colour = not settings.no_color and "NO_COLOR" not in os.environ and stream.isatty()
+    return TextReport(write, is_quiet=settings.quiet, has_colour=has_colour, banner=banner)
 
 
 def _write(line: str) -> None:
