@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from localqueue import answers, api, control, events
+from localqueue import answers, api, control, dashboard, events
 from localqueue.engine import Engine
 from localqueue.errors import LocalqueueError, MethodNotAllowed, NotFound
 from localqueue.gate import Gate
@@ -37,6 +37,7 @@ def build(
     app = Starlette(
         routes=[
             *api.routes(engine, max_body, lambda message: report(events.Warned(message))),
+            *dashboard.entrances(),
             control.routes(engine, is_own),
         ],
         exception_handlers={

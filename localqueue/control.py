@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 import localqueue
-from localqueue import answers, steering
+from localqueue import answers, dashboard, steering
 from localqueue.engine import Engine
 from localqueue.errors import InvalidRequest
 from localqueue.models import JobState
@@ -78,6 +78,7 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
             Route("/jobs/{id}/retry", retry, methods=["POST"]),
             Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
             *steering.routes(engine, is_own),
+            *dashboard.routes(),
         ],
     )
 

@@ -1,0 +1,55 @@
+// Start the page: follow the address, the stream and the keyboard, and draw what they change.
+
+import * as actions from "./actions.js";
+import * as clock from "./clock.js";
+import { patch } from "./dom.js";
+import * as keys from "./keys.js";
+import * as live from "./live.js";
+import * as load from "./load.js";
+import * as router from "./router.js";
+import { changed, drawWith, state } from "./state.js";
+import * as attempts from "./views/attempts.js";
+import * as job from "./views/job.js";
+import * as jobs from "./views/jobs.js";
+import * as messages from "./views/messages.js";
+import * as queues from "./views/queues.js";
+import * as top from "./views/top.js";
+
+const part = (id) => document.getElementById(id);
+
+function draw() {
+  live.settle(jobs.isReading);
+  const isJob = state.route.job !== null;
+  document.body.className = isJob ? "with-job" : state.route.queue === null ? "with-queues" : "with-queue";
+  document.title = title();
+  patch(part("top"), top.view());
+  patch(part("notices"), messages.notices());
+  patch(part("queues"), queues.view());
+  patch(part("jobs"), jobs.view());
+  part("job").hidden = !isJob;
+  patch(part("job"), isJob ? job.view() : null);
+  patch(part("toasts"), messages.toasts());
+}
+
+function title() {
+  const failed = (state.queues ?? []).reduce((sum, queue) => sum + queue.counts.failed, 0);
+  const name = state.open?.job ? `${state.open.job.queue} ${state.open.job.shortId}` : state.route.queue;
+  return `${failed ? `(${failed} failed) ` : ""}${name ? `${name} · ` : ""}localqueue`;
+}
+
+function follow() {
+  const from = state.route.job;
+  load.follow(router.parse(location.hash));
+  if (state.route.job !== from) part("job").scrollTo(0, 0);
+}
+
+drawWith(draw);
+actions.listen();
+keys.listen();
+top.listen();
+jobs.listen();
+addEventListener("hashchange", follow);
+load.follow(router.parse(location.hash));
+live.start();
+clock.start(attempts.tick);
+changed();

@@ -1,0 +1,52 @@
+// Know the server's time, and keep every text that counts up or down true.
+
+import * as format from "./format.js";
+import { state } from "./state.js";
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const WORDS = {
+  until: (at) => (at > now() ? `in ${format.countdown(at - now())}` : "now"),
+  since: (at) => format.duration(Math.max(0, now() - at)),
+  ago: (at) => format.ago(Math.max(0, now() - at)),
+};
+let behind = 0; // the server's time minus ours, in ms
+
+/** Take the server's time over; on the virtual clock it stands still until the next one. */
+export function set({ mode, now: iso, offsetMs = 0 }) {
+  const at = format.ms(iso);
+  behind = at - Date.now();
+  state.clock = { mode, at, iso, offsetMs };
+}
+
+export function isVirtual() {
+  return state.clock?.mode === "virtual";
+}
+
+/** Return the server's time in ms. */
+export function now() {
+  return isVirtual() ? state.clock.at : Date.now() + behind;
+}
+
+/** Return a <time> that counts: `how` is until, since or ago. */
+export function ticking(how, at, iso) {
+  const node = document.createElement("time");
+  node.setAttribute("data-tick", how);
+  node.setAttribute("data-at", at);
+  if (iso) node.setAttribute("title", `${format.dateTime(iso)} UTC`);
+  node.textContent = WORDS[how](at);
+  return node;
+}
+
+/** Count from now on; with reduced motion once a second. `also` is called each time. */
+export function start(also) {
+  let skipped = 0;
+  setInterval(() => {
+    skipped += 1;
+    if (document.hidden || (calm.matches && skipped % 10)) return;
+    for (const node of document.querySelectorAll("[data-tick]")) {
+      const text = WORDS[node.dataset.tick](Number(node.dataset.at));
+      if (node.firstChild.nodeValue !== text) node.firstChild.nodeValue = text;
+    }
+    also();
+  }, 100);
+}

@@ -1,0 +1,89 @@
+// Build and patch the page. Whatever is foreign becomes a text node here and never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+const standIns = new WeakMap();
+
+/** Return the node on the page that was made like this one. */
+export function onPage(node) {
+  return standIns.get(node) ?? node;
+}
+
+/** Return an element; `true` sets an empty attribute, `false` and null leave it out. */
+export function h(tag, attributes, ...children) {
+  return build(document.createElement(tag), attributes, children);
+}
+
+/** Return an element of SVG. */
+export function s(tag, attributes, ...children) {
+  return build(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function build(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...kept(children));
+  return node;
+}
+
+function kept(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+/**
+ * Make the children of `parent` like `fresh`, keeping what is alike: focus, selection and scrolling stay.
+ * Children with the same data-key are the same child; one that is its own fresh version is left as it is.
+ */
+export function patch(parent, ...children) {
+  const fresh = kept(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
+  const known = new Map([...parent.childNodes].filter(key).map((node) => [key(node), node]));
+  const wanted = new Set(fresh.map(key));
+  let at = parent.firstChild;
+  for (const node of fresh) {
+    while (at && key(at) && !wanted.has(key(at))) at = removed(at);
+    const match = key(node) ? known.get(key(node)) : alike(at, node) && at;
+    if (!match) parent.insertBefore(node, at);
+    else {
+      if (match === at) at = at.nextSibling;
+      else parent.insertBefore(match, at);
+      morph(match, node);
+      standIns.set(node, match);
+    }
+  }
+  while (at) at = removed(at);
+}
+
+function removed(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
+
+function key(node) {
+  return node.dataset?.key;
+}
+
+function alike(one, other) {
+  return one && !key(one) && one.nodeName === other.nodeName;
+}
+
+function morph(node, fresh) {
+  if (node === fresh) return;
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    if (node.nodeValue !== fresh.nodeValue) node.nodeValue = fresh.nodeValue;
+    return;
+  }
+  morphAttributes(node, fresh);
+  patch(node, ...fresh.childNodes);
+}
+
+function morphAttributes(node, fresh) {
+  const isTheirs = (name) => name === "open" && node.nodeName === "DETAILS"; // the reader opens and closes it
+  for (const { name } of [...node.attributes]) {
+    if (!fresh.hasAttribute(name) && !isTheirs(name)) node.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (node.getAttribute(name) !== value && !isTheirs(name)) node.setAttribute(name, value);
+  }
+}

@@ -1,0 +1,85 @@
+// Word numbers, durations and times, as the command line words them.
+
+const UNITS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1000, "s"]];
+
+/** `12 ms`, `5.0 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`. */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  const at = UNITS.findIndex(([size]) => ms >= size);
+  const [[large, name], [small, smallName]] = [UNITS[at], UNITS[at + 1]];
+  const rest = Math.floor((ms % large) / small);
+  return `${Math.floor(ms / large)} ${name}${rest ? ` ${rest} ${smallName}` : ""}`;
+}
+
+/** A settings' duration, without decimals that say nothing: `5 s`, `250 ms`, `1.5 s`, `2 min`. */
+export function setting(ms) {
+  return duration(ms).replace(".0 s", " s");
+}
+
+/** How long until something: tenths for the last ten seconds. */
+export function countdown(ms) {
+  if (ms < 10_000) return `${(Math.ceil(ms / 100) / 10).toFixed(1)} s`;
+  return ms < 60_000 ? `${Math.ceil(ms / 1000)} s` : duration(ms);
+}
+
+/** How long ago something was. */
+export function ago(ms) {
+  if (ms < 1000) return "just now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)} s ago`;
+  const [size, name] = UNITS.find(([each]) => ms >= each);
+  return `${Math.floor(ms / size)} ${name} ago`;
+}
+
+/** `+5.000 s`: a distance from the start, as in the ledger. */
+export function offset(ms) {
+  return `${ms < 0 ? "-" : "+"}${(Math.abs(ms) / 1000).toFixed(3)} s`;
+}
+
+/** `09:12:04.411`, in UTC as everywhere in localqueue. */
+export function time(iso) {
+  return iso.slice(11, 23);
+}
+
+/** `2026-01-01 09:12:04.411`. */
+export function dateTime(iso) {
+  return `${iso.slice(0, 10)} ${time(iso)}`;
+}
+
+/** ms since the epoch. */
+export function ms(iso) {
+  return Date.parse(iso);
+}
+
+export function number(n) {
+  return n.toLocaleString("en-US");
+}
+
+export function count(n, one, many = `${one}s`) {
+  return `${number(n)} ${n === 1 ? one : many}`;
+}
+
+/** `812 bytes`, `64 KiB`, `1.2 MiB`. */
+export function size(bytes) {
+  if (bytes < 1024) return count(bytes, "byte");
+  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(bytes < 10_240 ? 1 : 0)} KiB`;
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+}
+
+/** `localhost:3000` of a target. */
+export function host(url) {
+  return url.replace(/^https?:\/\//, "");
+}
+
+const STATUS_TEXTS = {
+  200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 301: "Moved Permanently", 302: "Found",
+  307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+  404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 413: "Content Too Large",
+  415: "Unsupported Media Type", 422: "Unprocessable Content", 429: "Too Many Requests",
+  500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+export function statusText(status) {
+  return STATUS_TEXTS[status] ?? "";
+}

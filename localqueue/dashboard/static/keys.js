@@ -1,0 +1,82 @@
+// Steer with the keyboard. The focused row is the chosen one, so the browser shows it and reads it out.
+
+import { run } from "./actions.js";
+import * as router from "./router.js";
+import { state } from "./state.js";
+
+export const KEYS = [
+  ["j / k", "next, previous job"],
+  ["Enter", "open the job"],
+  ["Esc", "close it"],
+  ["/", "find a job by its id"],
+  ["r", "retry it, or make its next try now"],
+  ["e", "enqueue a job"],
+  ["p", "pause or resume the queue"],
+  ["n", "move the clock to the next due time"],
+  ["?", "this help"],
+];
+
+const HANDLERS = {
+  j: () => step(1),
+  k: () => step(-1),
+  r: () => act("retry"),
+  e: () => run("enqueue"),
+  p: () => press(".queue-head [data-do=pause], .queue-head [data-do=resume]"),
+  n: () => run("next"),
+  "/": () => document.querySelector("#find").focus(),
+  "?": () => run("help"),
+  Escape: leave,
+};
+
+export function listen() {
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea, select");
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (isTyping && event.key !== "Escape") return;
+    if (!Object.hasOwn(HANDLERS, event.key)) return;
+    event.preventDefault();
+    HANDLERS[event.key](event);
+  });
+}
+
+function rows() {
+  return [...document.querySelectorAll("#rows a.row")];
+}
+
+function step(by) {
+  const all = rows();
+  const from = all.findIndex((row) => row === document.activeElement);
+  const at = from === -1 ? all.findIndex((row) => row.getAttribute("aria-current")) : from;
+  const row = all[at === -1 ? 0 : Math.min(Math.max(at + by, 0), all.length - 1)];
+  if (!row) return;
+  row.focus();
+  row.scrollIntoView({ block: "nearest" });
+  if (state.route.job !== null) router.go({ ...state.route, job: row.dataset.id }, { replace: true });
+}
+
+/** Do to the open job, else to the focused one, what its own button does. */
+function act(name) {
+  if (state.route.job !== null) press(`#job [data-do=${name}], #job [data-do=try]`);
+  else {
+    const id = document.activeElement?.dataset?.id;
+    const job = state.list.jobs.find((each) => each.id === id);
+    if (job?.state === "retrying") run("try", { id, due: job.dueAt });
+    else if (job) run("retry", { id });
+  }
+}
+
+function press(selector) {
+  document.querySelector(selector)?.click();
+}
+
+function leave(event) {
+  if (event.target.matches("input")) {
+    event.target.value = "";
+    event.target.blur();
+  } else if (state.isClockOpen) run("clock");
+  else if (state.route.job !== null) {
+    const { job } = state.route;
+    router.go({ ...state.route, job: null });
+    rows().find((row) => row.dataset.id === job)?.focus();
+  }
+}

@@ -1,0 +1,25 @@
+// Say things in passing: short messages that go away by themselves.
+
+import { changed, state } from "./state.js";
+
+const SHOWN_MS = 6000;
+let number = 0;
+
+/** Show a message; `kind` is done, warning or error. */
+export function toast(text, kind = "done", hint = "") {
+  number += 1;
+  const mine = { number, text, kind, hint };
+  state.toasts = [...state.toasts.slice(-2), mine];
+  if (kind !== "error") setTimeout(() => dismiss(mine.number), SHOWN_MS);
+  changed();
+}
+
+/** Show why something did not work. */
+export function fail(error) {
+  toast(error.message, "error", error.hint ?? "");
+}
+
+export function dismiss(which) {
+  state.toasts = state.toasts.filter((each) => each.number !== Number(which));
+  changed();
+}

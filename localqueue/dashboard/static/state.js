@@ -1,0 +1,41 @@
+// Hold what the page knows, and show it: changes are thrown together into one drawing per tenth of a second.
+
+const PERIOD_MS = 100;
+
+export const state = {
+  link: "connecting", // live, lost, stopping, refused
+  route: { namespace: null, queue: null, job: null, state: null },
+  clock: null, // {mode, at, iso, offsetMs}
+  version: "",
+  queues: null, // null: not known yet
+  services: [],
+  problems: [], // of catalogs
+  warnings: [],
+  list: { jobs: [], next: null, isLoading: true, isLoadingMore: false, error: null, unseen: new Set() },
+  open: null, // {id, job, text, error, selected}
+  busy: new Set(),
+  toasts: [],
+  isClockOpen: false,
+};
+
+let draw = () => {};
+let isDue = false;
+let drawnAt = -Infinity;
+
+/** Say what draws the page. */
+export function drawWith(drawing) {
+  draw = drawing;
+}
+
+/** Draw soon: at once if the last drawing is a while ago, else with whatever comes until then. */
+export function changed() {
+  if (isDue) return;
+  isDue = true;
+  setTimeout(() => requestAnimationFrame(drawNow), Math.max(0, drawnAt + PERIOD_MS - performance.now()));
+}
+
+function drawNow() {
+  isDue = false;
+  drawnAt = performance.now();
+  draw();
+}

@@ -1,0 +1,176 @@
+// Draw the attempts of a job on a time axis, round by round, and the answer of the chosen one.
+
+import * as clock from "../clock.js";
+import { h, s } from "../dom.js";
+import * as format from "../format.js";
+import { glyph, outcomeShape } from "../glyphs.js";
+import { state } from "../state.js";
+import * as body from "./body.js";
+import { spoken } from "./controls.js";
+import { ending } from "./explain.js";
+import { outcomeWord } from "./jobs.js";
+
+const STEPS = [1, 2, 5].flatMap((n) => [1, 10, 100, 1000].map((size) => n * size))
+  .concat([15, 30].map((n) => n * 1000), [10_000, 20_000], [1, 2, 5, 10, 15, 30].map((n) => n * 60_000), [1, 2, 3, 6, 12, 24, 48, 168].map((n) => n * 3_600_000))
+  .sort((one, other) => one - other);
+const MOST_TICKS = 5;
+const SHOWN = 60;
+
+/** Return the rounds, the latest one open. */
+export function view(job, selected) {
+  const all = (job.attempts ?? []).map((attempt, index) => ({ ...attempt, index }));
+  const chosen = choose(all, selected);
+  const rounds = [...new Set([...all.map((each) => each.round), job.round])].sort((one, other) => one - other);
+  return h("section", { class: "attempts", "aria-label": "Attempts" }, rounds.map((round) => roundView(job, round, all, chosen)));
+}
+
+function choose(all, selected) {
+  return selected !== null && selected < all.length ? selected : all.length - 1;
+}
+
+function roundView(job, round, all, chosen) {
+  const attempts = all.filter((each) => each.round === round).slice(-SHOWN);
+  const isLatest = round === job.round;
+  const waiting = isLatest ? pendingRow(job, attempts) : null;
+  if (attempts.length === 0 && (waiting === null || waiting.at <= clock.now())) return null;
+  const scale = makeScale(attempts, waiting);
+  const rows = [
+    axis(scale),
+    h("ol", {}, attempts.map((each, at) => h("li", {}, attemptRow(each, attempts[at - 1], scale, each.index === chosen))),
+      waiting ? h("li", { class: "pending" }, waitingRow(waiting, attempts.at(-1), scale)) : null),
+  ];
+  if (job.round === 1) return h("div", { class: "round", "data-key": `${job.id} 1` }, rows);
+  return h("details", { class: "round", "data-key": `${job.id} ${round}`, open: isLatest || attempts.some((each) => each.index === chosen) },
+    h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(attempts.length, "attempt")}`)), rows);
+}
+
+/** Return what is to come in this round, or is under way: {state, at, number}. */
+function pendingRow(job, attempts) {
+  if (job.state === "running") return { kind: "running", number: job.attempt, most: job.maxAttempts, at: startOf(job) };
+  if (job.state !== "retrying" && job.state !== "queued") return null;
+  const number = job.state === "queued" && attempts.at(-1)?.outcome === "interrupted" ? job.attempt : job.attempt + 1;
+  return { kind: "due", number, most: job.maxAttempts, at: format.ms(job.dueAt), iso: job.dueAt, held: job.held };
+}
+
+function startOf(job) {
+  return format.ms(job.startedAt ?? job.dueAt);
+}
+
+function makeScale(attempts, waiting) {
+  const starts = attempts.map((each) => format.ms(each.dueAt));
+  const ends = attempts.map((each) => format.ms(each.endedAt));
+  const from = Math.min(...starts, waiting?.at ?? Infinity);
+  const to = Math.max(...ends, waiting?.at ?? -Infinity, waiting?.kind === "running" ? clock.now() : -Infinity);
+  return { from, span: Math.max(to - from, 1), isPending: waiting !== null };
+}
+
+/** Return where an instant lies on the axis, in percent; the ends leave room for the marks. */
+function place({ from, span }, at) {
+  return 2 + (Math.min(Math.max(at - from, 0), span) / span) * 95;
+}
+
+const percent = (value) => `${value.toFixed(2)}%`;
+
+function axis(scale) {
+  const step = STEPS.find((each) => scale.span / each <= MOST_TICKS) ?? scale.span;
+  const ticks = Array.from({ length: Math.floor(scale.span / step) + 1 }, (_, at) => at * step);
+  return h("div", { class: "attempt axis", "aria-hidden": "true" }, h("span", {}), s("svg", { class: "track" },
+    ticks.map((tick) => {
+      const x = percent(place(scale, scale.from + tick));
+      return [s("line", { x1: x, x2: x, y1: 15, y2: 20, class: "tick" }), s("text", { x, y: 11, class: tick ? "middle" : "" }, tick ? `+${format.setting(tick)}` : "0")];
+    })), h("span", {}));
+}
+
+function attemptRow(attempt, before, scale, isChosen) {
+  const shape = outcomeShape(attempt.outcome);
+  return h("button", { type: "button", class: `attempt ${shape}`, "data-do": "attempt", "data-index": attempt.index, "aria-pressed": String(isChosen) },
+    label(attempt.number, attempt.maxAttempts, glyph(shape), outcomeWord(attempt)),
+    s("svg", { class: "track", "aria-hidden": "true" }, s("title", {}, story(attempt, before)),
+      before ? bar("wait", scale, format.ms(before.endedAt), format.ms(attempt.dueAt)) : null,
+      bar("slot", scale, format.ms(attempt.dueAt), format.ms(attempt.startedAt)),
+      bar(`run ${shape}`, scale, format.ms(attempt.startedAt), format.ms(attempt.endedAt)),
+      nowLine(scale)),
+    h("span", { class: "took" }, spoken("took "), format.duration(attempt.durationMs)));
+}
+
+function label(number, most, mark, word) {
+  return h("span", { class: "label" }, h("span", { class: "number" }, spoken("attempt "), `${number}/${most}`), mark, h("span", { class: "word" }, word));
+}
+
+function story(attempt, before) {
+  const delay = before ? `due ${format.duration(format.ms(attempt.dueAt) - format.ms(before.endedAt))} after the end of the one before; ` : "";
+  return `${delay}started ${format.time(attempt.startedAt)}, took ${format.duration(attempt.durationMs)}`;
+}
+
+function waitingRow(waiting, before, scale) {
+  const isRunning = waiting.kind === "running";
+  const marks = isRunning
+    ? s("line", { class: "run running grows", x1: percent(place(scale, waiting.at)), x2: percent(place(scale, clock.now())), y1: "50%", y2: "50%", "data-from": scale.from, "data-at": waiting.at })
+    : [before ? bar("wait", scale, format.ms(before.endedAt), waiting.at) : null, diamond(percent(place(scale, waiting.at)))];
+  const took = isRunning ? clock.ticking("since", waiting.at) : waiting.held ? "held" : [spoken("due "), clock.ticking("until", waiting.at, waiting.iso)];
+  return h("div", { class: `attempt ${waiting.kind}` },
+    label(waiting.number, waiting.most, glyph(isRunning ? "running" : "due"), isRunning ? "under way" : "due"),
+    s("svg", { class: "track", "aria-hidden": "true" }, marks, isRunning ? null : nowLine(scale)),
+    h("span", { class: "took" }, took));
+}
+
+function bar(kind, scale, from, to) {
+  if (kind !== "run" && !kind.startsWith("run ") && to <= from) return null;
+  return s("line", { class: kind, x1: percent(place(scale, from)), x2: percent(place(scale, to) + 0.01), y1: "50%", y2: "50%" });
+}
+
+function diamond(x) {
+  return s("svg", { x, y: "50%", class: "mark" }, s("path", { d: "M0-5.5L5.5 0 0 5.5-5.5 0z", class: "due-mark" }));
+}
+
+/** Return the line that shows the present, where something is to come. */
+function nowLine(scale) {
+  if (!scale.isPending) return null;
+  const x = percent(place(scale, clock.now()));
+  return s("line", { class: "now", x1: x, x2: x, y1: 0, y2: "100%", "data-from": scale.from, "data-span": scale.span });
+}
+
+/** Move what stands for the present. */
+export function tick() {
+  for (const line of document.querySelectorAll("line.now")) {
+    const x = percent(place({ from: Number(line.dataset.from), span: Number(line.dataset.span) }, clock.now()));
+    line.setAttribute("x1", x);
+    line.setAttribute("x2", x);
+  }
+  for (const line of document.querySelectorAll("line.grows")) {
+    const from = Number(line.dataset.from);
+    line.setAttribute("x1", percent(place({ from, span: Math.max(clock.now() - from, 1) }, Number(line.dataset.at))));
+    line.setAttribute("x2", "97%");
+  }
+}
+
+/** Return the answer of the chosen attempt. */
+export function answer(job, selected) {
+  const all = job.attempts ?? [];
+  const attempt = all[choose(all, selected)];
+  if (!attempt) return null;
+  const title = `Answer to attempt ${attempt.number}/${attempt.maxAttempts}${job.round > 1 ? ` of round ${attempt.round}` : ""}`;
+  const { response } = attempt;
+  const heading = [h("h2", {}, title), h("strong", { class: outcomeShape(attempt.outcome) }, ending(attempt))];
+  return h("section", { class: "answer", "data-key": `answer ${job.id} ${choose(all, selected)}`, "aria-label": title },
+    response ? null : h("div", { class: "section-head" }, heading),
+    attempt.error && !(attempt.error.code ?? "").startsWith("http_") ? h("p", { class: "error" }, body.foreign(sentence(attempt.error.message))) : null,
+    response ? body.block(heading, response.body, { name: "Body", empty: "The body is empty.", note: response.truncated ? "the first 64 KiB" : null, extra: type(response) }) : null,
+    response ? headers(response.headers) : null,
+    h("p", { class: "dim reason" }, `Sent to `, h("code", {}, attempt.request.url), `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, `${sentence(attempt.reason)}`));
+}
+
+function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+}
+
+function type(response) {
+  return h("span", { class: "dim" }, body.foreign(response.headers["content-type"] ?? "no content type"));
+}
+
+function headers(found) {
+  const names = Object.keys(found);
+  if (names.length === 0) return null;
+  return h("details", { class: "headers" }, h("summary", {}, format.count(names.length, "header")),
+    h("dl", {}, names.map((name) => [h("dt", {}, body.foreign(name)), h("dd", {}, body.foreign(found[name]))])));
+}

@@ -1,0 +1,149 @@
+// Ask for what an action needs: the payload of a new job or of a replay; and show the help.
+
+import * as api from "../api.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { stateLabel } from "../glyphs.js";
+import { isJson, prettyText } from "../json.js";
+import { KEYS } from "../keys.js";
+import { fail, toast } from "../notices.js";
+import * as router from "../router.js";
+import { state } from "../state.js";
+
+const MEANINGS = {
+  queued: "due, waiting for a slot",
+  running: "its request is under way",
+  retrying: "the last attempt failed; the next one has a due time",
+  failed: "no retries left; retry it by hand",
+  completed: "the handler answered 2xx",
+  cancelled: "ended by hand",
+};
+
+/** Ask for a new job; its payload begins as the one of the queue's latest job. */
+export async function enqueue({ namespace, queue }) {
+  const queues = (state.queues ?? []).filter((each) => each.held !== "queue_missing");
+  if (queues.length === 0) throw new Error("No queue is declared yet: add one under spec.queues of a catalog");
+  const first = queues.find((each) => each.namespace === namespace && each.name === queue) ?? queues[0];
+  const choice = h("select", { id: "new-queue", name: "queue" }, queues.map((each, at) =>
+    h("option", { value: at, selected: each === first }, queues.some((other) => other.namespace !== each.namespace) ? `${each.namespace} / ${each.name}` : each.name)));
+  const chosen = () => queues[Number(choice.value)];
+  const editor = payloadEditor(await template(first));
+  let untouched = editor.area.value;
+  choice.addEventListener("change", async () => {
+    if (editor.area.value !== untouched) return;
+    editor.area.value = untouched = await template(chosen());
+    editor.check();
+  });
+  form("Enqueue a job", [h("label", { for: "new-queue" }, "Queue"), choice, editor.view, curlLine(editor, choice, chosen)], "Enqueue", editor, async () => {
+    const { namespace: to, name } = chosen();
+    const { id } = await api.enqueue(to, name, editor.area.value);
+    toast(`Enqueued ${id.slice(-8)}`);
+    router.go({ ...state.route, job: id });
+  });
+}
+
+/** Ask for the payload of a replay; unchanged, it is sent byte for byte as it was. */
+export async function replay(id) {
+  const [job, text] = await Promise.all([api.get(api.jobPath(id)), api.getText(api.jobPath(id, "/data"))]);
+  const editor = payloadEditor(prettyText(text));
+  const before = editor.area.value;
+  const intro = h("p", { class: "dim" }, `A new job in ${job.queue} that names ${job.shortId} as its original, which stays as it is.`);
+  form(`Replay ${job.shortId}`, [intro, editor.view], "Replay", editor, async () => {
+    const isEdited = editor.area.value !== before;
+    const made = await api.post(api.jobPath(id, "/replay"), isEdited ? `{"data":${editor.area.value}}` : "{}");
+    toast(`Replayed as ${made.shortId}`);
+    router.go({ ...state.route, job: made.id });
+  });
+}
+
+async function template({ namespace, name }) {
+  const { jobs } = await api.get(`jobs?${new URLSearchParams({ namespace, queue: name, limit: 1 })}`);
+  return jobs.length ? prettyText(await api.getText(api.jobPath(jobs[0].id, "/data"))) : "{\n  \n}";
+}
+
+function payloadEditor(text) {
+  const area = h("textarea", { id: "payload", rows: 12, spellcheck: "false", autocapitalize: "off", "aria-describedby": "payload-problem" });
+  const problem = h("p", { id: "payload-problem", class: "problem", role: "status" });
+  area.value = text;
+  const check = () => {
+    const isGood = isJson(area.value);
+    problem.textContent = isGood ? "" : problemOf(area.value);
+    area.setAttribute("aria-invalid", String(!isGood));
+    return isGood;
+  };
+  area.addEventListener("input", check);
+  return { area, check, view: h("div", {}, h("label", { for: "payload" }, "Payload (JSON)"), area, problem) };
+}
+
+function problemOf(text) {
+  try {
+    JSON.parse(text);
+    return "";
+  } catch (error) {
+    return `This is not JSON yet: ${error.message}`;
+  }
+}
+
+function curlLine(editor, choice, chosen) {
+  const code = h("code", {});
+  const write = () => {
+    const { namespace, name } = chosen();
+    const body = `{"namespace":${JSON.stringify(namespace)},"queue":${JSON.stringify(name)},"data":${editor.area.value}}`;
+    code.textContent = `curl -H 'Content-Type: application/json' ${api.QUEUE_URL}/jobs -d '${body.replaceAll("'", "'\\''")}'`;
+  };
+  write();
+  editor.area.addEventListener("input", write);
+  choice.addEventListener("change", () => setTimeout(write, 200));
+  return h("details", {}, h("summary", {}, "The same with curl"), h("pre", { tabindex: 0 }, code));
+}
+
+/** Show a form in a dialog; Ctrl+Enter sends it. */
+function form(title, content, label, editor, send) {
+  const dialog = open(title);
+  const submit = h("button", { class: "primary" }, label);
+  const cancel = h("button", { type: "button" }, "Cancel");
+  const body = h("form", {}, content, h("div", { class: "buttons" }, h("span", { class: "dim" }, "Ctrl+Enter"), cancel, submit));
+  cancel.addEventListener("click", () => dialog.close());
+  body.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) body.requestSubmit();
+  });
+  body.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!editor.check()) return editor.area.focus();
+    submit.disabled = true;
+    try {
+      await send();
+      dialog.close();
+    } catch (error) {
+      fail(error);
+    } finally {
+      submit.disabled = false;
+    }
+  });
+  dialog.append(body);
+  dialog.showModal();
+  editor.area.focus();
+  editor.area.setSelectionRange(0, 0);
+}
+
+function open(title) {
+  document.querySelector("dialog")?.remove();
+  const heading = h("h2", { id: "dialog-title" }, title);
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, heading);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  return dialog;
+}
+
+/** Show the keys, and what the shapes mean. */
+export function help() {
+  const dialog = open("Keys and states");
+  const close = h("button", { type: "button", class: "primary" }, "Close");
+  close.addEventListener("click", () => dialog.close());
+  dialog.append(
+    h("dl", { class: "keys" }, KEYS.map(([key, meaning]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, meaning)])),
+    h("dl", { class: "legend" }, Object.entries(MEANINGS).map(([name, meaning]) => [h("dt", {}, stateLabel(name)), h("dd", {}, meaning)])),
+    h("p", { class: "dim" }, `Times are UTC. localqueue ${state.version}.`),
+    h("div", { class: "buttons" }, close));
+  dialog.showModal();
+}

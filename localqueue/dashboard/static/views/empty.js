@@ -1,0 +1,54 @@
+// Teach where there is nothing to show.
+
+import * as api from "../api.js";
+import { h } from "../dom.js";
+import * as router from "../router.js";
+import { state } from "../state.js";
+import { button, copyable } from "./controls.js";
+
+const CATALOG = `spec:
+  queues:
+    - name: process-claim
+      endpoint: /internal/jobs/process-claim
+      concurrency: 5
+      retries: 3
+      retryDelayMs: 5000
+      timeoutMs: 30000`;
+
+export function view(queue) {
+  const { route } = state;
+  const declared = state.queues.filter((each) => each.held !== "queue_missing");
+  if (route.queue !== null && queue === null) return unknownQueue(route);
+  if (route.state !== null) return noMatch(route);
+  return declared.length === 0 ? noQueue() : noJob(queue ?? declared[0]);
+}
+
+export function broken(error) {
+  return h("div", { class: "empty" }, h("h2", {}, error.message), h("p", {}, error.hint));
+}
+
+function noQueue() {
+  const file = state.services[0]?.catalog ?? "catalog-info.yaml";
+  return h("div", { class: "empty" },
+    h("h2", {}, "No queue is declared yet"),
+    h("p", {}, "Declare one in ", h("code", {}, file), ". localqueue sees the change within a second; the four numbers are the defaults."),
+    copyable(CATALOG));
+}
+
+function noJob(queue) {
+  const job = `{"namespace": "${queue.namespace}", "queue": "${queue.name}", "data": {"hello": "world"}}`;
+  return h("div", { class: "empty" },
+    h("h2", {}, "No job yet"),
+    h("p", {}, "Enqueue one as your service would:"),
+    copyable(`curl -H 'Content-Type: application/json' \\\n  -d '${job}' \\\n  ${api.QUEUE_URL}/jobs`),
+    h("p", {}, "It is delivered to ", h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint ?? ""}`), "; any 2xx completes it."),
+    h("p", {}, button("Enqueue a job", "enqueue", { namespace: queue.namespace, queue: queue.name })));
+}
+
+function noMatch(route) {
+  return h("div", { class: "empty" }, h("h2", {}, `No job is ${route.state}`), h("p", {}, h("a", { href: router.href({ ...route, state: null }) }, "Show all")));
+}
+
+function unknownQueue(route) {
+  return h("div", { class: "empty" }, h("h2", {}, "There is no such queue"), h("p", {}, h("code", {}, `${route.namespace}/${route.queue}`), " is in no catalog and has no jobs. ", h("a", { href: "#/" }, "All queues")));
+}

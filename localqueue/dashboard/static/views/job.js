@@ -1,0 +1,85 @@
+// Draw a job's page: how it is, its attempts, the answer of one of them, its payload.
+
+import * as clock from "../clock.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { stateLabel } from "../glyphs.js";
+import * as router from "../router.js";
+import { state } from "../state.js";
+import * as attempts from "./attempts.js";
+import * as body from "./body.js";
+import { button, spoken } from "./controls.js";
+import { explain } from "./explain.js";
+
+const UNFINISHED = ["queued", "running", "retrying"];
+
+export function view() {
+  const { open } = state;
+  const back = h("a", { class: "back", href: router.href({ ...state.route, job: null }), title: "Back to the list (Esc)" }, "Jobs");
+  if (open.error) return [back, missing(open)];
+  if (open.job === null) return [back];
+  const { job } = open;
+  return [
+    back,
+    head(job),
+    why(job),
+    attempts.view(job, open.selected),
+    attempts.answer(job, open.selected),
+    payload(open),
+    facts(job),
+  ];
+}
+
+function missing(open) {
+  return h("div", { class: "empty" },
+    h("h1", {}, open.error.code === "unknown_job" ? "There is no such job" : open.error.message),
+    h("p", {}, open.error.code === "unknown_job" ? [h("code", {}, open.id), ": it may have been pruned, or removed by a reset."] : open.error.hint));
+}
+
+function head(job) {
+  const attempt = job.attempt ? `attempt ${job.attempt}/${job.maxAttempts}` : `up to ${format.count(job.maxAttempts, "attempt")}`;
+  return h("header", { class: "job-head", "data-key": `head ${job.id}` },
+    h("div", {},
+      h("h1", {}, h("code", {}, job.shortId), " ", stateLabel(job.state)),
+      h("p", { class: "dim" },
+        h("a", { href: router.href({ namespace: job.namespace, queue: job.queue, job: job.id }) }, job.queue),
+        h("span", {}, attempt), job.round > 1 ? h("span", {}, `round ${job.round}`) : null, replayed(job))),
+    h("div", { class: "buttons" },
+      UNFINISHED.includes(job.state) ? button("Cancel", "cancel", { id: job.id }) : null,
+      button("Replay…", "replay", { id: job.id }, { title: "Enqueue it again as a new job, with its payload edited or as it was" })));
+}
+
+function replayed(job) {
+  if (job.replayOf === null) return null;
+  return h("span", {}, "replay of ", h("a", { href: router.href({ ...state.route, job: job.replayOf }) }, h("code", {}, job.replayOf.slice(-8))));
+}
+
+function why(job) {
+  const { head: what, rest, action } = explain(job, job.attempts ?? []);
+  return h("div", { class: `why ${job.state}` }, h("div", {}, h("p", { class: "what" }, what), rest ? h("p", {}, rest) : null), action ?? null);
+}
+
+function payload(open) {
+  const link = h("a", { href: `jobs/${encodeURIComponent(open.job.id)}/data`, download: `${open.job.shortId}.json` }, "Download");
+  return body.block("Payload", open.text ?? "", { note: format.size(new Blob([open.text ?? ""]).size), extra: link, isJson: true });
+}
+
+function facts(job) {
+  const at = (iso) => [h("code", {}, format.dateTime(iso)), " ", h("span", { class: "dim" }, clock.ticking("ago", format.ms(iso), iso))];
+  const row = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+  return h("section", { class: "facts", "aria-label": "Facts" },
+    h("dl", {},
+      row("id", h("span", { "data-copied": job.id }, h("code", {}, job.id), " ", button("Copy", "copy", {}, { kind: "quiet" }), spoken(" the id"))),
+      row("namespace", job.namespace),
+      row("enqueued", at(job.createdAt)),
+      job.finishedAt ? row("finished", at(job.finishedAt)) : row("due", h("code", {}, format.dateTime(job.dueAt))),
+      replays(job)));
+}
+
+/** Return links to the jobs of the list that replay this one. */
+function replays(job) {
+  const found = state.list.jobs.filter((each) => each.replayOf === job.id);
+  if (found.length === 0) return null;
+  const links = found.map((each) => h("a", { href: router.href({ ...state.route, job: each.id }) }, h("code", {}, each.shortId), ` ${each.state}`));
+  return [h("dt", {}, "replayed as"), h("dd", { class: "links" }, links)];
+}

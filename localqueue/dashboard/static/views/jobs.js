@@ -1,0 +1,151 @@
+// Draw the list of jobs: its queue, its filter by state, its rows.
+
+import * as clock from "../clock.js";
+import { h, onPage } from "../dom.js";
+import * as format from "../format.js";
+import { glyph, stateLabel, STATES } from "../glyphs.js";
+import { run } from "../actions.js";
+import * as router from "../router.js";
+import { state } from "../state.js";
+import { button, spoken } from "./controls.js";
+import { foreign } from "./body.js";
+import * as empty from "./empty.js";
+
+const SCROLLED = 30;
+const FAST = 20; // new rows in one drawing that would run away under the pointer
+let drawn = new Map(); // rows by id, with what they show
+
+export function view() {
+  const queue = openQueue();
+  return [queueHead(queue), tabs(), unseen(), list(queue)];
+}
+
+/** Return whether somebody is at work in the list, so that it must not move. */
+export function isReading(added) {
+  const rows = document.querySelector("#rows");
+  if (!rows) return false;
+  const isScrolled = rows.scrollTop > SCROLLED || (rows.offsetParent !== null && scrollY > SCROLLED && rows.scrollHeight > innerHeight);
+  return isScrolled || (added > FAST && rows.matches(":hover, :focus-within"));
+}
+
+/** Show the unseen rows once the list is scrolled back to its top. */
+export function listen() {
+  document.addEventListener("scroll", (event) => {
+    if (event.target.id === "rows" && event.target.scrollTop === 0 && state.list.unseen.size) run("unseen");
+  }, true);
+}
+
+function openQueue() {
+  const { namespace, queue } = state.route;
+  return state.queues?.find((each) => each.namespace === namespace && each.name === queue) ?? null;
+}
+
+function inScope() {
+  const { namespace, queue } = state.route;
+  return (state.queues ?? []).filter((each) => queue === null || (each.namespace === namespace && each.name === queue));
+}
+
+function total(name) {
+  return inScope().reduce((sum, queue) => sum + queue.counts[name], 0);
+}
+
+function queueHead(queue) {
+  const { route } = state;
+  return h("header", { class: "queue-head" },
+    h("div", {},
+      route.queue === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
+      h("h1", {}, route.queue ?? "All queues"),
+      queue ? settings(queue) : null),
+    h("div", { class: "buttons" }, retryAll(route), queue ? pause(queue) : null),
+  );
+}
+
+function settings(queue) {
+  if (queue.held === "queue_missing") return h("p", { class: "dim" }, "No catalog declares this queue: its jobs are held until it is back.");
+  const retries = queue.retries === 0 ? "no retries" : `${format.count(queue.retries, "retry", "retries")}, ${format.setting(queue.retryDelayMs)} apart`;
+  return h("p", { class: "settings" },
+    h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint}`),
+    h("span", {}, `${format.number(queue.concurrency)} at once`),
+    h("span", {}, retries),
+    h("span", {}, `timeout ${format.setting(queue.timeoutMs)}`));
+}
+
+function pause({ namespace, name: queue, held }) {
+  if (held === "paused") return button([glyph("up"), "Resume"], "resume", { namespace, queue }, { title: "Start its jobs again (p)" });
+  return held === null ? button([glyph("paused"), "Pause"], "pause", { namespace, queue }, { title: "Start no more of its jobs (p)" }) : null;
+}
+
+function retryAll({ namespace, queue }) {
+  const failed = total("failed");
+  if (failed === 0) return null;
+  const given = queue === null ? {} : { namespace, queue };
+  return button([glyph("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
+}
+
+function tabs() {
+  const { route } = state;
+  const all = STATES.reduce((sum, name) => sum + total(name), 0);
+  const tab = (name, label, n) =>
+    h("a", { class: `tab ${n ? "" : "none"}`, href: router.href({ ...route, state: name }), "aria-current": route.state === name && "page" },
+      label, h("span", { class: "n" }, format.number(n)));
+  return h("nav", { class: "tabs", "aria-label": "Jobs by state" },
+    tab(null, "All", all), STATES.map((name) => tab(name, stateLabel(name), total(name))));
+}
+
+function unseen() {
+  const { size } = state.list.unseen;
+  const label = size >= 1000 ? "1,000 or more new jobs" : format.count(size, "new job");
+  return h("div", { class: "unseen" }, size ? button(label, "unseen") : null);
+}
+
+function list(queue) {
+  const { jobs, isLoading, error, next, isLoadingMore } = state.list;
+  if (error) return h("div", { id: "rows" }, empty.broken(error));
+  if (jobs.length === 0) return h("div", { id: "rows", "data-key": "empty" }, isLoading || state.queues === null ? null : empty.view(queue));
+  const rows = jobs.map(row);
+  drawn = new Map(rows.map((each) => [each.id, each]));
+  return h("div", { id: "rows", "data-key": "rows", "aria-label": "Jobs", role: "region", tabindex: -1 },
+    rows.map((each) => each.node),
+    next === null ? null : button(isLoadingMore ? "Loading…" : "Older jobs", "more", {}, { kind: "more" }));
+}
+
+function row(job) {
+  const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
+  const known = drawn.get(job.id);
+  const scope = state.route.queue;
+  if (known && known.job === job && known.isOpen === isOpen && known.scope === scope) {
+    return { ...known, node: onPage(known.node) };
+  }
+  return { id: job.id, job, isOpen, scope, node: rowNode(job, isOpen) };
+}
+
+function rowNode(job, isOpen) {
+  const { last } = job;
+  return h("a", { class: "row", "data-key": job.id, "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
+    stateLabel(job.state),
+    h("span", { class: "c-queue" }, job.queue),
+    h("code", { class: "c-data" }, preview(job)),
+    h("span", { class: "c-attempt" }, job.attempt ? [spoken("attempt "), `${job.attempt}/${job.maxAttempts}`] : null),
+    h("span", { class: `c-last ${last && last.outcome !== "completed" ? "is-bad" : ""}` }, last ? outcomeWord(last) : null),
+    h("span", { class: "c-when" }, when(job)),
+    h("code", { class: "c-id" }, job.shortId));
+}
+
+/** Return the beginning of the payload: what tells one job from the next. */
+function preview(job) {
+  return job.preview ? foreign(job.preview.replace(/\s+/g, " ")) : null;
+}
+
+/** Return the status, or the code of the error. */
+export function outcomeWord(attempt) {
+  return String(attempt.status ?? attempt.error?.code ?? attempt.outcome);
+}
+
+function when(job) {
+  if (job.held === "paused") return [glyph("paused"), "paused"];
+  if (job.held) return [glyph("warning"), "held"];
+  if (job.state === "retrying") return ["next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)];
+  if (job.state === "queued") return "due now";
+  if (job.state === "running") return "under way";
+  return clock.ticking("ago", format.ms(job.finishedAt), job.finishedAt);
+}

@@ -1,0 +1,84 @@
+// Draw the queues at the side: what each has to do, and what keeps it from doing it.
+
+import { h, s } from "../dom.js";
+import * as format from "../format.js";
+import { glyph } from "../glyphs.js";
+import * as router from "../router.js";
+import { state } from "../state.js";
+import { spoken } from "./controls.js";
+
+const SHOWN = ["failed", "retrying", "queued", "completed"];
+const METER = 36;
+
+export function view() {
+  if (state.queues === null) return null;
+  return [all(), ...namespaces().map(([name, queues]) => namespace(name, queues))];
+}
+
+function namespaces() {
+  const found = new Map(state.services.map((service) => [service.namespace, []]));
+  for (const queue of state.queues) found.set(queue.namespace, [...(found.get(queue.namespace) ?? []), queue]);
+  return [...found];
+}
+
+function all() {
+  const { route } = state;
+  const total = (name) => state.queues.reduce((sum, queue) => sum + queue.counts[name], 0);
+  return h("a", { class: "queue all", "data-key": "all", href: router.href({ state: route.state }), "aria-current": route.queue === null && "page" },
+    h("span", { class: "queue-name" }, "All queues"),
+    h("span", { class: "flight" }, total("running") ? `${format.number(total("running"))} in flight` : ""),
+    counts(total),
+  );
+}
+
+function namespace(name, queues) {
+  const service = state.services.find((each) => each.namespace === name);
+  const id = `namespace-${name}`;
+  return h("section", { "data-key": `namespace ${name}`, "aria-labelledby": id },
+    h("h2", {}, h("span", { id }, name), service ? where(service) : null),
+    queues.map(queueLink),
+  );
+}
+
+function where(service) {
+  const isDown = service.listening === false;
+  const title = isDown ? `nothing listens on ${service.target}` : service.target;
+  return h("span", { class: `where ${isDown ? "is-down" : ""}`, title }, isDown ? glyph("down") : null, format.host(service.target), isDown ? spoken(", nothing listens there") : null);
+}
+
+function queueLink(queue) {
+  const { route } = state;
+  const isHere = route.namespace === queue.namespace && route.queue === queue.name;
+  const href = router.href({ namespace: queue.namespace, queue: queue.name, state: route.state });
+  return h("a", { class: "queue", "data-key": `queue ${queue.namespace} ${queue.name}`, href, "aria-current": isHere && "page" },
+    h("span", { class: "queue-name" }, queue.name),
+    flight(queue),
+    counts((name) => queue.counts[name]),
+  );
+}
+
+/** Return the attempts under way against the concurrency, or what holds the queue. */
+function flight(queue) {
+  if (queue.held === "paused") return h("span", { class: "flight held" }, glyph("paused"), "paused");
+  if (queue.held === "queue_missing") return h("span", { class: "flight held" }, glyph("warning"), "not declared");
+  const running = inFlight(queue);
+  return h("span", { class: "flight" },
+    meter(running, queue.concurrency),
+    h("span", { class: "of" }, `${format.number(running)}/${format.number(queue.concurrency)}`), spoken(" in flight"));
+}
+
+export function inFlight(queue) {
+  return queue.inFlight ?? queue.counts.running;
+}
+
+function meter(running, concurrency) {
+  return s("svg", { class: "meter", viewBox: `0 0 ${METER} 4`, "aria-hidden": "true" },
+    s("rect", { width: METER, height: 4, rx: 2, class: "track" }),
+    running ? s("rect", { width: Math.max(4, (METER * Math.min(running, concurrency)) / concurrency), height: 4, rx: 2, class: "fill" }) : null);
+}
+
+function counts(of) {
+  const shown = SHOWN.filter((name) => of(name) > 0);
+  return h("span", { class: "counts" }, shown.map((name) =>
+    h("span", { class: `count ${name}`, title: `${format.number(of(name))} ${name}` }, glyph(name), format.number(of(name)), spoken(` ${name}`))));
+}
