@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -14,10 +15,17 @@ from localqueue.models import Response as WorkerResponse
 from localqueue.text import iso
 from localqueue.views import JobView, QueueStatus
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def encode(content: object) -> bytes:
+    """Return JSON as it is sent: compact, in UTF-8, on one line."""
+    return _ENCODER.encode(content).encode("utf-8", "replace")
+
 
 def reply(content: object, status: int = 200) -> Response:
-    """Return JSON as it is sent: compact, in UTF-8."""
-    return raw(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"), status)
+    """Return an answer of JSON."""
+    return raw(encode(content), status)
 
 
 def raw(body: bytes, status: int = 200) -> Response:
@@ -59,6 +67,11 @@ def queue(status: QueueStatus, target: str | None) -> dict[str, Any]:
     }
 
 
+def queues(found: Iterable[QueueStatus], targets: Mapping[str, str]) -> dict[str, Any]:
+    """Return every queue."""
+    return {"queues": [queue(each, targets.get(each.key[0])) for each in found]}
+
+
 def job(view: JobView) -> dict[str, Any]:
     """Return a job without data and attempts."""
     found = view.job
@@ -82,12 +95,21 @@ def job(view: JobView) -> dict[str, Any]:
 def whole_job(view: JobView, attempts: list[Attempt], data: bytes) -> bytes:
     """Return a job with its attempts and its data, the data as it was sent."""
     shown = {**job(view), "attempts": [attempt(each) for each in attempts]}
-    head = json.dumps(shown, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-    return head[:-1] + b',"data":' + data + b"}"
+    return encode(shown)[:-1] + b',"data":' + data + b"}"
 
 
 def attempt(found: Attempt) -> dict[str, Any]:
-    """Return an attempt."""
+    """Return an attempt with its request and its response."""
+    response = found.outcome.response
+    return {
+        **bare_attempt(found),
+        "request": {"url": found.url, "headers": {"content-type": "application/json"}},
+        "response": None if response is None else _response(response),
+    }
+
+
+def bare_attempt(found: Attempt) -> dict[str, Any]:
+    """Return an attempt without request and response."""
     outcome = found.outcome
     failure = outcome.error
     return {
@@ -101,8 +123,6 @@ def attempt(found: Attempt) -> dict[str, Any]:
         "outcome": outcome.kind.value,
         "status": outcome.status,
         "error": None if failure is None else {"code": failure.code, "message": failure.message},
-        "request": {"url": found.url, "headers": {"content-type": "application/json"}},
-        "response": None if outcome.response is None else _response(outcome.response),
         "nextDueAt": _time(found.next_due_ms),
         "reason": found.reason,
     }

@@ -20,6 +20,11 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float 
     return found
 
 
+async def breathe() -> None:
+    """Let everybody else have a turn."""
+    await asyncio.sleep(0)
+
+
 class Clock(Protocol):
     """Give the time to everything that needs one; times are ms since the epoch."""
 

@@ -46,10 +46,10 @@ class Engine:
         self._clock = clock
         self._store = store
         self._seed = seed
-        self._hub = events.Hub(report)
-        self._dispatcher = Dispatcher(clock, store, deliverer, self._hub)
+        self.hub = events.Hub(report)
+        self._dispatcher = Dispatcher(clock, store, deliverer, self.hub)
         make = VirtualTimeline if clock.mode == "virtual" else WallTimeline
-        self._timeline: Timeline = make(clock, self._dispatcher, store, self._hub, lambda: self._next_seq)
+        self._timeline: Timeline = make(clock, self._dispatcher, store, self.hub, lambda: self._next_seq)
         self._next_seq = 1
         self._numbers: dict[Key, int] = {}
         self._epoch = 0
@@ -116,6 +116,7 @@ class Engine:
         await self._dispatcher.stop(grace)
         if self._loop is not None:
             await asyncio.wait([self._loop])
+        self.hub(events.Stopped())
         await self._store.close()
 
     def hurry(self) -> None:
@@ -158,12 +159,14 @@ class Engine:
         """
         changed = self._configuration.change_queue(namespace, name, settings)
         self._configure()
+        self.hub(events.Configured())
         return changed
 
     def change_target(self, namespace: str, url: str) -> None:
         """Change where a service listens, until the next reset. Raises NotFound (unknown_namespace)."""
         self._configuration.change_target(namespace, url)
         self._configure()
+        self.hub(events.Configured())
 
     async def pause(self, namespace: str, name: str, is_paused: bool = True) -> None:
         """Start nothing more of a queue, or go on with it; attempts under way go on anyway.
@@ -174,6 +177,7 @@ class Engine:
         await self._store.pause(key, is_paused)
         (self._configuration.paused.add if is_paused else self._configuration.paused.discard)(key)
         self._configure()
+        self.hub(events.Configured())
 
     # time
 
@@ -234,6 +238,7 @@ class Engine:
         What is under way is cut off. Raises StorageUnavailable, the jobs then being there still.
         """
         await self._timeline.interrupt(lambda: self._dispatcher.clear(self._wipe))
+        self.hub(events.WasReset())
 
     async def _wipe(self) -> None:
         """Empty memory and disk; memory at once, for jobs may arrive while the disk is being emptied."""
@@ -282,6 +287,7 @@ class Engine:
 
         def offer() -> None:
             if epoch == self._epoch:
+                self.hub(events.Enqueued(job))
                 self._dispatcher.offer(job, small)
 
         await self._store.insert(job, data, then=offer)
@@ -358,6 +364,10 @@ class Engine:
         lane, flight = self._dispatcher.lanes.get(job.key), self._dispatcher.flights.get(job.seq)
         return views.job_view(job, lane, flight, self._clock.now())
 
+    def view_as(self, job: Job, state: JobState) -> JobView:
+        """Return a job in the state that it had when something was told of it."""
+        return views.job_in(job, state, self._dispatcher.lanes.get(job.key))
+
     async def _find_job(self, id_: str) -> Job:
         job = await self._store.job(id_)
         if job is None:
@@ -373,7 +383,10 @@ class Engine:
                 kept = after
         finally:
             self._dispatcher.unclaim(kept)
-        return after if kept is after else None
+        if kept is before:
+            return None
+        self.hub(events.Changed(after))
+        return after
 
     async def _clamp_due_times(self) -> None:
         now = self._clock.now()

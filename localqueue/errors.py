@@ -15,7 +15,8 @@ LocalqueueError
 │   └── HeadersTooLarge          431 headers_too_large
 ├── Unavailable                  the server can't do it now (503)
 │   ├── ShuttingDown             503 shutting_down
-│   └── StorageUnavailable       503 storage_unavailable
+│   ├── StorageUnavailable       503 storage_unavailable
+│   └── TooManyStreams           503 too_many_streams
 ├── StartError                   the server can't start (exit code 1)
 │   ├── CatalogError             the catalog is wrong; carries every finding
 │   ├── DatabaseInUse            another server holds the file
@@ -137,6 +138,12 @@ class StorageUnavailable(Unavailable):
     """Refuse work that can't be written to disk."""
 
     code = "storage_unavailable"
+
+
+class TooManyStreams(Unavailable):
+    """Refuse one more client that follows the events."""
+
+    code = "too_many_streams"
 
 
 class StartError(LocalqueueError):

@@ -10,11 +10,45 @@ from localqueue.models import Attempt, Catalog, Finding, Job
 
 
 @dataclass(frozen=True, slots=True)
+class Enqueued:
+    """Tell that a new job is on disk."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Tell that an attempt of a job was started; the job as it is with it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """Tell that an attempt has ended and is on disk."""
 
     job: Job
     attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Tell that a job was changed by hand and that this is on disk: cancelled, or retried."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMoved:
+    """Tell that the clock was moved, what it shows now, and by how much it has been moved in all, in ms."""
+
+    now_ms: int
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WasReset:
+    """Tell that every job is gone and the state after the start is restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +66,11 @@ class CatalogRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Configured:
+    """Tell that settings, the target or the pause of a queue were changed by hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Tell something that the user should know."""
 
@@ -45,7 +84,25 @@ class Stopping:
     running: int
 
 
-Event = AttemptEnded | CatalogChanged | CatalogRefused | Warned | Stopping
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Tell that nothing happens any more."""
+
+
+Event = (
+    Enqueued
+    | Started
+    | AttemptEnded
+    | Changed
+    | TimeMoved
+    | WasReset
+    | CatalogChanged
+    | CatalogRefused
+    | Configured
+    | Warned
+    | Stopping
+    | Stopped
+)
 Report = Callable[[Event], None]
 
 
@@ -60,10 +117,14 @@ class Hub:
         for listener in tuple(self._listeners):
             listener(event)
 
+    def add(self, listener: Report) -> None:
+        """Tell one more from now on."""
+        self._listeners.append(listener)
+
     @contextlib.contextmanager
     def listening(self, listener: Report) -> Iterator[None]:
         """Tell one more for a while."""
-        self._listeners.append(listener)
+        self.add(listener)
         try:
             yield
         finally:

@@ -126,6 +126,7 @@ async def _run(plan: Plan, listeners: list[socket.socket], where: Ready, use: Us
         keep=settings.keep,
         seed=settings.seed,
     )
+    report = engine.hub
     is_closed = False
     try:
         engine.start()

@@ -82,6 +82,12 @@ class Timeline(ABC):
         async with self._lock:
             await work()
 
+    def _move(self, to_ms: int) -> None:
+        before = self._clock.now()
+        self._clock.advance(to_ms)
+        if to_ms > before:
+            self._hub(events.TimeMoved(self._clock.now(), self._clock.offset_ms))
+
     async def _guarded(self, playing: Coroutine[Any, Any, None]) -> None:
         """Play in a task of its own, so that a reset can end it without ending the caller."""
         self._playing = asyncio.create_task(playing)
@@ -124,7 +130,7 @@ class WallTimeline(Timeline):
 
     async def _play(self, until: Until) -> None:
         if until is not None:
-            self._clock.advance(until)
+            self._move(until)
             self._dispatcher.wake()
         while not self._dispatcher.is_quiet(until) and not self._dispatcher.is_stopping:
             await self._dispatcher.changed()
@@ -150,10 +156,10 @@ class VirtualTimeline(Timeline):
             due = self._dispatcher.next_due()
             if due is None or (until is not None and due > until):
                 break
-            self._clock.advance(due)
+            self._move(due)
             await self._play_instant()
         if not self._dispatcher.is_stopping:
-            self._clock.advance(self._dispatcher.last_owed() if until is None else until)
+            self._move(self._dispatcher.last_owed() if until is None else until)
             await self._store.save({"now_ms": str(self._clock.now())})
 
     async def _play_instant(self) -> None:

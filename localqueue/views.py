@@ -38,7 +38,11 @@ def job_view(job: Job, lane: Lane | None, flight: Flight | None, now_ms: int) ->
     """Return the job as people see it now."""
     if flight is not None and job.finished is None:
         job = flight.job
-    state = lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms)
+    return job_in(job, lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms), lane)
+
+
+def job_in(job: Job, state: JobState, lane: Lane | None) -> JobView:
+    """Return the job in this state as people see it."""
     is_waiting = state in (JobState.QUEUED, JobState.RETRYING)
     queue = lane.queue if lane is not None else None
     maximum = queue.max_attempts if is_waiting and queue is not None else job.max_attempts

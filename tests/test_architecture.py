@@ -13,7 +13,7 @@ LAYERS = [
     {"lifecycle", "yaml_nodes", "catalog", "configuration", "settings", "envelope", "events", "ledger"},
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
     {"backlog", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
-    {"answers", "body", "gate", "api", "control", "steering", "dashboard", "app", "sockets", "server", "client"},
+    {"answers", "body", "gate", "api", "control", "dashboard", "app", "sockets", "server", "client"},
     {"cli", "__main__", "testing", "pytest_plugin"},
 ]
 ONLY_IN = {
@@ -23,7 +23,7 @@ ONLY_IN = {
     "h11": {"parsing"},
     "httptools": {"parsing"},
     "yaml": {"yaml_nodes", "catalog"},
-    "starlette": {"answers", "body", "gate", "api", "control", "steering", "dashboard", "app"},
+    "starlette": {"answers", "body", "gate", "api", "control", "dashboard", "app"},
     "uvicorn": {"server", "testing"},
     "click": {"cli"},
     "pytest": {"pytest_plugin"},

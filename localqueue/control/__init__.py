@@ -10,7 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 import localqueue
-from localqueue import answers, dashboard, steering
+from localqueue import answers, dashboard
+from localqueue.control import parameters, steering, streaming
+from localqueue.control.feed import Feed
 from localqueue.engine import Engine
 from localqueue.errors import InvalidRequest
 from localqueue.models import JobState
@@ -18,11 +20,11 @@ from localqueue.store import Filter
 from localqueue.text import iso, safe
 
 PAGE_LIMIT = 200
-PARAMETERS = ("namespace", "queue", "state", "limit", "after")
 
 
 def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
     """Return every route under /_localqueue."""
+    feed = Feed(engine)
 
     async def status(_: Request) -> Response:
         return answers.reply(
@@ -41,9 +43,7 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
         )
 
     async def queues(_: Request) -> Response:
-        targets = engine.catalog.targets
-        found = await engine.queues()
-        return answers.reply({"queues": [answers.queue(each, targets.get(each.key[0])) for each in found]})
+        return answers.reply(answers.queues(await engine.queues(), engine.catalog.targets))
 
     async def jobs(request: Request) -> Response:
         chosen = _filter(request)
@@ -67,6 +67,9 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
     async def cancel(request: Request) -> Response:
         return answers.reply(answers.job(engine.view(await engine.cancel(request.path_params["id"]))))
 
+    async def follow(request: Request) -> Response:
+        return streaming.open_stream(request, feed)
+
     return Mount(
         "/_localqueue",
         routes=[
@@ -77,6 +80,7 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
             Route("/jobs/{id}/data", data),
             Route("/jobs/{id}/retry", retry, methods=["POST"]),
             Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
+            Route("/events", follow),
             *steering.routes(engine, is_own),
             *dashboard.routes(),
         ],
@@ -84,16 +88,13 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
 
 
 def _filter(request: Request) -> Filter:
-    given = request.query_params
-    for name in given:
-        if name not in PARAMETERS:
-            raise InvalidRequest(f"unknown parameter {safe(name)!r}; known: {', '.join(PARAMETERS)}")
+    given = parameters.read(request, ("namespace", "queue", "state", "limit", "after"))
     return Filter(
         namespace=given.get("namespace"),
         queue=given.get("queue"),
         state=_state(given.get("state")),
-        limit=_whole_number("limit", given.get("limit"), PAGE_LIMIT) or 50,
-        after=_whole_number("after", given.get("after"), 2**62),
+        limit=parameters.whole_number("limit", given.get("limit"), PAGE_LIMIT) or 50,
+        after=parameters.whole_number("after", given.get("after"), 2**62),
     )
 
 
@@ -104,11 +105,3 @@ def _state(given: str | None) -> JobState | None:
         return JobState(given)
     except ValueError:
         raise InvalidRequest(f"expected state to be one of {', '.join(JobState)}, got {safe(given)!r}") from None
-
-
-def _whole_number(name: str, given: str | None, largest: int) -> int | None:
-    if given is None:
-        return None
-    if given.isascii() and given.isdigit() and len(given) < 20 and 1 <= int(given) <= largest:
-        return int(given)
-    raise InvalidRequest(f"expected {name} to be a number from 1 to {largest}, got {safe(given)!r}")
