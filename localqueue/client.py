@@ -23,30 +23,32 @@ _JSON = {"Content-Type": "application/json"}
 
 def find(given: str | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> str:
     """Return where a server should be: as given, IEC_QUEUE_URL, a server.json here or above, the default port."""
-    found = given or environ.get("IEC_QUEUE_URL") or _announced(folder or Path.cwd())
+    found = given or environ.get("IEC_QUEUE_URL") or announced(folder or Path.cwd()).get("url")
     return (found or f"http://localhost:{DEFAULT_PORT}").rstrip("/")
 
 
-def _announced(folder: Path) -> str | None:
+def announced(folder: Path) -> dict[str, str]:
+    """Return what `up` has left in a server.json here or above: url, pid, db, version; nothing where there is none."""
     for parent in (folder, *folder.parents):
         try:
             found = json.loads((parent / ".localqueue" / "server.json").read_text())
-            return str(found["url"])
+            return {"folder": str(parent), **{name: str(found[name]) for name in ("url", "pid", "db", "version")}}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return None
+    return {}
 
 
 class Client:
     """Call a server. Raises ClientError: NoServer, NotLocalqueue, or Answered with the server's own words."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
         self.url = url
+        self._timeout = httpx.Timeout(patience_s)
         self._is_checked = False
         try:
             # Without TLS nothing is verified; loading the certificates would take 20 ms.
             self._http = httpx.Client(
-                base_url=url, trust_env=False, timeout=PATIENCE_S, verify=url.startswith("https:")
+                base_url=url, trust_env=False, timeout=self._timeout, verify=url.startswith("https:")
             )
         except (httpx.InvalidURL, TypeError, ValueError) as error:
             raise ClientError(f"expected the URL of a localqueue, got {safe(url)!r}: {error}") from None
@@ -70,34 +72,45 @@ class Client:
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """Return what a route under /_localqueue answers."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._json("GET", f"/_localqueue{path}", parameters=given)
+        return _parsed(self.text(path, **parameters))
 
-    def text(self, path: str) -> str:
-        """Return what a route under /_localqueue answers, as text."""
-        return self._call("GET", f"/_localqueue{path}").decode("utf-8", "replace")
+    def text(self, path: str, **parameters: str | int | None) -> str:
+        """Return what a route under /_localqueue answers, as the text that it is."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._call("GET", f"/_localqueue{path}", parameters=given).decode("utf-8", "replace")
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, patience_s: float | None = PATIENCE_S) -> Any:
         """Post to a route under /_localqueue; with a patience of None it may take for ever."""
-        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), patience_s=patience_s)
+        timeout = httpx.Timeout(PATIENCE_S, read=patience_s)
+        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), timeout)
+
+    def replay(self, id_: str, data: str | None) -> Any:
+        """Enqueue a new job like another, with other `data`, which is JSON text, or with the same (None)."""
+        body = "{}" if data is None else f'{{"data":{data}}}'
+        return self._json("POST", f"/_localqueue{path_of('jobs', id_, 'replay')}", body)
 
     def change_queue(self, namespace: str, queue: str, settings: Mapping[str, int]) -> Any:
         """Change settings of a queue until the next reset."""
-        path = f"/_localqueue/queues/{quote(namespace, safe='')}/{quote(queue, safe='')}"
-        return self._json("PATCH", path, json.dumps(settings))
+        return self._json("PATCH", f"/_localqueue{path_of('queues', namespace, queue)}", json.dumps(settings))
 
     def change_target(self, namespace: str, url: str) -> Any:
         """Change where a service listens until the next reset."""
-        return self._json("PUT", f"/_localqueue/targets/{quote(namespace, safe='')}", json.dumps({"url": url}))
+        return self._json("PUT", f"/_localqueue{path_of('targets', namespace)}", json.dumps({"url": url}))
 
-    def jobs(self, **chosen: str | None) -> Iterator[dict[str, Any]]:
-        """Yield every job that fits, newest first."""
+    def jobs(self, limit: int | None = None, **chosen: str | None) -> Iterator[dict[str, Any]]:
+        """Yield the jobs that fit, newest first; `limit` None means all."""
+        for page in self.pages(limit, **chosen):
+            yield from page["jobs"]
+
+    def pages(self, limit: int | None = None, **chosen: str | None) -> Iterator[dict[str, Any]]:
+        """Yield the pages that `jobs` goes through."""
         after: str | None = None
         while True:
-            page = self.get("/jobs", **chosen, limit=PAGE, after=after)
-            yield from page["jobs"]
+            page = self.get("/jobs", **chosen, limit=PAGE if limit is None else min(limit, PAGE), after=after)
+            yield page
+            limit = None if limit is None else limit - len(page["jobs"])
             after = page["next"]
-            if after is None:
+            if after is None or (limit is not None and limit <= 0):
                 return
 
     def drain(self, timeout_ms: int, settle_ms: int) -> Any:
@@ -107,12 +120,10 @@ class Client:
 
     # parts
 
-    def check(self) -> None:
-        """Make sure that a localqueue answers. Raises NoServer, NotLocalqueue."""
-        if self._is_checked:
-            return
+    def check(self) -> dict[str, Any]:
+        """Return the server's status, having made sure that it is a localqueue. Raises NoServer, NotLocalqueue."""
         try:
-            found = json.loads(self._send("GET", "/_localqueue/status", None, {}, PATIENCE_S)[1])
+            found = json.loads(self._send("GET", "/_localqueue/status")[1])
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or found.get("name") != "localqueue":
@@ -121,46 +132,57 @@ class Client:
                 "IEC_QUEUE_URL may lead to a shared environment; name your own with --url.",
             )
         self._is_checked = True
+        return found
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        content: str | None = None,
-        *,
-        parameters: Mapping[str, str | int] | None = None,
-        patience_s: float | None = PATIENCE_S,
-    ) -> Any:
-        return json.loads(self._call(method, path, content, parameters or {}, patience_s))
+    def _json(self, method: str, path: str, content: str | None = None, timeout: httpx.Timeout | None = None) -> Any:
+        return _parsed(self._call(method, path, content, timeout=timeout))
 
     def _call(
         self,
         method: str,
         path: str,
         content: str | None = None,
+        *,
         parameters: Mapping[str, str | int] | None = None,
-        patience_s: float | None = PATIENCE_S,
+        timeout: httpx.Timeout | None = None,
     ) -> bytes:
-        self.check()
-        status, body = self._send(method, path, content, parameters or {}, patience_s)
+        if not self._is_checked:
+            self.check()
+        status, body = self._send(method, path, content, parameters, timeout)
         if 200 <= status < 300:
             return body
         raise _answered(status, body)
 
     def _send(
-        self, method: str, path: str, content: str | None, parameters: Mapping[str, str | int], patience_s: float | None
+        self,
+        method: str,
+        path: str,
+        content: str | None = None,
+        parameters: Mapping[str, str | int] | None = None,
+        timeout: httpx.Timeout | None = None,
     ) -> tuple[int, bytes]:
         encoded = None if content is None else content.encode("utf-8", "surrogatepass")
-        timeout = httpx.Timeout(PATIENCE_S, read=patience_s)
         try:
             with self._http.stream(
-                method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout
+                method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout or self._timeout
             ) as answer:
                 return answer.status_code, _read(answer)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise NoServer(f"no localqueue answers at {safe(self.url)}", "Start one with: localqueue up") from None
         except httpx.HTTPError as error:
             raise ClientError(f"the connection to {safe(self.url)} broke: {error or type(error).__name__}") from None
+
+
+def path_of(*parts: str) -> str:
+    """Return a path of these parts, whatever is in them."""
+    return "".join("/" + quote(part, safe="") for part in parts)
+
+
+def _parsed(answer: str | bytes) -> Any:
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise ClientError(f"the server's answer is no JSON: {safe(str(error))}") from None
 
 
 def _read(answer: httpx.Response) -> bytes:

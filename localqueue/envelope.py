@@ -54,6 +54,24 @@ def parse(body: bytes) -> Envelope:
     return _envelope(text, members)
 
 
+def check_value(raw: bytes) -> str:
+    """Return a text that is one JSON value, as it is. Raises InvalidJson naming line and column."""
+    try:
+        text = raw.decode("utf-8")
+        start = _skip(text, 0)
+        _expect_end(text, _DECODER.raw_decode(text, start)[1])
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"offset {error.start}: expected UTF-8") from None
+    except json.JSONDecodeError as error:
+        what = safe(error.msg.removesuffix(" at"))
+        raise InvalidJson(f"line {error.lineno}, column {error.colno}: {what}") from None
+    except ValueError as error:
+        raise InvalidJson(safe(str(error))) from None
+    except RecursionError:
+        raise InvalidJson("it is nested too deeply") from None
+    return text
+
+
 def _invalid_json(reason: str) -> InvalidJson:
     return InvalidJson(
         f"expected the body to be JSON: {safe(reason)}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,39 @@ def safe(text: str, limit: int = 200) -> str:
     return _UNSAFE.sub(_escape, cut)
 
 
+def safe_json(text: str) -> str:
+    """Escape the same in a JSON text, line breaks apart; as JSON it means what it meant."""
+    return _UNSAFE.sub(lambda match: "\n" if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a safe text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """Cut a safe text so that it takes at most so many columns."""
+    if width(text) <= columns:
+        return text
+    kept = text[: max(columns - 1, 0)]
+    while width(kept) > columns - 1 and kept:
+        kept = kept[:-1]
+    return (kept + "…")[:columns]
+
+
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return `1 job`, `2 jobs`; the plural is given where it does not end in s."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 def nearest(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words, the one most like `word` first."""
     return sorted(known, key=lambda other: (-_likeness(word, other), other))
@@ -41,12 +75,18 @@ def iso(ms: int) -> str:
     return (_NAIVE_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") + "Z"
 
 
+def moment(ms: int, now_ms: int) -> str:
+    """Return a time in UTC for people: `09:12:04.411`, with the date where that is not today's."""
+    date, time = iso(ms)[:-1].split("T")
+    return time if iso(now_ms).startswith(date) else f"{date} {time}"
+
+
 def parse_time(text: str) -> int:
     """Return an ISO 8601 time in ms since the epoch; it is in UTC unless it says otherwise. Raises ValueError."""
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        ms = (moment - _EPOCH) // timedelta(milliseconds=1)
+        instant = datetime.fromisoformat(text)
+        instant = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+        ms = (instant - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise ValueError(f"expected a time like 2026-01-01T00:00:00.000Z, got {safe(text)!r}") from None
     if not 0 <= ms <= LATEST_MS:
@@ -67,11 +107,24 @@ def offset(ms: int) -> str:
     return f"{'-' if ms < 0 else '+'}{abs(ms) // 1000}.{abs(ms) % 1000:03d}s"
 
 
+def distance(ms: int) -> str:
+    """Return how far an instant lies ahead or behind, for people: `in 3.2 s`, `5.0 s ago`, `now`."""
+    if ms == 0:
+        return "now"
+    return f"in {duration(ms)}" if ms > 0 else f"{duration(-ms)} ago"
+
+
 def duration(ms: int) -> str:
     """Return a duration in ms for people: `12 ms`, `5.0 s`, `2 min 5 s`."""
     if ms < 1000:
         return f"{ms} ms"
     if ms < 60_000:
         return f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(ms // 1000, 60)
-    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    if ms < 3_600_000:
+        return _two(ms // 1000, 60, "min", "s")
+    return _two(ms // 60_000, 60, "h", "min") if ms < 172_800_000 else _two(ms // 3_600_000, 24, "d", "h")
+
+
+def _two(count: int, size: int, large: str, small: str) -> str:
+    whole, rest = divmod(count, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from click.testing import CliRunner, Result
+
+from localqueue.cli import main
 
 T = TypeVar("T")
 WAIT_S = 30.0
@@ -45,11 +48,15 @@ def until(condition: Callable[[], T], what: str) -> T:
     raise AssertionError(f"timed out waiting until {what}")
 
 
+Reply = int | tuple[int, bytes, dict[str, str]]
+Answer = Callable[[dict[str, Any]], Reply]
+
+
 @dataclass
 class Worker:
-    """Answer deliveries on a real port; `answer` gets the parsed body and returns a status."""
+    """Answer deliveries on a real port; `answer` gets the parsed body and returns a status, or more."""
 
-    answer: Callable[[dict[str, Any]], int] = lambda _: 200
+    answer: Answer = lambda _: 200
     bodies: list[bytes] = field(default_factory=list)
     port: int = 0
 
@@ -63,7 +70,7 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(answer: Callable[[dict[str, Any]], int] = lambda _: 200) -> Iterator[Worker]:
+def working(answer: Answer = lambda _: 200) -> Iterator[Worker]:
     """Run a worker on a thread."""
     worker = Worker(answer)
 
@@ -74,11 +81,13 @@ def working(answer: Callable[[dict[str, Any]], int] = lambda _: 200) -> Iterator
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             worker.bodies.append(body)
-            status = worker.answer(json.loads(body))
+            reply = worker.answer(json.loads(body))
+            status, content, headers = (reply, b"ok", {}) if isinstance(reply, int) else reply
             self.send_response(status)
-            self.send_header("Content-Length", "2")
+            for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -207,6 +216,38 @@ class Server:
             return job if job["state"] in states else None
 
         return until(look, f"job {id_} is {' or '.join(states)}")  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def answering(answers: dict[str, str]) -> Iterator[str]:
+    """Run something that answers each path, or `*`, with a text; yield its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answers.get(self.path, answers["*"]).encode()
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def localqueue(*words: str, given: str | bytes = "", env: dict[str, str] | None = None) -> Result:
+    """Run a command in this process, `given` on its standard input; its outputs go to no terminal."""
+    clean = {"IEC_QUEUE_URL": None, "SERVICE_NAMESPACE": None, "COLUMNS": None, "NO_COLOR": None, **(env or {})}
+    return CliRunner().invoke(main, words, input=given, env=clean, prog_name="localqueue")
 
 
 @contextlib.contextmanager

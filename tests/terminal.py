@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support import WAIT_S, until
 
-_ON_A_PTY = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+_COMMAND = [sys.executable, "-W", "error", "-m", "localqueue"]
 
 
 class Terminal:
     """Hold the terminal; `screen` is everything that was written on it."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
         self._process = process
+        self._end = end
         self._bytes = b""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        while chunk := os.read(self._process.stdout.fileno(), 65536):
-            self._bytes += chunk
+        with contextlib.suppress(OSError):  # nobody has the other end open any more
+            while chunk := os.read(self._end, 65536):
+                self._bytes += chunk
 
     @property
     def screen(self) -> str:
         return self._bytes.decode().replace("\r\n", "\n")
+
+    @property
+    def lines(self) -> list[str]:
+        """Return what was written, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", self.screen).splitlines()
 
     def wait_for(self, text: str, times: int = 1) -> None:
         """Wait until a text was written so many times."""
@@ -42,9 +53,7 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         """Type; `\\x03` is ^C, `\\x1a` is ^Z."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(keys.encode())
-        self._process.stdin.flush()
+        os.write(self._end, keys.encode())
 
     def wait_end(self) -> int:
         """Return the exit code once the command has ended."""
@@ -54,19 +63,40 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(folder: Path, command: Sequence[str], env: dict[str, str]) -> Iterator[Terminal]:
+def terminal(folder: Path, command: Sequence[str], env: dict[str, str], columns: int = 80) -> Iterator[Terminal]:
     """Run a command on a terminal of its own, as the leader of a session."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
-        [sys.executable, "-c", _ON_A_PTY, *command],
+        command,
         cwd=folder,
         env=env,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
         start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
-        found = Terminal(process)
+        os.close(theirs)
+        found = Terminal(process, ours)
         try:
             yield found
         finally:
             process.kill()  # the terminal is hung up; what runs on it gets SIGHUP
             found.wait_end()
+            os.close(ours)
+
+
+@contextlib.contextmanager
+def localqueue_on_terminal(*words: str, columns: int = 80, **env: str) -> Iterator[Terminal]:
+    """Run `localqueue` on a terminal."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LINES")}
+    with terminal(Path.cwd(), [*_COMMAND, *words], {**inherited, "TERM": "xterm", **env}, columns) as found:
+        yield found
+
+
+def seen(*words: str, columns: int = 80, **env: str) -> Terminal:
+    """Return what `localqueue` wrote on a terminal once it has ended well."""
+    with localqueue_on_terminal(*words, columns=columns, **env) as found:
+        assert found.wait_end() == 0, found.screen
+    return found

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import runpy
 import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from localqueue import errors
 from localqueue.cli import main
 from localqueue.settings import OPTIONS, Settings
-from tests.support import serving, working
+from tests.support import localqueue, serving, working
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +37,14 @@ def test_every_option_is_a_setting_and_is_in_the_help() -> None:
     assert all(option.flag_name in text for option in OPTIONS)
 
 
+GENERATED = runpy.run_path(str(ROOT / "docs/generate.py"))
+
+
+@pytest.mark.parametrize("name", GENERATED["PAGES"])
+def test_what_is_generated_is_current(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == GENERATED["page"](name), "run `make docs`"
+
+
 def test_every_error_code_is_documented() -> None:
     text = (ROOT / "docs/http.md").read_text()
     general = (errors.RequestError, errors.Unavailable, errors.Refused)
@@ -49,18 +59,18 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
-def test_the_readme_s_catalog_and_its_curl_lines_work(tmp_path: Path) -> None:
+def test_the_readme_s_catalog_and_its_commands_work(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     catalog = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert catalog is not None
     (tmp_path / "catalog-info.yaml").write_text(catalog[1])
-    curls = [line.strip() for line in text.splitlines() if line.startswith("    curl ")]
+    [curl] = [line.strip() for line in text.splitlines() if line.startswith("    curl ")]
+    assert "\n    localqueue jobs\n    localqueue job ID\n" in text
     with working() as worker, serving(tmp_path, "--target", worker.url) as server:
-        found = run(curls[0], server.url)
-        id_ = found.split('"')[3]
+        id_ = run(curl, server.url).split('"')[3]
         assert server.wait_state(id_, "completed")["namespace"] == "my-service"
-        assert id_ in run(curls[1], server.url)
-        assert '"outcome":"completed"' in run(curls[2].replace("ID", id_), server.url)
+        assert id_[-8:] in localqueue("jobs", "--url", server.url).stdout
+        assert "attempt 1/4  200 OK" in localqueue("job", id_, "--url", server.url).stdout
 
 
 def run(line: str, url: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from localqueue.cli import progress
 from localqueue.cli.talk import DURATION, as_json, print_json, talks
 from localqueue.client import Client
-from localqueue.text import offset, safe
+from localqueue.text import counted, offset, safe
 
 
 @click.command()
@@ -18,10 +20,10 @@ from localqueue.text import offset, safe
 @talks
 def clock(client: Client, is_json: bool) -> None:
     """Show which clock the server runs on, and what time it is there."""
-    found = client.get("/clock")
     if is_json:
-        print_json(found)
+        print_json(client.text("/clock"))
         return
+    found = client.get("/clock")
     moved = f", moved by {offset(int(found['offsetMs']))}" if found["offsetMs"] else ""
     click.echo(f"{safe(found['now'])} ({safe(found['mode'])} clock{moved})")
 
@@ -33,7 +35,10 @@ def clock(client: Client, is_json: bool) -> None:
 @as_json
 @talks
 def advance(client: Client, duration: int | None, to_next: bool, settle: int, is_json: bool) -> None:
-    """Move time by DURATION (250ms, 5s, 2m, 24h) and make the attempts that are due by then."""
+    """Move time by DURATION and make what is due by then.
+
+    A DURATION is written 250ms, 5s, 2m, 24h or 7d.
+    """
     if (duration is None) != to_next:
         raise click.UsageError("expected either a DURATION like 5s, or --to-next")
     move: dict[str, Any] = {"to": "next"} if to_next else {"ms": duration}
@@ -47,8 +52,12 @@ def advance(client: Client, duration: int | None, to_next: bool, settle: int, is
 @as_json
 @talks
 def drain(client: Client, timeout: int, settle: int, is_json: bool) -> None:
-    """Go on until no job is queued, running or retrying; exit code 1 if that takes too long."""
-    found = client.drain(timeout, settle)
+    """Go on until no job is left to do.
+
+    That is, until none is queued, running or retrying; held ones don't count. Exit code 1 if it takes too long.
+    """
+    with progress.showing_jobs(client.url):
+        found = client.drain(timeout, settle)
     show(found, is_json)
     if not found["idle"]:
         click.echo("not idle: jobs are still queued, running or retrying", err=True)
@@ -58,7 +67,10 @@ def drain(client: Client, timeout: int, settle: int, is_json: bool) -> None:
 @click.command()
 @talks
 def reset(client: Client) -> None:
-    """Forget every job, attempt, pause and change, and go back to the start of time."""
+    """Forget every job and go back to the start of time.
+
+    Pauses and changes of queues and targets are undone too; what is under way is cut off.
+    """
     found = client.post("/reset")
     click.echo(f"reset; it is {safe(found['now'])}")
 
@@ -67,7 +79,10 @@ def reset(client: Client) -> None:
 @as_json
 @talks
 def ledger(client: Client, is_json: bool) -> None:
-    """Show one line per attempt, in order, with times since the start. --json prints JSON Lines."""
+    """Show one line per attempt, with times since the start.
+
+    With --json it is JSON Lines.
+    """
     text = client.text("/ledger?format=jsonl" if is_json else "/ledger")
     click.echo("\n".join(safe(line, 1000) for line in text.split("\n")), nl=False)
 
@@ -75,12 +90,11 @@ def ledger(client: Client, is_json: bool) -> None:
 def show(found: dict[str, Any], is_json: bool) -> None:
     """Print what `advance` or `drain` answered."""
     if is_json:
-        print_json(found)
+        print_json(json.dumps(found))
         return
     for line in attempt_lines(found["attempts"]):
         click.echo(line)
-    made = len(found["attempts"])
-    click.echo(f"{made} attempt{'s' * (made != 1)}; it is {safe(found['now'])}")
+    click.echo(f"{counted(len(found['attempts']), 'attempt')}; it is {safe(found['now'])}")
 
 
 def attempt_lines(attempts: Sequence[dict[str, Any]]) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from localqueue.cli import rawjson
+from localqueue.cli.paint import paint
 from localqueue.client import Client, find
 from localqueue.errors import ClientError
 from localqueue.text import parse_duration, safe
@@ -35,7 +36,9 @@ DURATION = Duration()
 def talks(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--url` and a client as its first argument; end it with a clear message if it can't talk."""
 
-    @click.option("--url", help="Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json.")
+    @click.option(
+        "--url", metavar="URL", help="Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json."
+    )
     @functools.wraps(command)
     def wrapped(url: str | None, **given: Any) -> None:
         try:
@@ -43,13 +46,31 @@ def talks(command: Callable[..., None]) -> Callable[..., None]:
                 command(client, **given)
         except ClientError as error:
             raise failure(error) from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise failure(_not_understood(error)) from None
 
     return wrapped
+
+
+def _not_understood(error: Exception) -> ClientError:
+    what = f"{type(error).__name__}: {error}"
+    return ClientError(f"the server's answer is not what was expected ({what})", "Compare versions: localqueue doctor")
 
 
 def as_json(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--json`."""
     return click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def coloured(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--no-color`, and what colours its output as its parameter `paint`."""
+
+    @click.option("--no-color", is_flag=True, envvar="LOCALQUEUE_NO_COLOR", help="Never colour the output.")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, no_color: bool, **given: Any) -> None:
+        command(*arguments, paint=paint(no_color), **given)
+
+    return wrapped
 
 
 def failure(error: ClientError) -> click.ClickException:
@@ -58,6 +79,12 @@ def failure(error: ClientError) -> click.ClickException:
     return click.ClickException("\n".join(line for line in lines if line))
 
 
-def print_json(found: object) -> None:
-    """Print JSON."""
-    click.echo(json.dumps(found, indent=2))
+def print_json(text: str) -> None:
+    """Print JSON as the server sent it, over several lines: numbers are not rounded, keys not sorted."""
+    click.echo(rawjson.indented(text))
+
+
+def suggestion(*words: str) -> str:
+    """Return a command for the same server, to copy."""
+    url = click.get_current_context().params.get("url")
+    return " ".join(["localqueue", *words, *(["--url", safe(str(url))] if url else [])])

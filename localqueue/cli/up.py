@@ -67,7 +67,10 @@ def _int(bound: float | None) -> int | None:
 @click.command()
 @options()
 def up(**given: Any) -> None:
-    """Run the queue: accept jobs, deliver them to your service, retry as in production."""
+    """Run the queue beside your service.
+
+    It accepts jobs, delivers them to your service, and retries as in production.
+    """
     settings = checked(Settings(**given))
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()

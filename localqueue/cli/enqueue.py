@@ -1,0 +1,94 @@
+"""`enqueue`: send a job as a service would, and wait for its end if asked to."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from localqueue.cli import choose, heard, payload, words
+from localqueue.cli.progress import Progress
+from localqueue.cli.report import outcome_word
+from localqueue.cli.talk import suggestion, talks
+from localqueue.client import Client, path_of
+from localqueue.clock import wait_until
+from localqueue.text import parse_time, safe
+
+PERIOD_S = 0.2
+
+
+@click.command()
+@click.argument("queue", shell_complete=choose.complete_queue)
+@click.argument("data", metavar=payload.FORMS, default="null")
+@click.option(
+    "--namespace", metavar="NS", help="Of the queue. Default: SERVICE_NAMESPACE, else the only one that has this queue."
+)
+@click.option("--wait", is_flag=True, help="Wait until the job is finished; exit code 1 if it failed.")
+@talks
+def enqueue(client: Client, queue: str, data: str, namespace: str | None, wait: bool) -> None:
+    """Enqueue a job as your service would, and print its id.
+
+    Its data is JSON: the argument, a FILE, or standard input (-); without it, null. It is sent as it is.
+    """
+    text = payload.read(data)
+    key = _key(client, queue, namespace or os.environ.get("SERVICE_NAMESPACE"))
+    id_ = client.enqueue(*key, text)
+    click.echo(safe(id_))
+    if wait:
+        sys.exit(int(_follow(client, id_) != "completed"))
+
+
+def _key(client: Client, queue: str, namespace: str | None) -> tuple[str, str]:
+    if namespace and "/" not in queue:
+        return namespace, queue  # the server says what is wrong with it, as production would
+    return choose.queue(client, queue)
+
+
+def _follow(client: Client, id_: str) -> str:
+    """Return the state in which the job ends; tell meanwhile how far it is, and what it waits for."""
+    progress, told = Progress(), set[str]()
+    found: dict[str, Any] = {}
+
+    def is_finished() -> bool:
+        found.update(client.get(path_of("jobs", id_)))
+        if found["finishedAt"]:
+            return True
+        clock = client.get("/clock")
+        for note in _obstacles(found, clock["mode"]):
+            if note in told:
+                continue
+            progress.line(note)
+            told.add(note)
+        progress.show(_progress(found, parse_time(clock["now"])))
+        return False
+
+    try:
+        wait_until(is_finished, math.inf, PERIOD_S)
+    finally:
+        progress.hide()
+    click.echo(_end(found), err=True)
+    return str(found["state"])
+
+
+def _obstacles(found: dict[str, Any], mode: str) -> Iterator[str]:
+    """Yield why the job would not end by itself, and what to do."""
+    if found["held"]:
+        yield safe(f"waiting, but the job is held: {words.held(found['held'])}; {words.remedy(found)}")
+    if mode == "virtual":
+        drain, advance = suggestion("drain"), suggestion("advance", "5s")
+        yield f"waiting, but virtual time stands still: move it elsewhere with `{drain}` or `{advance}`"
+
+
+def _progress(found: dict[str, Any], now_ms: int) -> str:
+    number = f"attempt {found['attempt']}/{found['maxAttempts']}" if found["attempt"] else "no attempt yet"
+    return f"{found['shortId']}  {found['state']}  {number}  {words.when(found, now_ms)}"
+
+
+def _end(found: dict[str, Any]) -> str:
+    made = heard.attempt(found["attempts"][-1]) if found["attempts"] else None
+    how = f", attempt {made.number}/{made.max_attempts}: {outcome_word(made)}" if made else ""
+    return f"{safe(found['state'] + how)}; more: {suggestion('job', safe(found['shortId']))}"

@@ -1,0 +1,182 @@
+"""`status`, `queues`, `jobs`: what there is, at a glance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from localqueue.cli import choose, table, words
+from localqueue.cli.paint import STATES, Paint, room
+from localqueue.cli.probe import probe
+from localqueue.cli.table import Cell, Column
+from localqueue.cli.talk import as_json, coloured, print_json, suggestion, talks
+from localqueue.client import Client, announced
+from localqueue.models import JobState
+from localqueue.text import counted, duration, moment, offset, parse_time, safe
+
+Found = dict[str, Any]
+EXAMPLE = "'{\"claimId\": 7}'"
+NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog of your service"
+
+
+@click.command()
+@as_json
+@coloured
+@talks
+def status(client: Client, is_json: bool, paint: Paint) -> None:
+    """Show the server, its time and storage, services and queues.
+
+    Of a service it is shown whether something listens there, and on which address.
+    """
+    if is_json:
+        print_json(client.text("/status"))
+        return
+    found, clock = client.check(), client.get("/clock")
+    facts = [
+        ("server", Cell(f"{client.url}, localqueue {found['version']}, pid {found['pid']}")),
+        ("time", Cell(_time(clock))),
+        ("storage", _storage(found)),
+        *map(_service, found["services"]),
+    ]
+    _print([*table.facts(facts, paint, room()), "", *_queue_lines(client, paint)])
+
+
+@click.command()
+@as_json
+@coloured
+@talks
+def queues(client: Client, is_json: bool, paint: Paint) -> None:
+    """Show every queue: its jobs by state, and what holds it."""
+    if is_json:
+        print_json(client.text("/queues"))
+        return
+    _print(_queue_lines(client, paint))
+
+
+@click.command()
+@click.option("--queue", "-q", metavar="QUEUE", help="Only of this queue.", shell_complete=choose.complete_queue)
+@click.option("--state", "-s", type=click.Choice([state.value for state in JobState]), help="Only in this state.")
+@click.option("--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many to show.")
+@as_json
+@coloured
+@talks
+def jobs(client: Client, queue: str | None, state: str | None, limit: int, is_json: bool, paint: Paint) -> None:
+    """Show jobs, newest first."""
+    namespace, name = choose.queue(client, queue) if queue else (None, None)
+    pages = list(client.pages(limit, namespace=namespace, queue=name, state=state))
+    found = [job for page in pages for job in page["jobs"]]
+    if is_json:
+        print_json(json.dumps({"jobs": found, "next": pages[-1]["next"]}, ensure_ascii=False))
+        return
+    _print(_job_lines(client, found, paint) if found else [_no_job(client, queue, state)])
+    if pages[-1]["next"] is not None and room():
+        click.echo(paint("dim", f"there may be more: {suggestion('jobs', '--limit', str(limit * 5))}"))
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+# status
+
+
+def _time(clock: Found) -> str:
+    moved = f", moved by {offset(int(clock['offsetMs']))}" if clock["offsetMs"] else ""
+    return f"{clock['now']}, {clock['mode']} clock{moved}"
+
+
+def _storage(found: Found) -> Cell:
+    if found["storage"]["error"]:
+        return Cell(f"can't be written: {found['storage']['error']}", "bad")
+    known = announced(Path.cwd())
+    return Cell(known["db"] if known.get("pid") == str(found["pid"]) else "can be written")
+
+
+def _service(found: Found) -> tuple[str, Cell]:
+    seen = probe(found["target"])
+    what = f"{found['namespace']} at {found['target']} {seen}"
+    return "service", Cell(what) if seen.listening else Cell(f"{what}: start it", "bad")
+
+
+# queues
+
+
+def _queue_lines(client: Client, paint: Paint) -> list[str]:
+    found = client.get("/queues")["queues"]
+    if not found:
+        return [NO_QUEUE]
+    columns = [
+        Column("queue", least=10),
+        *(Column(state, is_right=True) for state in JobState),
+        Column("held", least=4),
+        Column("delivers to", least=8),
+    ]
+    rows = [_queue_row(each, name) for each, name in zip(found, _names(found), strict=True)]
+    return table.lines(columns, rows, paint, room())
+
+
+def _names(found: list[Found]) -> list[str]:
+    """Return what to call the queues: with their namespaces where there are several."""
+    is_one = len({each["namespace"] for each in found}) == 1
+    return [each["name"] if is_one else f"{each['namespace']}/{each['name']}" for each in found]
+
+
+def _queue_row(found: Found, name: str) -> list[Cell]:
+    counts = [_count(state, int(found["counts"][state]), found.get("concurrency")) for state in JobState]
+    return [Cell(name), *counts, Cell(found["held"] or "", "warn"), Cell(_settings(found), "dim")]
+
+
+def _count(state: JobState, count: int, concurrency: int | None) -> Cell:
+    slots = f"/{concurrency}" if state is JobState.RUNNING and concurrency else ""
+    return Cell(f"{count}{slots}", STATES.get(state, "") if count else "dim")
+
+
+def _settings(found: Found) -> str:
+    if "retries" not in found:
+        return ""
+    return (
+        f"{found['endpoint']}, {counted(found['retries'], 'retry', 'retries')} "
+        f"every {duration(found['retryDelayMs'])}, timeout {duration(found['timeoutMs'])}"
+    )
+
+
+# jobs
+
+
+def _job_lines(client: Client, found: list[Found], paint: Paint) -> list[str]:
+    now_ms = parse_time(client.get("/clock")["now"])
+    columns = [
+        Column("job"),
+        Column("queue", least=8),
+        Column("state"),
+        Column("attempt"),
+        Column("enqueued"),
+        Column("when", least=18),
+    ]
+    names = _names([{**each, "name": each["queue"]} for each in found])
+    rows = [_job_row(each, name, now_ms) for each, name in zip(found, names, strict=True)]
+    return table.lines(columns, rows, paint, room())
+
+
+def _job_row(found: Found, name: str, now_ms: int) -> list[Cell]:
+    return [
+        Cell(found["shortId"]),
+        Cell(name),
+        Cell(found["state"], STATES.get(found["state"], "")),
+        Cell(f"{found['attempt']}/{found['maxAttempts']}", "" if found["attempt"] else "dim"),
+        Cell(moment(parse_time(found["createdAt"]), now_ms), "dim"),
+        Cell(words.when(found, now_ms), "warn" if found["held"] else ""),
+    ]
+
+
+def _no_job(client: Client, queue: str | None, state: str | None) -> str:
+    if queue or state:
+        return "no job fits"
+    known = client.get("/queues")["queues"]
+    if not known:
+        return NO_QUEUE
+    return f"no job yet; enqueue one: {suggestion('enqueue', safe(known[0]['name']), EXAMPLE)}"
