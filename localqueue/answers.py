@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from localqueue.errors import LocalqueueError
 from localqueue.events import AttemptEnded
-from localqueue.models import Attempt, Queue
+from localqueue.models import Attempt, Glimpse, Queue
 from localqueue.models import Response as WorkerResponse
 from localqueue.text import iso
 from localqueue.views import JobView, QueueStatus
@@ -78,6 +78,7 @@ def job(view: JobView) -> dict[str, Any]:
     return {
         "id": found.id,
         "shortId": found.short_id,
+        "seq": found.seq,
         "namespace": found.namespace,
         "queue": found.queue,
         "state": view.state.value,
@@ -87,9 +88,17 @@ def job(view: JobView) -> dict[str, Any]:
         "maxAttempts": view.max_attempts,
         "createdAt": iso(found.created_ms),
         "dueAt": iso(found.due_ms),
+        "startedAt": _time(view.started_ms),
         "finishedAt": _time(found.finished_ms),
         "replayOf": found.replay_of,
     }
+
+
+def listed_job(view: JobView, glimpse: Glimpse | None) -> dict[str, Any]:
+    """Return a job for a list: with the beginning of its payload, and how its latest attempt ended."""
+    found = glimpse or Glimpse(None)
+    last = {"outcome": found.outcome, "status": found.status, "code": found.error_code}
+    return {**job(view), "preview": found.preview, "last": None if found.outcome is None else last}
 
 
 def whole_job(view: JobView, attempts: list[Attempt], data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from localqueue.configuration import Configuration
 from localqueue.dispatcher import Deliverer, Dispatcher
 from localqueue.errors import DatabaseUnusable, NotFound, ShuttingDown, StorageUnavailable, WrongState
 from localqueue.flight import Flight
-from localqueue.models import Attempt, Catalog, Job, JobState, LedgerEntry, OutcomeKind, Queue
+from localqueue.models import Attempt, Catalog, Glimpse, Job, JobState, LedgerEntry, OutcomeKind, Queue
 from localqueue.store import Filter, Store
 from localqueue.text import safe
 from localqueue.timeline import Drained, Made, Timeline, VirtualTimeline, WallTimeline
@@ -329,6 +329,10 @@ class Engine:
         """Return a page of jobs, newest first."""
         found = await self._store.jobs(chosen, self._clock.now(), list(self._dispatcher.flights))
         return [self.view(job) for job in found]
+
+    async def glimpses(self, found: Iterable[JobView]) -> Mapping[int, Glimpse]:
+        """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
+        return await self._store.glimpses([view.job.seq for view in found])
 
     async def queues(self) -> list[QueueStatus]:
         """Return every queue that is declared or has jobs."""

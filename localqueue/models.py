@@ -212,6 +212,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Glimpse:
+    """Show in a list what is in a job: how its payload begins (None: a large one), how its latest attempt ended."""
+
+    preview: str | None
+    outcome: OutcomeKind | None = None
+    status: int | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """Hold an attempt with the job that it belongs to, as the job is now."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localqueue import lifecycle
 from localqueue.dispatcher import Lane
@@ -32,13 +32,15 @@ class JobView:
     state: JobState
     held: str | None
     max_attempts: int
+    started_ms: int | None = None
 
 
 def job_view(job: Job, lane: Lane | None, flight: Flight | None, now_ms: int) -> JobView:
     """Return the job as people see it now."""
     if flight is not None and job.finished is None:
         job = flight.job
-    return job_in(job, lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms), lane)
+    found = job_in(job, lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms), lane)
+    return replace(found, started_ms=flight.started_ms) if flight and found.state is JobState.RUNNING else found
 
 
 def job_in(job: Job, state: JobState, lane: Lane | None) -> JobView:

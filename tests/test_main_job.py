@@ -358,3 +358,35 @@ def test_a_closed_terminal_ends_it_well(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.process.send_signal(signal.SIGHUP)
         assert server.finish() == (0, "")
+
+
+def test_a_list_shows_how_payloads_begin_and_how_the_latest_attempts_ended(tmp_path: Path) -> None:
+    """Rule states.lists: a preview is cut at whole characters, and a large payload has none."""
+    write_catalog(tmp_path, retries=0)
+    with working(lambda body: 418 if body["data"] == "é" * 100 else 200) as worker:
+        with serving(tmp_path, "--target", worker.url) as server:
+            ids = [server.enqueue(data) for data in ({"claimId": 7}, "é" * 100, "x" * 70_000)]
+            for id_ in ids:
+                server.wait_state(id_, "completed", "failed")
+            listed = {job["id"]: job for job in server.get("/jobs")["jobs"]}
+    found = [listed[id_] for id_ in ids]
+    assert [job["preview"] for job in found] == ['{"claimId":7}', '"' + "é" * 79, None]
+    assert [job["last"]["status"] for job in found] == [200, 418, 200]
+    assert found[1]["last"] == {"outcome": "http_error", "status": 418, "code": "http_418"}
+    assert found[0]["seq"] < found[1]["seq"] < found[2]["seq"]
+
+
+def test_a_running_job_says_since_when(tmp_path: Path) -> None:
+    """Rule states.lists."""
+    write_catalog(tmp_path)
+    release = threading.Event()
+    with (
+        working(lambda _: 200 if release.wait(30) else 500) as worker,
+        serving(tmp_path, "--target", worker.url) as server,
+    ):
+        id_ = server.enqueue()
+        running = server.wait_state(id_, "running")
+        release.set()
+        done = server.wait_state(id_, "completed")
+    assert running["createdAt"] <= running["startedAt"] == done["attempts"][0]["startedAt"]
+    assert done["startedAt"] is None

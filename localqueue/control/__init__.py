@@ -49,7 +49,9 @@ def routes(engine: Engine, is_own: Callable[[str], bool]) -> Mount:
         chosen = _filter(request)
         found = await engine.jobs(chosen)
         cursor = str(found[-1].job.seq) if len(found) == chosen.limit else None
-        return answers.reply({"jobs": [answers.job(each) for each in found], "next": cursor})
+        glimpses = await engine.glimpses(found)
+        listed = [answers.listed_job(each, glimpses.get(each.job.seq)) for each in found]
+        return answers.reply({"jobs": listed, "next": cursor})
 
     async def job(request: Request) -> Response:
         view, attempts = await engine.job(request.path_params["id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,18 @@ from typing import Any
 import aiosqlite
 
 from localqueue.errors import StorageUnavailable
-from localqueue.models import Attempt, Job, JobState, LedgerEntry
+from localqueue.models import Attempt, Glimpse, Job, JobState, LedgerEntry
 from localqueue.store import database
-from localqueue.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_row, job_row, to_attempt, to_entry, to_job
+from localqueue.store.rows import (
+    ATTEMPT_COLUMNS,
+    JOB_COLUMNS,
+    attempt_row,
+    job_row,
+    to_attempt,
+    to_entry,
+    to_glimpse,
+    to_job,
+)
 from localqueue.store.writer import Write, Writer
 
 PRUNE_STEP = 1000
@@ -44,6 +54,12 @@ _LEDGER = (
     f"{', '.join('attempts.' + name for name in ATTEMPT_COLUMNS.split(', '))} "
     "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
 )
+_GLIMPSES = """
+    SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code
+    FROM jobs JOIN payloads USING (seq)
+    LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
+    WHERE jobs.seq IN (SELECT value FROM json_each(?))
+"""
 _TABLES = ("attempts", "payloads", "jobs", "counts", "numbers", "pauses", "sqlite_sequence")
 """What a reset empties, in this order: the triggers on jobs then have nothing to do."""
 
@@ -218,6 +234,10 @@ class Store:
         where, values = _conditions(chosen, now_ms, running)
         sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?"
         return [to_job(row) for row in await self._fetch(sql, (*values, chosen.limit))]
+
+    async def glimpses(self, seqs: Sequence[int]) -> dict[int, Glimpse]:
+        """Return what lists show of these jobs beside what is in `jobs`."""
+        return {row[0]: to_glimpse(row) for row in await self._fetch(_GLIMPSES, (json.dumps(list(seqs)),))}
 
     async def counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Return how many jobs each queue has on disk: pending, completed, failed, cancelled."""

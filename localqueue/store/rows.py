@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from localqueue.models import Attempt, AttemptError, Job, JobState, LedgerEntry, Outcome, OutcomeKind, Response
+from localqueue.models import Attempt, AttemptError, Glimpse, Job, JobState, LedgerEntry, Outcome, OutcomeKind, Response
 
 JOB_COLUMNS = (
     "seq, id, namespace, queue, created_ms, due_ms, finished, finished_ms, "
@@ -31,6 +31,13 @@ def to_job(row: Any) -> Job:
     seq, id_, namespace, queue, created, due, finished, finished_ms, *rest = row
     state = None if finished is None else JobState(finished)
     return Job(seq, id_, namespace, queue, created, due, state, finished_ms, *rest)
+
+
+def to_glimpse(row: Any) -> Glimpse:
+    """Return seq, beginning of the payload, outcome, status and error code as a glimpse."""
+    _, data, outcome, status, code = row
+    preview = None if data is None else bytes(data).decode("utf-8", "ignore")  # it may end within a character
+    return Glimpse(preview, None if outcome is None else OutcomeKind(outcome), status, code)
 
 
 def to_entry(row: Any) -> LedgerEntry:

@@ -138,7 +138,7 @@ function preview(job) {
 
 /** Return the status, or the code of the error. */
 export function outcomeWord(attempt) {
-  return String(attempt.status ?? attempt.error?.code ?? attempt.outcome);
+  return String(attempt.status ?? attempt.error?.code ?? attempt.code ?? attempt.outcome);
 }
 
 function when(job) {
