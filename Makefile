@@ -16,7 +16,12 @@ demo-node: .venv/ready
 	cd sample-service/node && npm install --no-audit --no-fund --silent
 	$(BIN)/python sample-service/demo.py --node
 
-test: .venv/ready
+# The pages for Node are tested with real packages; without npm those tests are skipped and say so.
+tests/node/node_modules: tests/node/package.json
+	cd tests/node && npm install --no-audit --no-fund --silent && touch node_modules \
+		|| echo "no npm packages: the tests of docs/how-to-node.md will be skipped" >&2
+
+test: .venv/ready tests/node/node_modules
 	$(BIN)/python -m pytest
 
 test-long: .venv/ready
@@ -31,4 +36,4 @@ docs: .venv/ready
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf .venv build dist *.egg-info sample-service/node/node_modules
+	rm -rf .venv build dist *.egg-info sample-service/node/node_modules tests/node/node_modules

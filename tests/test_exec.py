@@ -19,7 +19,7 @@ from localqueue.cli import child
 from tests.support import JSON, WAIT_S, run_async, working, write_catalog
 from tests.terminal import terminal
 
-EXEC = (sys.executable, "-X", "dev", "-W", "error", "-m", "localqueue", "exec")
+EXEC = (sys.executable, "-W", "error", "-m", "localqueue", "exec")
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
 VIRTUAL = ("--clock", "virtual")
 ENQUEUE = """curl -sf --noproxy '*' -o id.txt -H 'Content-Type: application/json' \

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PASSED_ON = (*ASKING, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 END_S = 2.0
 """How long what COMMAND left behind may take to end before it is killed."""
+_PR_SET_CHILD_SUBREAPER = 36
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -30,6 +32,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Start it. Raises CommandNotRun."""
+        _adopt_orphans()
         try:
             self.group = os.posix_spawnp(command[0], list(command), environ, setpgroup=0, setsigdef=_PYTHON_IGNORES)
         except OSError as error:
@@ -77,6 +80,9 @@ class Child:
         return True
 
     def _is_gone(self) -> bool:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-self.group, os.WNOHANG)[0]:
+                pass
         return not self._signal(0)
 
     def _signal(self, kind: int) -> bool:
@@ -159,6 +165,12 @@ def _stop_our_group() -> None:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.killpg(os.getpgrp(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, handler)
+
+
+def _adopt_orphans() -> None:
+    """Be told of the end of what COMMAND leaves behind, where the system can: an init may take seconds to note it."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @contextlib.contextmanager
