@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-long lint docs clean
+.PHONY: demo demo-node test test-long bench lint docs clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,10 @@ test: .venv/ready tests/node/node_modules
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -m long
+
+# Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a look).
+bench: .venv/ready
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

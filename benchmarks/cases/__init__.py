@@ -1,0 +1,19 @@
+"""Measure the goals, a group a file."""
+
+from __future__ import annotations
+
+from benchmarks.bench import Case
+from benchmarks.cases import burst, drain, fixture, flat, handlers, latency, million, payloads, queues, retry
+
+CASES = (
+    Case("drain", ("1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3"), drain.run),
+    Case("latency", ("3.1", "3.2"), latency.run),
+    Case("queues", ("4.1", "4.2"), queues.run),
+    Case("retry", ("5.1", "5.2", "5.3", "5.4", "5.5", "5.6"), retry.run),
+    Case("flat", ("6.1", "6.2", "6.3"), flat.run),
+    Case("million", ("6.4", "6.5", "6.6", "6.7", "6.8"), million.run),
+    Case("burst", ("7.1",), burst.run),
+    Case("handlers", ("8.1",), handlers.run),
+    Case("fixture", ("9.1", "9.2", "9.3", "9.4"), fixture.run),
+    Case("payloads", ("10.1", "10.2"), payloads.run),
+)

@@ -1,0 +1,50 @@
+"""Say the same job in the words of each system under test."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+NAMESPACE = "bench"
+PADDING = "claim-lines-"
+
+Job = Callable[[int, str, int], tuple[str, bytes]]
+"""Returns path and body of the request that enqueues job `n` to a queue, with so many bytes more than usual."""
+
+
+def data(n: int, padding: int = 0) -> bytes:
+    """Return what a job carries: about a hundred bytes, and `n` to know it by."""
+    found = {"n": n, "claimId": f"CLM-{n:07}", "policy": {"holder": "A. Moreau", "lines": [1, 2, 3]}, "amount": 1250.5}
+    if padding:
+        found["notes"] = (PADDING * (padding // len(PADDING) + 1))[:padding]
+    return json.dumps(found).encode()
+
+
+def platform(n: int, queue: str, padding: int) -> tuple[str, bytes]:
+    """Say it as the platform documents it."""
+    head = f'{{"namespace": "{NAMESPACE}", "queue": "{queue}", "data": '
+    return "/jobs", head.encode() + data(n, padding) + b"}"
+
+
+def cloud_tasks(n: int, queue: str, padding: int, target: str = "") -> tuple[str, bytes]:
+    """Say it as Cloud Tasks does: `target` is the worker."""
+    body = b'{"queue": "%b", "attempt": 1, "data": %b}' % (queue.encode(), data(n, padding))
+    task = {"httpRequest": {"url": f"{target}/{queue}", "body": base64.b64encode(body).decode()}}
+    return f"/projects/bench/locations/here/queues/{queue}/tasks", json.dumps({"task": task}).encode()
+
+
+def delivery(n: int, queue: str, padding: int) -> tuple[str, bytes]:
+    """Say it as the worker hears it: for loops that post without a queue between."""
+    return f"/{queue}", b'{"jobId": "%d", "queue": "%b", "attempt": 1, "data": %b}' % (
+        n,
+        queue.encode(),
+        data(n, padding),
+    )
+
+
+def language(kind: str, target: str) -> Job:
+    """Return how jobs are said: `platform`, `cloud_tasks` or `delivery`."""
+    if kind == "cloud_tasks":
+        return lambda n, queue, padding: cloud_tasks(n, queue, padding, target)
+    return {"platform": platform, "delivery": delivery}[kind]

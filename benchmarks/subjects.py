@@ -1,0 +1,105 @@
+"""Start a system under test: a queue that takes jobs over HTTP and posts them to the worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import jobs, processes, rows
+
+CONCURRENCY = 5
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Say what a system is started with: the same for every one of them."""
+
+    folder: Path
+    target: str
+    queues: Sequence[str] = ("work",)
+    concurrency: int = CONCURRENCY
+    retries: int = 3
+    retry_delay_ms: int = 5000
+
+
+@dataclass(frozen=True)
+class Running:
+    """Hold a system that accepts jobs; `language` is how they are said to it."""
+
+    url: str
+    pids: Sequence[int]
+    start_s: float
+    language: str = "platform"
+    get: Callable[[str], Any] = field(default=lambda _: None)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Name a system and say how it is started."""
+
+    name: str
+    start: Callable[[Setup], AbstractContextManager[Running]]
+
+
+def localqueue(*options: str, made: Path | None = None, open_files: int | None = None) -> Subject:
+    """Return localqueue under default settings (`--quiet`), but for the options given.
+
+    It works on a copy of the database `made`, or on a new one, under a soft limit of open files.
+    """
+
+    @contextlib.contextmanager
+    def start(setup: Setup) -> Iterator[Running]:
+        command = [sys.executable, "-m", "localqueue", "up", "--quiet", "--log", "json", "--port", "0"]
+        command += ["--catalog", str(_catalog(setup)), "--target", setup.target, *options]
+        if made is not None:
+            command += ["--db", str(rows.copy(made, setup.folder))]
+        child = processes.Child(command if open_files is None else limited(open_files, command), setup.folder)
+        try:
+            ready = child.line()
+            start_s = time.monotonic() - child.started
+            yield Running(
+                ready["url"].replace("localhost", "127.0.0.1"), [child.pid], start_s, get=_getter(ready["url"])
+            )
+        except BaseException:
+            child.end(signal.SIGKILL)
+            raise
+        if code := child.end(signal.SIGINT):
+            raise processes.BenchmarkError(f"localqueue ended with {code}")
+
+    return Subject("localqueue", start)
+
+
+def _getter(url: str) -> Callable[[str], Any]:
+    return lambda path: processes.get(f"{url}/_localqueue{path}")
+
+
+def limited(open_files: int, command: Sequence[str]) -> list[str]:
+    """Return a command that runs another under a soft limit of open files."""
+    return ["sh", "-c", f'ulimit -S -n {open_files} && exec "$@"', "sh", *command]
+
+
+def _catalog(setup: Setup) -> Path:
+    """Write the catalog; JSON is YAML, too."""
+    common = {
+        "concurrency": setup.concurrency,
+        "retries": setup.retries,
+        "retryDelayMs": setup.retry_delay_ms,
+    }
+    queues = [{"name": name, "endpoint": f"/{name}", **common} for name in setup.queues]
+    content = {
+        "apiVersion": "backstage.io/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": jobs.NAMESPACE},
+        "spec": {"queues": queues},
+    }
+    path = setup.folder / "catalog-info.yaml"
+    path.write_text(json.dumps(content))
+    return path
