@@ -40,4 +40,4 @@ docs: .venv/ready
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf .venv build dist *.egg-info sample-service/node/node_modules tests/node/node_modules
+	rm -rf .venv .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules
