@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from localqueue.errors import Answered, ClientError, NoServer, NotLocalqueue
+from localqueue.errors import Answered, Broken, ClientError, NoServer, NotLocalqueue
 from localqueue.settings import DEFAULT_PORT
 from localqueue.text import safe
 
 ANSWER_LIMIT = 256 * 1024 * 1024
 PATIENCE_S = 10.0
+SILENCE_S = 60.0
+"""How long a stream of events may be silent; the server says something every 15 s."""
 PAGE = 200
 _JSON = {"Content-Type": "application/json"}
 
@@ -36,6 +40,15 @@ def announced(folder: Path) -> dict[str, str]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Hold an event of the server: its id, what it tells of, and JSON text."""
+
+    id: str
+    kind: str
+    data: str
 
 
 class Client:
@@ -113,6 +126,20 @@ class Client:
             if after is None or (limit is not None and limit <= 0):
                 return
 
+    def events(self, last_id: str | None = None, **chosen: str | None) -> Iterator[Told]:
+        """Yield what happens until the server stops: from now on, or what has happened since `last_id` first."""
+        self.check()
+        headers = {"Accept": "text/event-stream", **({} if last_id is None else {"Last-Event-ID": last_id})}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        timeout = httpx.Timeout(PATIENCE_S, read=SILENCE_S)
+        with (
+            self._explaining(),
+            self._http.stream("GET", "/_localqueue/events", params=given, headers=headers, timeout=timeout) as answer,
+        ):
+            if answer.status_code != 200:
+                raise _answered(answer.status_code, _read(answer))
+            yield from _told(answer.iter_bytes())
+
     def drain(self, timeout_ms: int, settle_ms: int) -> Any:
         """Drain; the answer comes after `timeout_ms` at the latest."""
         patience_s = timeout_ms / 1000 + PATIENCE_S
@@ -162,15 +189,22 @@ class Client:
         timeout: httpx.Timeout | None = None,
     ) -> tuple[int, bytes]:
         encoded = None if content is None else content.encode("utf-8", "surrogatepass")
-        try:
-            with self._http.stream(
+        with (
+            self._explaining(),
+            self._http.stream(
                 method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout or self._timeout
-            ) as answer:
-                return answer.status_code, _read(answer)
+            ) as answer,
+        ):
+            return answer.status_code, _read(answer)
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise NoServer(f"no localqueue answers at {safe(self.url)}", "Start one with: localqueue up") from None
         except httpx.HTTPError as error:
-            raise ClientError(f"the connection to {safe(self.url)} broke: {error or type(error).__name__}") from None
+            raise Broken(f"the connection to {safe(self.url)} broke: {error or type(error).__name__}") from None
 
 
 def path_of(*parts: str) -> str:
@@ -192,6 +226,27 @@ def _read(answer: httpx.Response) -> bytes:
         if len(body) > ANSWER_LIMIT:
             raise ClientError(f"the answer is longer than {ANSWER_LIMIT // 1024 // 1024} MiB")
     return bytes(body)
+
+
+def _told(chunks: Iterable[bytes]) -> Iterator[Told]:
+    """Yield the events of a stream; what is no field of an event is none of our business."""
+    fields: dict[str, str] = {}
+    for line in _lines(chunks):
+        name, _, value = line.partition(":")
+        if line:
+            fields[name] = value.removeprefix(" ")
+        elif "data" in fields:
+            yield Told(fields.get("id", ""), fields.get("event", ""), fields["data"])
+            fields = {}
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > ANSWER_LIMIT:
+            raise ClientError(f"an event is longer than {ANSWER_LIMIT // 1024 // 1024} MiB")
+        yield from (line.decode("utf-8", "replace").removesuffix("\r") for line in lines)
 
 
 def _answered(status: int, body: bytes) -> Answered:

@@ -25,6 +25,11 @@ async def breathe() -> None:
     await asyncio.sleep(0)
 
 
+def pause(seconds: float) -> None:
+    """Return after some real time. For threads without a loop."""
+    time.sleep(seconds)
+
+
 class Clock(Protocol):
     """Give the time to everything that needs one; times are ms since the epoch."""
 

@@ -25,6 +25,7 @@ LocalqueueError
 ├── CommandNotRun                `exec` can't run its COMMAND (exit code 126 or 127, as shells have it)
 └── ClientError                  a command or a test could not do what it was told (exit code 1)
     ├── NoServer                 nothing answers there
+    ├── Broken                   the connection broke while it was used
     ├── NotLocalqueue            something else answers there
     └── Answered                 the server refused; carries its code, message and hint
 """
@@ -200,6 +201,12 @@ class NoServer(ClientError):
     """Say that nothing answers where a server was expected."""
 
     code = "no_server"
+
+
+class Broken(ClientError):
+    """Say that the connection broke: the server has gone, or gave no answer in time."""
+
+    code = "broken"
 
 
 class NotLocalqueue(ClientError):

@@ -251,9 +251,9 @@ def localqueue(*words: str, given: str | bytes = "", env: dict[str, str] | None 
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """Run `localqueue up` on a free port; check at the end that it stops well."""
-    server = Server(folder, "--port", "0", *options, env=env)
+def serving(folder: Path, *options: str, port: str = "0", env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Run `localqueue up`, on a free port where none is given; check at the end that it stops well."""
+    server = Server(folder, "--port", port, *options, env=env)
     try:
         server.wait_ready()
         yield server

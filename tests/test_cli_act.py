@@ -138,8 +138,8 @@ def test_what_makes_no_sense_is_a_usage_error(shop: Shop, words: list[str]) -> N
 
 def test_without_a_server_one_line_says_how_to_start_one() -> None:
     """Rule cli.no-server."""
-    for words in (["status"], ["jobs"], ["enqueue", "work"], ["retry", "x"], ["open"], ["job", "x", "--json"]):
-        found = localqueue(*words, "--url", "http://localhost:9")
+    for words in ("status", "jobs", "enqueue work", "retry x", "open", "tail", "job x --json", "drain"):
+        found = localqueue(*words.split(), "--url", "http://localhost:9")
         assert found.exit_code == 1
         assert found.stderr == "Error: no localqueue answers at http://localhost:9\nStart one with: localqueue up\n"
 

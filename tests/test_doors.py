@@ -88,7 +88,7 @@ def test_the_banner_and_the_lines_tell_what_happens(tmp_path: Path) -> None:
     banner = read_until(process, "export SERVICE_NAMESPACE=shop")
     url = next(line.split("=", 1)[1] for line in banner if "export IEC_QUEUE_URL=" in line)
     assert banner[0].endswith(f"on {url}")
-    assert any("work" in line and "concurrency 5, retries 2" in line for line in banner)
+    assert any("work" in line and "  5        2  " in line for line in banner)
     httpx.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work"}, trust_env=False)
     lines = read_until(process, "failed: no retries left")
     assert sum("nothing listens on" in line for line in lines) == 1  # once, not for each attempt

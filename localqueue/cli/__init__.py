@@ -13,10 +13,11 @@ from localqueue.cli.enqueue import enqueue
 from localqueue.cli.execute import execute
 from localqueue.cli.job import job
 from localqueue.cli.look import jobs, queues, status
+from localqueue.cli.tail import tail
 from localqueue.cli.up import up
 
 COMMANDS = (
-    *(up, execute, check, enqueue, status, queues, jobs, job, ledger),
+    *(up, execute, check, enqueue, status, queues, jobs, job, tail, ledger),
     *(retry, cancel, replay, pause, resume, clock, advance, drain, reset, open_dashboard),
 )
 

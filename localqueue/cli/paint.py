@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from typing import TextIO
 
 _CODES = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
 STATES = {"retrying": "warn", "completed": "good", "failed": "bad", "cancelled": "dim"}
@@ -22,14 +23,15 @@ class Paint:
         return f"\x1b[{_CODES[tone]}m{text}\x1b[0m" if tone and text and self._has_colour else text
 
 
-def paint(no_color: bool) -> Paint:
-    """Return what colours standard output: only a terminal's, and only where nobody asked for none."""
+def paint(no_color: bool, stream: TextIO | None = None) -> Paint:
+    """Return what colours a stream, standard output where none is given.
+
+    Only a terminal is coloured, and only where nobody asked for none.
+    """
     wanted = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Paint(wanted and sys.stdout.isatty())
+    return Paint(wanted and (stream or sys.stdout).isatty())
 
 
-def room() -> int | None:
-    """Return how many columns a line may have; None where output goes to no terminal and may be of any width."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return max(shutil.get_terminal_size().columns, 20)
-    return None
+def room(stream: TextIO | None = None) -> int | None:
+    """Return how many columns a line may have; None where it goes to no terminal and may be of any width."""
+    return max(shutil.get_terminal_size().columns, 20) if (stream or sys.stdout).isatty() else None

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from localqueue import __version__, answers, events
+from localqueue.cli import table
+from localqueue.cli.paint import Paint, room
+from localqueue.cli.table import Cell, Column
 from localqueue.models import Attempt, Catalog, Job, OutcomeKind, Queue
 from localqueue.server import Ready
 from localqueue.text import duration, iso, safe
 
 Write = Callable[[str], None]
 Banner = Callable[[Ready, Catalog], str]
-_COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "dim": "\x1b[2m"}
+ROOMY = 120
+"""From how many columns on a line has room for wide columns."""
 
 
 class TextReport:
     """Write events for people."""
 
-    def __init__(self, write: Write, *, is_quiet: bool, has_colour: bool, banner: Banner) -> None:
+    def __init__(self, write: Write, *, is_quiet: bool, paint: Paint, columns: int | None, banner: Banner) -> None:
         self._write = write
         self._is_quiet = is_quiet
-        self._has_colour = has_colour
+        self._paint = paint
+        self._columns = columns
         self._banner = banner
         self._silent: set[str] = set()
 
@@ -60,19 +65,7 @@ class TextReport:
         elif error is None:
             self._silent.discard(attempt.url)
         if not self._is_quiet:
-            self._write(self._line(job, attempt))
-
-    def _line(self, job: Job, attempt: Attempt) -> str:
-        time = iso(attempt.ended_ms)[11:23]
-        tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
-        number = f"attempt {attempt.number}/{attempt.max_attempts}"
-        return (
-            f"{self._in('dim', time)}  {safe(job.queue):<20} {job.short_id}  {number:<12} "
-            f"{self._in(tone, outcome_word(attempt)):<12} {duration(attempt.duration_ms):>8}  {_next(job, attempt)}"
-        ).rstrip()
-
-    def _in(self, tone: str, text: str) -> str:
-        return f"{_COLOURS[tone]}{text}\x1b[0m" if self._has_colour else text
+            self._write(delivery(job, attempt, self._paint, self._columns))
 
 
 class JsonReport:
@@ -116,8 +109,7 @@ def banner(where: Ready, catalog: Catalog) -> str:
         lines.append("  clock    virtual: nothing is delivered but by `localqueue advance` and `localqueue drain`")
     for service in catalog.services:
         lines += ["", f"  {service.namespace} at {service.target}, declared in {service.path}"]
-        width = max((len(queue.name) for queue in service.queues), default=0)
-        lines += [f"    {queue.name:<{width}}  {_settings(queue)}" for queue in service.queues]
+        lines += _queues(service.queues)
     if not catalog.queues:
         lines += ["", "  no queue is declared yet: add them under spec.queues"]
     names = [service.namespace for service in catalog.services if service.queues]
@@ -133,6 +125,19 @@ def headline(where: Ready, catalog: Catalog) -> str:
     return f"localqueue: {where.url}{clock} for {services or 'no service'}"
 
 
+def delivery(job: Job, attempt: Attempt, paint: Paint, columns: int | None) -> str:
+    """Return the line of a delivery: when, queue, job, attempt, status or error, duration, what comes next."""
+    is_roomy = columns is None or columns >= ROOMY
+    name, word, took = (20, 12, 8) if is_roomy else (13, 3, 6)
+    number = f"attempt {attempt.number}/{attempt.max_attempts}"
+    tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
+    outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
+    return (
+        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(job.queue):<{name}} {safe(job.short_id)}  {number:<12} "
+        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_roomy))}"
+    ).rstrip()
+
+
 def outcome_word(attempt: Attempt) -> str:
     """Return the status, or the code of the error."""
     outcome = attempt.outcome
@@ -141,19 +146,30 @@ def outcome_word(attempt: Attempt) -> str:
     return outcome.error.code if outcome.error is not None else outcome.kind.value
 
 
-def _settings(queue: Queue) -> str:
-    return (
-        f"POST {queue.endpoint}  concurrency {queue.concurrency}, retries {queue.retries} "
-        f"every {duration(queue.retry_delay_ms)}, timeout {duration(queue.timeout_ms)}"
-    )
+def _queues(queues: Sequence[Queue]) -> list[str]:
+    """Return the queues with their settings as a table that fits the terminal."""
+    columns = [
+        Column("queue", least=10),
+        Column("endpoint", least=10),
+        *(Column(title, is_right=True) for title in ("at once", "retries", "every", "timeout")),
+    ]
+    rows = [[Cell(text) for text in (queue.name, queue.endpoint, *_settings(queue))] for queue in queues]
+    columns_left = room()
+    shown = table.lines(columns, rows, Paint(False), columns_left and columns_left - 4)
+    return [f"    {line}" for line in shown if queues]
 
 
-def _next(job: Job, attempt: Attempt) -> str:
+def _settings(queue: Queue) -> tuple[str, ...]:
+    every, timeout = duration(queue.retry_delay_ms), duration(queue.timeout_ms)
+    return str(queue.concurrency), str(queue.retries), every, timeout
+
+
+def _next(job: Job, attempt: Attempt, is_roomy: bool) -> str:
     if attempt.outcome.kind is OutcomeKind.INTERRUPTED:
         return "interrupted, made again at the next start"
     if attempt.next_due_ms is not None:
         return f"next try in {duration(attempt.next_due_ms - attempt.ended_ms)}"
-    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" else "completed"
+    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" and is_roomy else str(job.finished)
 
 
 def _is_local(target: str) -> bool:

@@ -13,6 +13,7 @@ import click
 
 from localqueue import catalog, server, sockets
 from localqueue.cli.check import NO_CATALOG
+from localqueue.cli.paint import paint, room
 from localqueue.cli.report import Banner, JsonReport, TextReport, Write, banner
 from localqueue.engine import Engine
 from localqueue.errors import CatalogError, StartError
@@ -132,8 +133,8 @@ def make_report(settings: Settings, write: Write, stream: TextIO, banner: Banner
     """Return what tells of events under these settings; `stream` is where `write` leads."""
     if settings.log == "json":
         return JsonReport(write, is_quiet=settings.quiet)
-    has_colour = not settings.no_color and "NO_COLOR" not in os.environ and stream.isatty()
-    return TextReport(write, is_quiet=settings.quiet, has_colour=has_colour, banner=banner)
+    colours = paint(settings.no_color, stream)
+    return TextReport(write, is_quiet=settings.quiet, paint=colours, columns=room(stream), banner=banner)
 
 
 def _write(line: str) -> None:
