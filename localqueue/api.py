@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,9 +12,21 @@ from localqueue import answers, body, envelope
 from localqueue.engine import Engine
 from localqueue.text import safe
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 
-def routes(engine: Engine, max_body: int, warn: Callable[[str], None]) -> list[Route]:
+
+def routes(engine: Engine, enqueue: Endpoint) -> list[Route]:
     """Return `POST /jobs` and `GET /health`."""
+
+    async def health(_: Request) -> Response:
+        is_well = engine.storage_error is None
+        return answers.reply({"status": "ok" if is_well else "storage_unavailable"}, 200 if is_well else 503)
+
+    return [Route("/jobs", enqueue, methods=["POST"]), Route("/health", health)]
+
+
+def enqueuer(engine: Engine, max_body: int, warn: Callable[[str], None]) -> Endpoint:
+    """Return what answers `POST /jobs`."""
     warned: set[str] = set()
 
     def warn_once(key: str) -> None:
@@ -29,8 +41,4 @@ def routes(engine: Engine, max_body: int, warn: Callable[[str], None]) -> list[R
             warn_once(key)
         return answers.raw(f'{{"id":"{job.id}"}}'.encode(), 201)
 
-    async def health(_: Request) -> Response:
-        is_well = engine.storage_error is None
-        return answers.reply({"status": "ok" if is_well else "storage_unavailable"}, 200 if is_well else 503)
-
-    return [Route("/jobs", enqueue, methods=["POST"]), Route("/health", health)]
+    return enqueue

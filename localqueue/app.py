@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localqueue import answers, api, control, dashboard, events
 from localqueue.engine import Engine
@@ -34,9 +34,10 @@ def build(
         report(events.Warned(f"internal error {number}: {safe(repr(error))}; please report it"))
         return answers.error(LocalqueueError(f"internal error {number}", "The log says more.", code="internal"))
 
+    enqueue = api.enqueuer(engine, max_body, lambda message: report(events.Warned(message)))
     app = Starlette(
         routes=[
-            *api.routes(engine, max_body, lambda message: report(events.Warned(message))),
+            *api.routes(engine, enqueue),
             *dashboard.entrances(),
             control.routes(engine, is_own),
         ],
@@ -47,7 +48,28 @@ def build(
         },
     )
     app.router.redirect_slashes = False  # a redirect would lose the body in some clients
-    return Gate(app, allow_hosts, allow_remote)
+    return Gate(_with_shortcut(app, enqueue, internal_error), allow_hosts, allow_remote)
+
+
+def _with_shortcut(
+    app: ASGIApp, enqueue: api.Endpoint, internal_error: Callable[[Request, Exception], Awaitable[Response]]
+) -> ASGIApp:
+    """Lead `POST /jobs` past Starlette's layers and its router, which cost more than the work itself."""
+
+    async def shortcut(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/jobs" or scope["method"] != "POST":
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await enqueue(request)
+        except LocalqueueError as error:
+            response = answers.error(error)
+        except Exception as error:
+            response = await internal_error(request, error)
+        await response(scope, receive, send)
+
+    return shortcut
 
 
 async def _known_error(_: Request, error: Exception) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from localqueue import backlog, crashpoint, envelope, events, lifecycle
 from localqueue.clock import Clock
 from localqueue.errors import StorageUnavailable
 from localqueue.flight import Batch, Flight, attempt_record
+from localqueue.lanes import Key, Lane, Lanes
 from localqueue.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
 from localqueue.store import Store
 
@@ -20,7 +21,6 @@ RETRY_STORE_S = 1.0
 
 Send = Callable[[Request], Awaitable[Outcome]]
 """Makes one attempt; never raises but for being cancelled."""
-Key = tuple[str, str]
 
 
 class Deliverer(Protocol):
@@ -28,41 +28,6 @@ class Deliverer(Protocol):
 
     def begin(self, queue: Queue) -> Send:
         """Return what makes the attempt that is being started; called in starting order."""
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """Hold what is known of one queue; `queue` is None while no catalog declares it.
-
-    `owed` are the instants until which attempts that timed out keep their slot on a clock that stands still.
-    """
-
-    key: Key
-    queue: Queue | None = None
-    is_paused: bool = False
-    backlog: backlog.Backlog = field(default_factory=backlog.Backlog)
-    slots_taken: int = 0
-    owed: list[int] = field(default_factory=list)
-
-    @property
-    def is_held(self) -> bool:
-        """Return whether nothing of the queue may be started."""
-        return self.queue is None or self.is_paused
-
-    def free(self, now: int) -> int:
-        """Return how many attempts may be started now."""
-        if self.queue is None or self.is_paused:
-            return 0
-        if self.owed:
-            self.owed = [until for until in self.owed if until > now]
-        return self.queue.concurrency - self.slots_taken - len(self.owed)
-
-    def next_start(self, now: int) -> int | None:
-        """Return when the next job can be started without waiting for an attempt under way, or None."""
-        due = None if self.is_held else self.backlog.next_due()
-        if due is None or self.free(now) > 0:
-            return due
-        return max(due, min(self.owed)) if self.owed else None
 
 
 class Dispatcher:
@@ -73,7 +38,7 @@ class Dispatcher:
         self._store = store
         self._deliverer = deliverer
         self._report = report
-        self._lanes: dict[Key, Lane] = {}
+        self._lanes = Lanes()
         self._targets: Mapping[str, str] = {}
         self._flights: dict[int, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,17 +58,19 @@ class Dispatcher:
     ) -> None:
         """Follow a catalog: new attempts use its settings, queues that it lacks or that are paused are held."""
         self._targets = targets
-        for key in {*self._lanes, *queues}:
-            lane = self._lanes.setdefault(key, Lane(key))
-            lane.queue, lane.is_paused = queues.get(key), key in paused
+        self._lanes.configure(queues, paused)
         self.wake()
 
     def offer(self, job: Job, data: bytes | None = None) -> None:
         """Take note of a job that is pending on disk."""
-        lane = self._lanes.get(job.key)
+        lane = self._lanes.all.get(job.key)
         if lane is not None:
             lane.backlog.offer(job, data)
-            self.wake()
+            self._note(lane)
+
+    def _note(self, lane: Lane) -> None:
+        self._lanes.note(lane)
+        self.wake()
 
     def wake(self) -> None:
         """Look again at what can be started: there is news, or the clock has jumped."""
@@ -124,7 +91,7 @@ class Dispatcher:
     @property
     def lanes(self) -> Mapping[Key, Lane]:
         """Return what is known of each queue."""
-        return self._lanes
+        return self._lanes.all
 
     @property
     def is_stopping(self) -> bool:
@@ -135,7 +102,7 @@ class Dispatcher:
         """Return whether no job due up to `until` (None: ever) is under way, or waits in a queue that is not held."""
         if any(until is None or flight.before.due_ms <= until for flight in self._flights.values()):
             return False
-        return all(lane.is_held or lane.backlog.is_clear(until) for lane in self._lanes.values())
+        return all(lane.is_held or lane.backlog.is_clear(until) for lane in self._lanes.all.values())
 
     async def changed(self) -> None:
         """Return when there is news."""
@@ -150,25 +117,29 @@ class Dispatcher:
 
     async def loaded(self) -> None:
         """Return when the next jobs of every queue are known."""
-        self._load_backlogs()
-        while self._loads:
+        while True:
+            for lane in self._lanes.with_news:
+                self._fill(lane)
+            if not self._loads:
+                return
             await asyncio.wait(self._loads)
-            self._load_backlogs()
 
     def claim(self, job: Job) -> bool:
         """Keep a waiting job from being started while it is changed; return False if it is under way."""
         if job.seq in self._flights:
             return False
-        lane = self._lanes.get(job.key)
+        lane = self._lanes.all.get(job.key)
         if lane is not None:
             lane.backlog.take(job.seq)
+            self._lanes.note(lane)
         return True
 
     def unclaim(self, job: Job) -> None:
         """End a claim; the job, as it is now, is started when it is due."""
-        lane = self._lanes.get(job.key)
+        lane = self._lanes.all.get(job.key)
         if lane is not None:
             lane.backlog.put_back(job.seq)
+            self._note(lane)
         if job.finished is None:
             self.offer(job)
 
@@ -188,8 +159,9 @@ class Dispatcher:
                 await asyncio.wait(self._tasks | self._loads)
             await wipe()
         finally:
-            for lane in self._lanes.values():
+            for lane in self._lanes.all.values():
                 lane.backlog, lane.owed = backlog.Backlog(), []
+            self._lanes.note_all()
             self._is_clearing = False
             self._stalled -= 1
             self.wake()
@@ -200,7 +172,6 @@ class Dispatcher:
         """Start what is due, wait for the next due time or for news, and so on."""
         while not self._stopping:
             self._wake.clear()
-            self._load_backlogs()
             self.start_due()
             await self._clock.wait(self.next_due(), self._wake)
 
@@ -212,22 +183,24 @@ class Dispatcher:
         if self._stalled or self._stopping:
             return False
         now = self._clock.now()
-        found = [(entry.key, entry, lane) for lane in self._lanes.values() for entry in _take_due(lane, now)]
+        lanes = self._lanes.look(now)
+        found = [(entry.key, entry, lane) for lane in lanes for entry in lane.take_due(now)]
         for _, entry, lane in sorted(found, key=lambda each: each[0]):
             self._start(lane, entry, now, batch)
+        for lane in lanes:
+            self._fill(lane)
+            self._lanes.plan(lane, now)
         return bool(found)
 
     def next_due(self) -> int | None:
         """Return when the next job that has a slot is due, or None."""
         if self._stalled:
             return None
-        now = self._clock.now()
-        starts = (lane.next_start(now) for lane in self._lanes.values())
-        return min((start for start in starts if start is not None), default=None)
+        return self._lanes.next_start(self._clock.now())
 
     def last_owed(self) -> int:
         """Return until when attempts that timed out keep their slots; the past where none does."""
-        return max((until for lane in self._lanes.values() for until in lane.owed), default=0)
+        return max((until for lane in self._lanes.all.values() for until in lane.owed), default=0)
 
     async def stop(self, grace: float) -> None:
         """Start nothing more; give attempts `grace` seconds, then record the rest as interrupted."""
@@ -274,7 +247,7 @@ class Dispatcher:
             if batch is not None:
                 batch.answered()
             lane.slots_taken -= 1
-            self.wake()
+            self._note(lane)
         if flight.turn is not None:
             await flight.turn
         await self._end(lane, flight, outcome, data)
@@ -287,6 +260,7 @@ class Dispatcher:
         ended_ms = max(self._clock.now_rounded_up(), flight.started_ms) + owed_ms
         if owed_ms:
             lane.owed.append(ended_ms)
+            self._lanes.note(lane)
         crashpoint.reach("after-answer")
         decision = lifecycle.decide(flight.job, flight.queue, outcome, ended_ms)
         attempt = attempt_record(flight, outcome, decision, ended_ms, duration_ms)
@@ -340,6 +314,7 @@ class Dispatcher:
     def _land(self, lane: Lane, job: Job, data: bytes | None) -> None:
         del self._flights[job.seq]
         lane.backlog.put_back(job.seq)
+        self._note(lane)
         if job.finished is None:
             self.offer(job, data)
 
@@ -351,22 +326,20 @@ class Dispatcher:
 
     # tasks
 
-    def _load_backlogs(self) -> None:
-        if self._stopping or self._is_clearing:
-            return
-        for lane in self._lanes.values():
-            if lane.queue is not None and lane.backlog.needs_load:
-                self._spawn(self._load(lane.key, lane.backlog, *lane.backlog.begin_load()), self._loads)
+    def _fill(self, lane: Lane) -> None:
+        """Read the next jobs of a queue from disk when there may be more and few are left."""
+        if lane.queue is not None and lane.backlog.needs_load and not self._stopping and not self._is_clearing:
+            self._spawn(self._load(lane, lane.backlog, *lane.backlog.begin_load()), self._loads)
 
-    async def _load(self, key: Key, into: backlog.Backlog, after: backlog.Key, limit: int) -> None:
+    async def _load(self, lane: Lane, into: backlog.Backlog, after: backlog.Key, limit: int) -> None:
         try:
-            read = await self._store.pending(key, after, limit, backlog.SMALL)
+            read = await self._store.pending(lane.key, after, limit, backlog.SMALL)
             into.end_load([backlog.Entry(job, data) for job, data in read])
         except StorageUnavailable as error:
             self._report(events.Warned(error.message))
             await self._clock.sleep(RETRY_STORE_S)
             into.fail_load()
-        self.wake()
+        self._note(lane)
 
     def _spawn(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -383,11 +356,3 @@ class Dispatcher:
 
 async def _wait_all(tasks: Iterable[asyncio.Task[None]]) -> None:
     await asyncio.wait(tasks)
-
-
-def _take_due(lane: Lane, now: int) -> Iterable[backlog.Entry]:
-    for _ in range(lane.free(now)):
-        entry = lane.backlog.take_due(now)
-        if entry is None:
-            return
-        yield entry

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from localqueue import lifecycle
-from localqueue.dispatcher import Lane
 from localqueue.flight import Flight
+from localqueue.lanes import Lane
 from localqueue.models import Job, JobState, Queue
 
 Key = tuple[str, str]

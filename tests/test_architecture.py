@@ -12,7 +12,7 @@ LAYERS = [
     {"__init__", "errors", "models", "clock", "crashpoint", "text", "ids"},
     {"lifecycle", "yaml_nodes", "catalog", "configuration", "settings", "envelope", "events", "ledger"},
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
-    {"backlog", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
+    {"backlog", "lanes", "flight", "dispatcher", "timeline", "views", "engine", "watch"},
     {"answers", "body", "gate", "api", "control", "dashboard", "app", "sockets", "server", "client"},
     {"cli", "__main__", "testing", "pytest_plugin"},
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -112,7 +111,7 @@ class Store:
     async def insert(self, job: Job, data: bytes, then: Callable[[], None]) -> None:
         """Store a new job; `then` is called right after the commit, even if the caller has gone away."""
         rows = ((_INSERT_JOB, job_row(job)), (_INSERT_PAYLOAD, (job.seq, data)))
-        await asyncio.shield(self._writer.submit(Write(rows, then=then)))
+        await self._writer.submit(Write(rows, then=then))
 
     async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
         """Store an attempt and what became of the job, both or none of them."""
@@ -121,7 +120,7 @@ class Store:
             (_INSERT_ATTEMPT, (before.seq, *attempt_row(attempt), *guard)),
             (_UPDATE_JOB, (*_changes(after), *guard)),
         )
-        await asyncio.shield(self._writer.submit(Write(rows)))
+        await self._writer.submit(Write(rows))
 
     async def change(self, before: Job, after: Job) -> bool:
         """Change a job that is still as it was; return whether it was."""
@@ -130,24 +129,24 @@ class Store:
             cursor = await connection.execute(_UPDATE_JOB, (*_changes(after), *_guard(before)))
             return cursor.rowcount == 1
 
-        return bool(await asyncio.shield(self._writer.submit(Write(call=call))))
+        return bool(await self._writer.submit(Write(call=call)))
 
     async def clamp_due(self, key: tuple[str, str], latest_ms: int) -> None:
         """Move due times of a queue that lie too far ahead (a clock that was set back) to `latest_ms`."""
         sql = "UPDATE jobs SET due_ms = ? WHERE namespace = ? AND queue = ? AND finished IS NULL AND due_ms > ?"
-        await asyncio.shield(self._writer.submit(Write(((sql, (latest_ms, *key, latest_ms)),))))
+        await self._writer.submit(Write(((sql, (latest_ms, *key, latest_ms)),)))
 
     async def pause(self, key: tuple[str, str], is_paused: bool) -> None:
         """Remember whether a queue is paused."""
         sql = "INSERT OR IGNORE INTO pauses VALUES (?, ?)"
         if not is_paused:
             sql = "DELETE FROM pauses WHERE namespace = ? AND queue = ?"
-        await asyncio.shield(self._writer.submit(Write(((sql, key),), alone=True)))
+        await self._writer.submit(Write(((sql, key),), alone=True))
 
     async def save(self, facts: Mapping[str, str]) -> None:
         """Remember facts about the file."""
         rows = tuple(("INSERT OR REPLACE INTO meta VALUES (?, ?)", fact) for fact in facts.items())
-        await asyncio.shield(self._writer.submit(Write(rows)))
+        await self._writer.submit(Write(rows))
 
     def reset(self, facts: Mapping[str, str]) -> Awaitable[None]:
         """Remove every job and everything that was counted; what is submitted later is done later."""
@@ -157,7 +156,7 @@ class Store:
                 await connection.execute(f"DELETE FROM {table}")
             await connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(facts.items()))
 
-        return asyncio.shield(self._writer.submit(Write(call=call, alone=True)))
+        return self._writer.submit(Write(call=call, alone=True))
 
     async def settled(self) -> None:
         """Return when no write waits or is under way."""
@@ -166,7 +165,7 @@ class Store:
     async def probe(self) -> None:
         """Write something, to see whether writing works. Raises StorageUnavailable."""
         sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')"
-        await asyncio.shield(self._writer.submit(Write(((sql, ()),))))
+        await self._writer.submit(Write(((sql, ()),)))
 
     # reads
 

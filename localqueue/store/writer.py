@@ -49,7 +49,10 @@ class Writer:
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     def submit(self, write: Write) -> asyncio.Future[Any]:
-        """Queue a write; the future is done after its commit, or fails with StorageUnavailable."""
+        """Queue a write; the future is done after its commit, or fails with StorageUnavailable.
+
+        Whoever awaits it may be cancelled: the write is done all the same, for nothing waits in its place.
+        """
         if self._closing:
             write.done.set_exception(StorageUnavailable("the store is closed"))
             return write.done

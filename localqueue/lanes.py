@@ -1,0 +1,115 @@
+"""Know each queue's backlog and slots, and which of them are worth a look: not one glance at the other hundred."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from localqueue.backlog import Backlog, Entry
+from localqueue.models import Queue
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """Hold what is known of one queue; `queue` is None while no catalog declares it.
+
+    `owed` are the instants until which attempts that timed out keep their slot on a clock that stands still;
+    `planned` is the instant for which a look at it is planned.
+    """
+
+    key: Key
+    queue: Queue | None = None
+    is_paused: bool = False
+    backlog: Backlog = field(default_factory=Backlog)
+    slots_taken: int = 0
+    owed: list[int] = field(default_factory=list)
+    planned: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether nothing of the queue may be started."""
+        return self.queue is None or self.is_paused
+
+    def free(self, now: int) -> int:
+        """Return how many attempts may be started now."""
+        if self.queue is None or self.is_paused:
+            return 0
+        if self.owed:
+            self.owed = [until for until in self.owed if until > now]
+        return self.queue.concurrency - self.slots_taken - len(self.owed)
+
+    def take_due(self, now: int) -> Iterator[Entry]:
+        """Take every job that is due and has a slot."""
+        for _ in range(self.free(now)):
+            entry = self.backlog.take_due(now)
+            if entry is None:
+                return
+            yield entry
+
+    def next_start(self, now: int) -> int | None:
+        """Return when the next job can be started without waiting for an attempt under way, or None."""
+        due = None if self.is_held else self.backlog.next_due()
+        if due is None or self.free(now) > 0:
+            return due
+        return max(due, min(self.owed)) if self.owed else None
+
+
+class Lanes:
+    """Hold every lane, and which of them to look at: those with news, and those with a job that is due.
+
+    Whoever changes a lane notes it; the plan is wrong otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.all: dict[Key, Lane] = {}
+        self._news: dict[Lane, None] = {}
+        self._plan: list[tuple[int, Key, Lane]] = []
+
+    def configure(self, queues: Mapping[Key, Queue], paused: Collection[Key]) -> None:
+        """Follow a catalog: what it lacks, and what is paused, is held."""
+        for key in {*self.all, *queues}:
+            lane = self.all.setdefault(key, Lane(key))
+            lane.queue, lane.is_paused = queues.get(key), key in paused
+        self.note_all()
+
+    def note(self, lane: Lane) -> None:
+        """Look at a lane the next time: something about it has changed."""
+        self._news[lane] = None
+
+    def note_all(self) -> None:
+        """Look at every lane the next time."""
+        self._news.update(dict.fromkeys(self.all.values()))
+
+    @property
+    def with_news(self) -> Iterable[Lane]:
+        """Return the lanes that were noted since the last look."""
+        return tuple(self._news)
+
+    def look(self, now: int) -> list[Lane]:
+        """Return the lanes worth a look; each is to be planned again after it."""
+        found, self._news = self._news, {}
+        while self._plan and self._plan[0][0] <= now:
+            at, _, lane = heapq.heappop(self._plan)
+            if lane.planned == at:
+                lane.planned = None
+                found[lane] = None
+        return list(found)
+
+    def plan(self, lane: Lane, now: int) -> None:
+        """Plan when to look at a lane if nothing changes until then."""
+        at = lane.next_start(now)
+        if at is not None and at != lane.planned:
+            heapq.heappush(self._plan, (at, lane.key, lane))
+        lane.planned = at
+
+    def next_start(self, now: int) -> int | None:
+        """Return when the next job can be started without waiting for an attempt under way, or None."""
+        while self._plan and self._plan[0][2].planned != self._plan[0][0]:
+            heapq.heappop(self._plan)
+        starts = [at for lane in self._news if (at := lane.next_start(now)) is not None]
+        if self._plan:
+            starts.append(self._plan[0][0])
+        return min(starts, default=None)
