@@ -363,12 +363,14 @@ def test_a_closed_terminal_ends_it_well(tmp_path: Path) -> None:
 def test_a_list_shows_how_payloads_begin_and_how_the_latest_attempts_ended(tmp_path: Path) -> None:
     """Rule states.lists: a preview is cut at whole characters, and a large payload has none."""
     write_catalog(tmp_path, retries=0)
-    with working(lambda body: 418 if body["data"] == "é" * 100 else 200) as worker:
-        with serving(tmp_path, "--target", worker.url) as server:
-            ids = [server.enqueue(data) for data in ({"claimId": 7}, "é" * 100, "x" * 70_000)]
-            for id_ in ids:
-                server.wait_state(id_, "completed", "failed")
-            listed = {job["id"]: job for job in server.get("/jobs")["jobs"]}
+    with (
+        working(lambda body: 418 if body["data"] == "é" * 100 else 200) as worker,
+        serving(tmp_path, "--target", worker.url) as server,
+    ):
+        ids = [server.enqueue(data) for data in ({"claimId": 7}, "é" * 100, "x" * 70_000)]
+        for id_ in ids:
+            server.wait_state(id_, "completed", "failed")
+        listed = {job["id"]: job for job in server.get("/jobs")["jobs"]}
     found = [listed[id_] for id_ in ids]
     assert [job["preview"] for job in found] == ['{"claimId":7}', '"' + "é" * 79, None]
     assert [job["last"]["status"] for job in found] == [200, 418, 200]
