@@ -65,6 +65,8 @@ class Client:
             )
         except (httpx.InvalidURL, TypeError, ValueError) as error:
             raise ClientError(f"expected the URL of a localqueue, got {safe(url)!r}: {error}") from None
+        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
+            raise ClientError(f"expected the URL of a localqueue, like http://localhost:4327, got {safe(url)!r}")
 
     def close(self) -> None:
         """Close the connections."""

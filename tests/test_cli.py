@@ -129,7 +129,7 @@ def test_a_service_that_does_not_listen_is_named_with_its_address(shop: Shop) ->
 def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     """Rule cli.lists."""
     shop.script += [500]
-    retrying = shop.server.enqueue()
+    retrying = shop.server.enqueue({"claimId": 7})
     shop.shown("advance", "1s")
     queued = shop.server.enqueue(queue="other")
     status = shop.shown("status")
@@ -140,9 +140,9 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     row = next(line for line in status.splitlines() if line.startswith("shop/work")).split()
     assert row[:7] == ["shop/work", "0", "0/5", "1", "0", "0", "0"]
     assert shop.shown("jobs") == (
-        "job       queue  state     attempt  enqueued      when\n"
-        f"{queued[-8:]}  other  queued    0/4      00:00:01.000  due now\n"
-        f"{retrying[-8:]}  work   retrying  1/3      00:00:00.000  next try in 4.0 s\n"
+        "job       queue  state     attempt  last  when               payload        enqueued\n"
+        f"{queued[-8:]}  other  queued    0/4            due now            null           00:00:01.000\n"
+        f'{retrying[-8:]}  work   retrying  1/3      500   next try in 4.0 s  {{"claimId":7}}  00:00:00.000\n'
     )
 
 

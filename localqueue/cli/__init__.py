@@ -9,6 +9,7 @@ from localqueue.cli.act import cancel, pause, replay, resume, retry
 from localqueue.cli.browse import open_dashboard
 from localqueue.cli.check import check
 from localqueue.cli.clock import advance, clock, drain, ledger, reset
+from localqueue.cli.doctor import doctor
 from localqueue.cli.enqueue import enqueue
 from localqueue.cli.execute import execute
 from localqueue.cli.job import job
@@ -18,7 +19,7 @@ from localqueue.cli.up import up
 
 COMMANDS = (
     *(up, execute, check, enqueue, status, queues, jobs, job, tail, ledger),
-    *(retry, cancel, replay, pause, resume, clock, advance, drain, reset, open_dashboard),
+    *(retry, cancel, replay, pause, resume, clock, advance, drain, reset, open_dashboard, doctor),
 )
 
 

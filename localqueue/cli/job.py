@@ -160,7 +160,8 @@ class View:
             reason, verb = _AGAIN[state]
             yield self._command(reason, verb, id_)
         elif state == JobState.RUNNING:
-            yield f"  ◐ attempt {self._number(int(self.found['attempt']))} is under way"
+            since = words.running(self.found, self.now_ms)
+            yield f"  ◐ attempt {self._number(int(self.found['attempt']))} is under way {since}"
         else:
             yield from self._due()
 

@@ -14,7 +14,7 @@ from localqueue.cli.probe import probe
 from localqueue.cli.table import Cell, Column
 from localqueue.cli.talk import as_json, coloured, print_json, suggestion, talks
 from localqueue.client import Client, announced
-from localqueue.models import JobState
+from localqueue.models import JobState, OutcomeKind
 from localqueue.text import counted, duration, moment, offset, parse_time, safe
 
 Found = dict[str, Any]
@@ -154,8 +154,10 @@ def _job_lines(client: Client, found: list[Found], paint: Paint) -> list[str]:
         Column("queue", least=8),
         Column("state"),
         Column("attempt"),
-        Column("enqueued"),
+        Column("last"),
         Column("when", least=18),
+        Column("payload", least=12),
+        Column("enqueued"),
     ]
     names = _names([{**each, "name": each["queue"]} for each in found])
     rows = [_job_row(each, name, now_ms) for each, name in zip(found, names, strict=True)]
@@ -168,9 +170,19 @@ def _job_row(found: Found, name: str, now_ms: int) -> list[Cell]:
         Cell(name),
         Cell(found["state"], STATES.get(found["state"], "")),
         Cell(f"{found['attempt']}/{found['maxAttempts']}", "" if found["attempt"] else "dim"),
-        Cell(moment(parse_time(found["createdAt"]), now_ms), "dim"),
+        _last(found["last"]),
         Cell(words.when(found, now_ms), "warn" if found["held"] else ""),
+        Cell(found["preview"] or "", "dim"),
+        Cell(moment(parse_time(found["createdAt"]), now_ms), "dim"),
     ]
+
+
+def _last(found: Found | None) -> Cell:
+    """Return how the latest attempt ended."""
+    if found is None:
+        return Cell("")
+    tone = "good" if found["outcome"] == OutcomeKind.COMPLETED else "bad"
+    return Cell(str(found["status"] or found["code"] or found["outcome"]), tone)
 
 
 def _no_job(client: Client, queue: str | None, state: str | None) -> str:

@@ -33,12 +33,16 @@ class Duration(click.ParamType[int]):
 DURATION = Duration()
 
 
+def at_url(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--url`."""
+    text = "Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json."
+    return click.option("--url", metavar="URL", help=text)(command)
+
+
 def talks(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--url` and a client as its first argument; end it with a clear message if it can't talk."""
 
-    @click.option(
-        "--url", metavar="URL", help="Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json."
-    )
+    @at_url
     @functools.wraps(command)
     def wrapped(url: str | None, **given: Any) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from localqueue.cli.talk import suggestion
 from localqueue.models import JobState
-from localqueue.text import distance, parse_time
+from localqueue.text import distance, duration, parse_time
 
 HELD = {"paused": "the queue is paused", "queue_missing": "no catalog declares the queue"}
 
@@ -32,7 +32,14 @@ def when(found: Mapping[str, Any], now_ms: int) -> str:
         return distance(parse_time(found["finishedAt"]) - now_ms)
     if found["state"] == JobState.RETRYING:
         return f"next try {distance(parse_time(found['dueAt']) - now_ms)}"
-    return "" if found["state"] == JobState.RUNNING else "due now"
+    if found["state"] == JobState.RUNNING:
+        return running(found, now_ms)
+    return "due now"
+
+
+def running(found: Mapping[str, Any], now_ms: int) -> str:
+    """Return for how long an attempt has been under way."""
+    return f"for {duration(max(now_ms - parse_time(found['startedAt']), 0))}"
 
 
 def as_written(ms: int) -> str:

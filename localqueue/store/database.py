@@ -23,13 +23,19 @@ def migrations() -> list[str]:
     return [(folder / name).read_text() for name in names]
 
 
+def version() -> tuple[str, bool]:
+    """Return SQLite's version, and whether it is new enough."""
+    return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= OLDEST_SQLITE
+
+
 async def open_writer(path: Path, *, durable: bool) -> aiosqlite.Connection:
     """Open the one connection that writes, on a file of the newest schema.
 
     Raises DatabaseUnusable, the file then being as it was.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise DatabaseUnusable(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed", "Use a newer Python.")
+    found, is_new_enough = version()
+    if not is_new_enough:
+        raise DatabaseUnusable(f"SQLite {found} is too old, 3.35 is needed", "Use a newer Python.")
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     try:
         await _check(connection, path)
