@@ -108,9 +108,9 @@ def offset(ms: int) -> str:
 
 
 def distance(ms: int) -> str:
-    """Return how far an instant lies ahead or behind, for people: `in 3.2 s`, `5.0 s ago`, `now`."""
+    """Return how far an instant lies ahead or behind, for people: `in 3.2 s`, `5.0 s ago`, `just now`."""
     if ms == 0:
-        return "now"
+        return "just now"
     return f"in {duration(ms)}" if ms > 0 else f"{duration(-ms)} ago"
 
 

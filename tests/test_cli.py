@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from localqueue import __version__
+from localqueue.cli import markup
 from tests.conftest import Shop
 from tests.support import Reply
 from tests.terminal import seen
@@ -47,7 +48,9 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
 """
     )
     shop.shown("advance", "4s")  # as it says
-    assert shop.job(id_).endswith("  ✓ completed now, at 00:00:10.000\n    run it again: localqueue replay SHORT\n")
+    assert shop.job(id_).endswith(
+        "  ✓ completed just now, at 00:00:10.000\n    run it again: localqueue replay SHORT\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
             "  │ due 00:00:10.000, started on time, took 0 ms\n"
             "  │   ok\n"
             "  │ no retries left (retries: 2)\n"
-            "  ✗ failed now, at 00:00:10.000\n"
+            "  ✗ failed just now, at 00:00:10.000\n"
             "    mend the handler, then: localqueue retry SHORT\n",
         ),
     ],
@@ -98,6 +101,33 @@ def test_a_body_is_folded_and_cut_with_a_note_and_shown_in_full_when_asked_for(s
     assert max(map(len, text.splitlines())) <= 160
     full = shop.shown("job", id_, "--full")
     assert "\n  │   99 x" in full and "x-trace: t-1" in full
+
+
+EXPRESS = b"""<!DOCTYPE html>
+<html lang="en"><head><title>Error</title><style>pre { color: red }</style></head>
+<body><pre>TypeError: Cannot read properties of null (reading &#39;reduce&#39;)<br> &nbsp; &nbsp;at app.js:5:37</pre>
+"""
+
+
+def test_the_page_of_a_framework_is_shown_as_text(shop: Shop) -> None:
+    """Rule cli.job."""
+    shop.script += [(500, EXPRESS, {"Content-Type": "text/html; charset=utf-8"})]
+    id_ = shop.server.enqueue()
+    shop.shown("advance", "0s")
+    assert (
+        "  │ content-type: text/html; charset=utf-8 (as text)\n"
+        "  │   Error\n"
+        "  │   TypeError: Cannot read properties of null (reading 'reduce')\n"
+        "  │       at app.js:5:37\n"
+        "  │ next due"
+    ) in shop.shown("job", id_)
+    assert "<style>pre { color: red }</style>" in shop.shown("job", id_, "--full")
+
+
+@pytest.mark.parametrize("part", ["<a ", "<!--", "<script>", "</", "&#1", " ", "<pre>", "<br>"])
+def test_a_page_made_to_be_slow_is_not(part: str) -> None:
+    """Rule cli.hostile-server."""
+    assert markup.as_text(part * 20_000)
 
 
 def test_of_many_attempts_the_latest_are_shown(shop: Shop) -> None:

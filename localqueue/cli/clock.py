@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
-from localqueue.cli import progress
+from localqueue.cli import progress, table
+from localqueue.cli.paint import Paint, room
+from localqueue.cli.table import Cell, Column
 from localqueue.cli.talk import DURATION, as_json, print_json, talks
 from localqueue.client import Client
-from localqueue.text import counted, offset, safe
+from localqueue.text import counted, moment, offset, parse_time, safe
 
 
 @click.command()
@@ -92,22 +94,32 @@ def show(found: dict[str, Any], is_json: bool) -> None:
     if is_json:
         print_json(json.dumps(found))
         return
-    for line in attempt_lines(found["attempts"]):
+    attempts = found["attempts"]
+    for line in attempt_lines(attempts, parse_time(found["now"])) if attempts else ():
         click.echo(line)
-    click.echo(f"{counted(len(found['attempts']), 'attempt')}; it is {safe(found['now'])}")
+    click.echo(f"{counted(len(attempts), 'attempt')}; it is {safe(found['now'])}")
 
 
-def attempt_lines(attempts: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each attempt."""
-    width = max((len(safe(each["queue"])) for each in attempts), default=0)
-    return [_line(each, width) for each in attempts]
+def attempt_lines(attempts: Sequence[dict[str, Any]], now_ms: int) -> list[str]:
+    """Return a table of attempts."""
+    columns = [
+        Column("started"),
+        Column("queue", least=8),
+        Column("job"),
+        Column("attempt"),
+        Column("outcome", least=10),
+        Column("next due"),
+    ]
+    return table.lines(columns, [_row(each, now_ms) for each in attempts], Paint(False), room())
 
 
-def _line(attempt: dict[str, Any], width: int) -> str:
-    outcome = f"{attempt['outcome']} {attempt['status'] or ''}".rstrip()
-    following = f"next {attempt['nextDueAt']}" if attempt["nextDueAt"] else ""
-    number = f"attempt {attempt['number']}/{attempt['maxAttempts']}"
-    return safe(
-        f"{attempt['startedAt']}  {attempt['queue']:<{width}}  {attempt['jobId'][-8:]}  "
-        f"{number:<12}  {outcome:<20}  {following}".rstrip()
-    )
+def _row(attempt: dict[str, Any], now_ms: int) -> list[Cell]:
+    due = attempt["nextDueAt"]
+    return [
+        Cell(moment(parse_time(attempt["startedAt"]), now_ms)),
+        Cell(attempt["queue"]),
+        Cell(attempt["jobId"][-8:]),
+        Cell(f"{attempt['number']}/{attempt['maxAttempts']}"),
+        Cell(f"{attempt['outcome']} {attempt['status'] or ''}".rstrip()),
+        Cell(moment(parse_time(due), now_ms) if due else ""),
+    ]

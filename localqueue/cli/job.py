@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from localqueue.cli import block, choose, heard, table, words
+from localqueue.cli import block, choose, heard, markup, table, words
 from localqueue.cli.paint import STATES, Paint, room
 from localqueue.cli.report import outcome_word
 from localqueue.cli.table import Cell
@@ -137,11 +137,13 @@ class View:
         return f"due {self._time(attempt.due_ms)}, {started}, took {duration(attempt.duration_ms)}"
 
     def _response(self, response: Response) -> Iterator[str]:
+        body = response.body.decode("utf-8", "replace")
+        is_page = not self.is_full and dict(response.headers).get("content-type", "").startswith("text/html")
         for name, value in response.headers:
             if self.is_full or name in ("content-type", "retry-after", "location"):
-                note = " (not obeyed)" if name == "retry-after" else ""
+                note = " (not obeyed)" * (name == "retry-after") + " (as text)" * (is_page and name == "content-type")
                 yield from self._block(f"{name}: {value}{note}", 4)
-        body = response.body.decode("utf-8", "replace")
+        body = markup.as_text(body) if is_page else body
         yield from (f"  {line}" for line in self._block(body if body.strip() else "(empty body)", 6))
         if response.truncated:
             yield "  (cut: localqueue keeps the first 64 KiB of a body)"

@@ -30,11 +30,10 @@ def when(found: Mapping[str, Any], now_ms: int) -> str:
         return f"held: {held(found['held'])}"
     if found["finishedAt"]:
         return distance(parse_time(found["finishedAt"]) - now_ms)
-    if found["state"] == JobState.RETRYING:
-        return f"next try {distance(parse_time(found['dueAt']) - now_ms)}"
     if found["state"] == JobState.RUNNING:
         return running(found, now_ms)
-    return "due now"
+    wait_ms = parse_time(found["dueAt"]) - now_ms
+    return f"next try {distance(wait_ms)}" if wait_ms > 0 else "due now"
 
 
 def running(found: Mapping[str, Any], now_ms: int) -> str:
