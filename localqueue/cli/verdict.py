@@ -54,7 +54,8 @@ class Verdict:
         return of_command or int(self.is_late or (bool(self.failed) and not is_failure_allowed))
 
     def lines(self) -> Iterator[str]:
-        """Yield what people read."""
+        """Yield what people read, below an empty line: COMMAND or a ^C may have left the cursor anywhere."""
+        yield ""
         yield from ledger.as_text(self.entries, self.start_ms).splitlines()
         yield from map(_failure, self.failed[:SHOWN])
         if len(self.failed) > SHOWN:
