@@ -269,6 +269,30 @@ def test_jobs_that_wait_for_a_retry_when_nothing_listens_are_left(tmp_path: Path
     assert "not delivered: 1 job of work, for nothing listens on http://localhost:9 any more\n" in found.stderr
 
 
+def test_attempts_under_way_are_not_waited_for_with_no_wait(folder: Path) -> None:
+    """Rule exec.wait: they are cut off, and the summary is the last line all the same."""
+    over = threading.Event()
+
+    def answer(_: dict[str, Any]) -> int:
+        (folder / "under-way").touch()
+        over.wait(WAIT_S)
+        return 200
+
+    with working(answer) as worker:
+        command = f"{ENQUEUE}; until [ -e under-way ]; do sleep 0.01; done"
+        found = execute(folder, "--no-wait", "--target", worker.url, "sh", "-c", command)
+        over.set()
+    assert found.returncode == 0
+    assert found.stderr.endswith("not waited for: 1 job of work\nlocalqueue: 1 job: 1 running\n")
+
+
+def test_command_can_open_as_many_files_as_before(folder: Path) -> None:
+    """Rule exec.environment."""
+    command = f"ulimit -Sn 512; {shlex.join([*EXEC, 'sh', '-c', 'ulimit -n'])}"
+    found = subprocess.run(["sh", "-c", command], cwd=folder, env=ENV, capture_output=True, text=True, check=True)
+    assert found.stdout == "512\n"
+
+
 def test_a_paused_queue_is_not_waited_for(folder: Path) -> None:
     """Rule exec.wait: held jobs are told of."""
     pause = "curl -sf --noproxy '*' -H 'Content-Type: application/json' -X POST"

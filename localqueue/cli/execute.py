@@ -18,7 +18,7 @@ from localqueue.cli.progress import Progress
 from localqueue.cli.talk import DURATION
 from localqueue.cli.up import catalog_loader, checked, explain, make_report, options
 from localqueue.engine import Engine
-from localqueue.errors import CommandNotRun, StartError
+from localqueue.errors import CommandNotRun, StartError, Unavailable
 from localqueue.models import Catalog, JobState
 from localqueue.settings import Settings
 
@@ -51,11 +51,10 @@ def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_ti
     """
     settings = checked(Settings(**_ephemeral_unless_told(given)))
     paths, load = catalog_loader(settings)
-    sockets.raise_file_limit()
     run = Execution(command, settings, None if no_wait else wait_timeout, allow_failed)
     try:
         server.run(run.main(paths, load))
-    except StartError as error:
+    except (StartError, Unavailable) as error:
         raise SystemExit(explain(error)) from None
     except CommandNotRun as error:
         click.echo(f"localqueue: {error.message}", err=True)
@@ -84,6 +83,7 @@ class Execution:
         self._failing: set[str] = set()
         self._child: child.Child | None = None
         self._is_asked = asyncio.Event()
+        self._is_over = False
         self.exit_code = 0
 
     async def main(self, paths: list[Path], load: Callable[[], Catalog]) -> None:
@@ -103,7 +103,7 @@ class Execution:
     def _tell(self, event: events.Event) -> None:
         if isinstance(event, events.AttemptEnded) and event.job.finished is JobState.FAILED:
             self._failing.add(event.job.id)
-        if not isinstance(event, events.Stopping):  # it stops because COMMAND has ended: no news
+        if not self._is_over and not isinstance(event, events.Stopping):  # the end of COMMAND is no news
             self._report(event)
 
     async def _use(self, where: server.Ready, engine: Engine) -> None:
@@ -111,6 +111,7 @@ class Execution:
             return
         self._report.ready(where, engine.catalog)
         self._child = child.Child(self._command, environment(where, engine.catalog, os.environ))
+        sockets.raise_file_limit()  # not before: COMMAND would inherit it
         try:
             self.exit_code = await self._child.wait()
             gone = await _hold_what_is_gone(engine)
@@ -131,9 +132,10 @@ class Execution:
             await self._show(engine)
             await asyncio.wait([waiting, asked], timeout=PROGRESS_S, return_when=asyncio.FIRST_COMPLETED)
         self._progress.hide()
-        waiting.cancel()
+        is_cut_off = waiting.cancel()
         asked.cancel()
-        return verdict.LEFT if self._is_asked.is_set() else verdict.LATE
+        await asyncio.wait([waiting, asked])
+        return verdict.LEFT if is_cut_off or waiting.result().is_idle else verdict.LATE
 
     async def _show(self, engine: Engine) -> None:
         """Show on a terminal what is waited for."""
@@ -144,6 +146,7 @@ class Execution:
             self._progress.show(f"localqueue: waiting for jobs: {found or 'none left'} (^C to leave)")
 
     def _conclude(self, found: verdict.Verdict) -> None:
+        self._is_over = True  # what the stop cuts off is no news
         of_command = self.exit_code
         self.exit_code = found.exit_code(of_command, self._is_failure_allowed)
         for line in found.json_lines(self.exit_code) if self._settings.log == "json" else found.lines():

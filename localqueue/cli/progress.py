@@ -34,13 +34,19 @@ class Progress:
         """Rewrite the last line; nothing is written where there is no terminal."""
         if self.is_terminal:
             clearing = self._clearing()
-            self._shown = fit(safe(text), (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1)
+            self._shown = fit(safe(text), self._columns() - 1)
             self._write(clearing + self._shown)
 
     def hide(self) -> None:
         """Take the last line away."""
         clearing, self._shown = self._clearing(), ""
         self._write(clearing)
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except (OSError, ValueError):  # it was hung up
+            return 80
 
     def _clearing(self) -> str:
         return _CLEAR if self._shown else ""

@@ -16,7 +16,7 @@ from localqueue.cli.check import NO_CATALOG
 from localqueue.cli.paint import paint, room
 from localqueue.cli.report import Banner, JsonReport, TextReport, Write, banner
 from localqueue.engine import Engine
-from localqueue.errors import CatalogError, StartError
+from localqueue.errors import CatalogError, LocalqueueError, StartError
 from localqueue.models import Catalog
 from localqueue.settings import OPTIONS, Option, Settings
 
@@ -101,8 +101,8 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def explain(error: StartError) -> int:
-    """Write why the server could not start; return the exit code."""
+def explain(error: LocalqueueError) -> int:
+    """Write why the server could not start, or go on; return the exit code."""
     if isinstance(error, CatalogError):
         for finding in error.findings:
             click.echo(str(finding), err=True)
