@@ -17,11 +17,11 @@ demo-node: .venv/ready
 	$(BIN)/python sample-service/demo.py --node
 
 # The pages for Node are tested with real packages; without npm those tests are skipped and say so.
-tests/node/node_modules: tests/node/package.json
-	cd tests/node && npm install --no-audit --no-fund --silent && touch node_modules \
+tests/node/node_modules/.ready: tests/node/package.json
+	@cd tests/node && npm install --no-audit --no-fund --silent && touch node_modules/.ready \
 		|| echo "no npm packages: the tests of docs/how-to-node.md will be skipped" >&2
 
-test: .venv/ready tests/node/node_modules
+test: .venv/ready tests/node/node_modules/.ready
 	$(BIN)/python -m pytest
 
 test-long: .venv/ready
