@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from localqueue import __version__
-from localqueue.cli import markup
+from localqueue.cli import markup, table
+from localqueue.cli.paint import Paint
+from localqueue.cli.table import Cell, Column
 from tests.conftest import Shop
 from tests.support import Reply
 from tests.terminal import seen
@@ -225,6 +227,8 @@ def test_nothing_foreign_steers_the_terminal(shop: Shop) -> None:
     for words in (["job", id_, "--full"], ["job", id_, "--json"]):
         found = seen(*words, "--url", shop.server.url)
         assert not set(HOSTILE) & set("\x1b\x07\u202e\u009b\u2028") & set("".join(found.lines)), words
+    for words in (["jobs"], ["jobs", "--json"], ["queues", "--json"], ["ledger"], ["job", id_]):
+        assert not set("\x1b\x07\u202e\u009b\u2028") & set(shop.shown(*words)), words
     text = shop.shown("job", id_)
     assert r"a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m\u2028" in text
     assert json.loads(shop.shown("job", id_, "--json"))["data"] == {HOSTILE: HOSTILE}
@@ -232,6 +236,20 @@ def test_nothing_foreign_steers_the_terminal(shop: Shop) -> None:
 
 
 # terminals
+
+
+def test_columns_shrink_before_the_last_ones_are_left_out() -> None:
+    """Rule cli.terminal."""
+    columns = [Column("name", least=6), Column("n", is_right=True), Column("note")]
+    rows = [[Cell("a-long-name"), Cell("7"), Cell("漢字")], [Cell("b"), Cell("12"), Cell("")]]
+
+    def shown(room: int | None) -> list[str]:
+        return table.lines(columns, rows, Paint(False), room)
+
+    assert shown(None) == ["name          n  note", "a-long-name   7  漢字", "b            12"]
+    assert shown(18) == ["name       n  note", "a-long-…   7  漢字", "b         12"]
+    assert shown(15) == ["name          n", "a-long-name   7", "b            12"]
+    assert shown(4) == ["name", "a-l…", "b"]
 
 
 @pytest.mark.parametrize("columns", [60, 100])

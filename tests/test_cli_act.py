@@ -187,7 +187,7 @@ def test_completion_scripts_are_printed(shell: str) -> None:
 def complete(line: str, **env: str) -> list[str]:
     env = {"_LOCALQUEUE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), **env}
     found = localqueue(env=env)
-    assert found.stderr == ""
+    assert (found.exception, found.exit_code, found.stderr) == (None, 0, "")
     return [item.split(",")[1] for item in found.stdout.split()]
 
 

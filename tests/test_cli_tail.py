@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from localqueue.client import Told
 from tests.conftest import Shop
 from tests.support import serving, working, write_catalog
 from tests.terminal import localqueue_on_terminal
+
+tail = sys.modules["localqueue.cli.tail"]  # the package has the command under this name
 
 
 @contextlib.contextmanager
@@ -89,6 +94,43 @@ def test_tail_waits_for_a_server_that_has_gone_and_follows_it_again(tmp_path: Pa
             assert shown(process) == "some events were missed"
             id_ = server.enqueue()
             assert id_[-8:] in shown(process)
+
+
+class Restarting:
+    """Stand for a server that says that it stops, still answers once, and comes back."""
+
+    url = "http://localhost:1"
+
+    def __init__(self) -> None:
+        runs = [("a-1", "hello"), ("a-2", "stopping")], [("a-2", "hello")], [("b-0", "hello"), ("b-0", "gap")]
+        self._runs = [[Told(id_, kind, "{}") for id_, kind in run] for run in runs]
+        self.asked: list[str | None] = []
+
+    def check(self) -> None:
+        pass
+
+    def events(self, last_id: str | None, **_: object) -> Iterator[Told]:
+        self.asked.append(last_id)
+        if not self._runs:
+            raise KeyboardInterrupt
+        yield from self._runs.pop(0)
+
+
+def test_a_server_that_is_about_to_go_is_not_taken_for_one_that_is_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rule cli.tail."""
+    monkeypatch.setattr(tail, "PERIOD_S", 0)
+    server, seen = Restarting(), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        tail.Following(server, lambda event: seen.append(f"{event.id} {event.kind}")).run(None, None)  # type: ignore[arg-type]
+    assert seen == ["a-1 hello", "a-2 stopping", "b-0 hello", "b-0 gap"]
+    assert server.asked == [None, "a-2", "a-2", "b-0"]
+    gone = "the server has gone; waiting for it to come back"
+    following = "following http://localhost:1"
+    assert capsys.readouterr().err.splitlines() == [
+        f"{following}; ^C ends", gone, f"{following} again; ^C ends", gone
+    ]  # fmt: skip
 
 
 def test_interrupting_a_tail_ends_it_well(shop: Shop) -> None:
