@@ -53,7 +53,7 @@ def copy(path: Path, folder: Path) -> Path:
 
 
 async def _create(path: Path) -> None:
-    connection = await database.open_writer(path, durable=False)
+    connection, _ = await database.open_writer(path, durable=False)
     await connection.close()
 
 

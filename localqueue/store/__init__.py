@@ -14,6 +14,7 @@ import aiosqlite
 from localqueue.errors import StorageUnavailable
 from localqueue.models import Attempt, Glimpse, Job, JobState, LedgerEntry
 from localqueue.store import database
+from localqueue.store.group import Statement
 from localqueue.store.rows import (
     ATTEMPT_COLUMNS,
     JOB_COLUMNS,
@@ -24,23 +25,31 @@ from localqueue.store.rows import (
     to_glimpse,
     to_job,
 )
-from localqueue.store.writer import Write, Writer
+from localqueue.store.writer import Writer
 
 PRUNE_STEP = 1000
 """How many finished jobs one transaction removes at the most."""
 
-_INSERT_JOB = f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ({', '.join('?' * 15)})"
-_INSERT_PAYLOAD = "INSERT INTO payloads (seq, data) VALUES (?, ?)"
+_INSERT_JOB = Statement(f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES {{rows}}", 15)
+_INSERT_PAYLOAD = Statement("INSERT INTO payloads (seq, data) VALUES {rows}", 2)
 # The guard of every change: the job is still as it was when the change was decided.
-_AS_BEFORE = "seq = ? AND finished IS ? AND round = ? AND attempt = ? AND failures = ?"
-_INSERT_ATTEMPT = (
+_AS_BEFORE = (
+    "seq = column1 AND finished IS column2 AND jobs.round = column3 AND attempt = column4 AND failures = column5"
+)
+_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 23))
+_INSERT_ATTEMPT = Statement(
     f"INSERT INTO attempts (seq, {ATTEMPT_COLUMNS}) "
-    f"SELECT ?, {', '.join('?' * 17)} WHERE EXISTS (SELECT 1 FROM jobs WHERE {_AS_BEFORE})"
+    f"SELECT seq, {_ATTEMPT_VALUES} FROM (VALUES {{rows}}) CROSS JOIN jobs ON {_AS_BEFORE}",
+    22,
 )
-_UPDATE_JOB = (
-    "UPDATE jobs SET due_ms = ?, finished = ?, finished_ms = ?, round = ?, attempt = ?, failures = ?, "
-    f"max_attempts = ? WHERE {_AS_BEFORE}"
+_UPDATE_JOB = Statement(
+    "UPDATE jobs SET due_ms = column6, finished = column7, finished_ms = column8, round = column9, "
+    f"attempt = column10, failures = column11, max_attempts = column12 FROM (VALUES {{rows}}) WHERE {_AS_BEFORE}",
+    12,
 )
+_SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
+_PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
+_RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
 _PRUNE = f"""
     DELETE FROM jobs WHERE seq IN (
         SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
@@ -85,16 +94,16 @@ class Store:
     async def open(cls, path: Path, *, durable: bool, keep: int) -> Store:
         """Open the file, creating or migrating it. Raises DatabaseUnusable."""
 
-        async def prune(connection: aiosqlite.Connection) -> None:
-            await connection.execute(_PRUNE, (keep,))
+        def prune(connection: sqlite3.Connection) -> None:
+            connection.execute(_PRUNE, (keep,))
 
-        connection = await database.open_writer(path, durable=durable)
+        connection, raw = await database.open_writer(path, durable=durable)
         try:
             reader = await database.open_reader(path)
         except BaseException:
             await connection.close()
             raise
-        return cls(Writer(connection, prune), reader)
+        return cls(Writer(connection, raw, prune), reader)
 
     async def close(self) -> None:
         """Commit what waits and close the file; the last connection to close tidies the log up."""
@@ -110,53 +119,46 @@ class Store:
 
     async def insert(self, job: Job, data: bytes, then: Callable[[], None]) -> None:
         """Store a new job; `then` is called right after the commit, even if the caller has gone away."""
-        rows = ((_INSERT_JOB, job_row(job)), (_INSERT_PAYLOAD, (job.seq, data)))
-        await self._writer.submit(Write(rows, then=then))
+        await self._writer.write((_INSERT_JOB, job_row(job)), (_INSERT_PAYLOAD, (job.seq, data)), then=then)
 
     async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
         """Store an attempt and what became of the job, both or none of them."""
         guard = _guard(before)
-        rows = (
-            (_INSERT_ATTEMPT, (before.seq, *attempt_row(attempt), *guard)),
-            (_UPDATE_JOB, (*_changes(after), *guard)),
+        await self._writer.write(
+            (_INSERT_ATTEMPT, (*guard, *attempt_row(attempt))), (_UPDATE_JOB, (*guard, *_changes(after)))
         )
-        await self._writer.submit(Write(rows))
 
     async def change(self, before: Job, after: Job) -> bool:
         """Change a job that is still as it was; return whether it was."""
 
-        async def call(connection: aiosqlite.Connection) -> bool:
-            cursor = await connection.execute(_UPDATE_JOB, (*_changes(after), *_guard(before)))
-            return cursor.rowcount == 1
+        def call(connection: sqlite3.Connection) -> bool:
+            _UPDATE_JOB.execute(connection, [(*_guard(before), *_changes(after))])
+            return bool(connection.execute("SELECT changes()").fetchone()[0] == 1)
 
-        return bool(await self._writer.submit(Write(call=call)))
+        return bool(await self._writer.call(call))
 
     async def clamp_due(self, key: tuple[str, str], latest_ms: int) -> None:
         """Move due times of a queue that lie too far ahead (a clock that was set back) to `latest_ms`."""
         sql = "UPDATE jobs SET due_ms = ? WHERE namespace = ? AND queue = ? AND finished IS NULL AND due_ms > ?"
-        await self._writer.submit(Write(((sql, (latest_ms, *key, latest_ms)),)))
+        await self._writer.call(lambda connection: connection.execute(sql, (latest_ms, *key, latest_ms)).rowcount)
 
     async def pause(self, key: tuple[str, str], is_paused: bool) -> None:
         """Remember whether a queue is paused."""
-        sql = "INSERT OR IGNORE INTO pauses VALUES (?, ?)"
-        if not is_paused:
-            sql = "DELETE FROM pauses WHERE namespace = ? AND queue = ?"
-        await self._writer.submit(Write(((sql, key),), alone=True))
+        await self._writer.write((_PAUSE if is_paused else _RESUME, key), alone=True)
 
     async def save(self, facts: Mapping[str, str]) -> None:
         """Remember facts about the file."""
-        rows = tuple(("INSERT OR REPLACE INTO meta VALUES (?, ?)", fact) for fact in facts.items())
-        await self._writer.submit(Write(rows))
+        await self._writer.write(*((_SET_FACT, fact) for fact in facts.items()))
 
     def reset(self, facts: Mapping[str, str]) -> Awaitable[None]:
         """Remove every job and everything that was counted; what is submitted later is done later."""
 
-        async def call(connection: aiosqlite.Connection) -> None:
+        def call(connection: sqlite3.Connection) -> None:
             for table in _TABLES:
-                await connection.execute(f"DELETE FROM {table}")
-            await connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(facts.items()))
+                connection.execute(f"DELETE FROM {table}")
+            _SET_FACT.execute(connection, list(facts.items()))
 
-        return self._writer.submit(Write(call=call, alone=True))
+        return self._writer.call(call, alone=True)
 
     async def settled(self) -> None:
         """Return when no write waits or is under way."""
@@ -164,8 +166,7 @@ class Store:
 
     async def probe(self) -> None:
         """Write something, to see whether writing works. Raises StorageUnavailable."""
-        sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')"
-        await self._writer.submit(Write(((sql, ()),)))
+        await self._writer.write((_SET_FACT, ("probe", "")))
 
     # reads
 

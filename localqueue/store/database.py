@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 
 from localqueue.errors import DatabaseUnusable
+from localqueue.store.group import GroupConnection
 
 APPLICATION_ID = 0x4C514A42
 """What marks a SQLite file as ours ("LQJB")."""
@@ -28,15 +30,21 @@ def version() -> tuple[str, bool]:
     return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= OLDEST_SQLITE
 
 
-async def open_writer(path: Path, *, durable: bool) -> aiosqlite.Connection:
-    """Open the one connection that writes, on a file of the newest schema.
+async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connection, GroupConnection]:
+    """Open the one connection that writes, on a file of the newest schema; return it and what it wraps.
 
     Raises DatabaseUnusable, the file then being as it was.
     """
     found, is_new_enough = version()
     if not is_new_enough:
         raise DatabaseUnusable(f"SQLite {found} is too old, 3.35 is needed", "Use a newer Python.")
-    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    opened: list[GroupConnection] = []
+
+    def make(*given: Any, **options: Any) -> GroupConnection:
+        opened.append(GroupConnection(*given, **options))
+        return opened[0]
+
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make)
     try:
         await _check(connection, path)
         await connection.execute("PRAGMA journal_mode=WAL")
@@ -51,7 +59,7 @@ async def open_writer(path: Path, *, durable: bool) -> aiosqlite.Connection:
     except BaseException:
         await connection.close()
         raise
-    return connection
+    return connection, opened[0]
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:

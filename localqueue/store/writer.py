@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiosqlite
 
-from localqueue import crashpoint
 from localqueue.errors import StorageUnavailable
-
-Row = tuple[Any, ...]
-Call = Callable[[aiosqlite.Connection], Awaitable[Any]]
+from localqueue.store.group import Call, Group, GroupConnection, Row, Statement, grouped
 
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Hold what is to be written together: rows for statements, or one call with the transaction.
+    """Hold what is to be written together: rows for statements, or one call with the connection.
 
-    Rows of equal statements of all waiting writes are sent to SQLite together, in the order of their
-    first appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
+    Rows of equal statements of all waiting writes are executed together, in the order of their first
+    appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
     has a transaction of its own, after everything before it and before everything behind it.
     """
 
-    rows: tuple[tuple[str, Row], ...] = ()
+    done: asyncio.Future[Any]
+    rows: tuple[tuple[Statement, Row], ...] = ()
     call: Call | None = None
     then: Callable[[], None] | None = None
     alone: bool = False
     result: Any = None
-    done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Writer:
     """Commit writes in groups; a write is done when it is on disk."""
 
-    def __init__(self, connection: aiosqlite.Connection, after_rows: Call) -> None:
+    def __init__(self, connection: aiosqlite.Connection, raw: GroupConnection, after_rows: Call) -> None:
         self._connection = connection
+        self._raw = raw
         self._after_rows = after_rows
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[Write] = []
         self._wake = asyncio.Event()
         self._is_idle = asyncio.Event()
@@ -48,11 +47,21 @@ class Writer:
         self.error: str | None = None
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
-    def submit(self, write: Write) -> asyncio.Future[Any]:
-        """Queue a write; the future is done after its commit, or fails with StorageUnavailable.
+    def write(
+        self, *rows: tuple[Statement, Row], then: Callable[[], None] | None = None, alone: bool = False
+    ) -> asyncio.Future[Any]:
+        """Write rows; the future is done after the commit, or fails with StorageUnavailable.
 
-        Whoever awaits it may be cancelled: the write is done all the same, for nothing waits in its place.
+        `then` is called right after the commit. Whoever awaits the future may be cancelled: the rows are written
+        all the same, for nobody waits in the writer's place.
         """
+        return self._submit(Write(self._loop.create_future(), rows, then=then, alone=alone))
+
+    def call(self, call: Call, *, alone: bool = False) -> asyncio.Future[Any]:
+        """Call with the connection inside a transaction; the future gives what it returned."""
+        return self._submit(Write(self._loop.create_future(), call=call, alone=alone))
+
+    def _submit(self, write: Write) -> asyncio.Future[Any]:
         if self._closing:
             write.done.set_exception(StorageUnavailable("the store is closed"))
             return write.done
@@ -97,28 +106,18 @@ class Writer:
             await self._commit(batch)
         except sqlite3.Error as error:
             self.error = str(error)
-            await self._rollback()
             return error
         self.error = None
         return None
 
     async def _commit(self, batch: list[Write]) -> None:
-        await self._connection.execute("BEGIN IMMEDIATE")
-        for sql, rows in _grouped(batch):
-            await self._connection.executemany(sql, rows)
-        for write in batch:
-            if write.call is not None:
-                write.result = await write.call(self._connection)
-        await self._after_rows(self._connection)
-        crashpoint.reach("before-commit")
+        calling = [write for write in batch if write.call is not None]
+        calls = [*(write.call for write in calling if write.call is not None), self._after_rows]
+        group = Group(grouped(pair for write in batch for pair in write.rows), calls, [])
+        self._raw.staged = group
         await self._connection.commit()
-        crashpoint.reach("after-commit")
-
-    async def _rollback(self) -> None:
-        try:
-            await self._connection.rollback()
-        except sqlite3.Error as error:  # SQLite has rolled back by itself
-            self.error = str(error)
+        for write, result in zip(calling, group.results, strict=False):
+            write.result = result
 
 
 def _parts(batch: list[Write]) -> list[list[Write]]:
@@ -129,14 +128,6 @@ def _parts(batch: list[Write]) -> list[list[Write]]:
             parts.append([])
         parts[-1].append(write)
     return parts
-
-
-def _grouped(batch: Iterable[Write]) -> list[tuple[str, list[Row]]]:
-    groups: dict[str, list[Row]] = {}
-    for write in batch:
-        for sql, row in write.rows:
-            groups.setdefault(sql, []).append(row)
-    return list(groups.items())
 
 
 def _is_trouble_with_disk(error: sqlite3.Error) -> bool:
