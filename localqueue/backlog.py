@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 
 from localqueue.models import Job
+from localqueue.records import record
 
 LIMIT = 256
 """How many jobs are read from disk at once; at most twice as many are held."""
@@ -16,7 +16,7 @@ Key = tuple[int, int]
 _BEGINNING: Key = (-(2**62), 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """Hold a pending job, with its data where that is at hand."""
 

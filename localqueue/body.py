@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from localqueue import clock
 from localqueue.errors import InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout
 from localqueue.text import nearest, safe
 
@@ -20,7 +21,7 @@ DROP_S = 2.0
 async def read(request: Request, limit: int) -> bytes:
     """Return the whole body. Raises PayloadTooLarge, RequestTimeout, InvalidRequest."""
     try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
+        async with clock.Deadline(BODY_DEADLINE_S):
             return await _read(request, limit)
     except TimeoutError:
         raise RequestTimeout(f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None

@@ -30,6 +30,36 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
+class Deadline:
+    """Be `asyncio.timeout` for the two places that every job passes, at a third of its price.
+
+    Raises TimeoutError where the block is not left within `seconds`; a block is entered once.
+    """
+
+    __slots__ = ("_cancelling", "_handle", "_is_over", "_seconds", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_over = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._end)
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._handle.cancel()
+        if self._is_over and self._task is not None:
+            was_cancelled_too = self._task.uncancel() > self._cancelling
+            if kind is asyncio.CancelledError and not was_cancelled_too:
+                raise TimeoutError
+
+
 class Clock(Protocol):
     """Give the time to everything that needs one; times are ms since the epoch."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx
 
-from localqueue import __version__, secure
+from localqueue import __version__, clock, secure
 from localqueue.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Queue, Request, Response
 from localqueue.parsing import HEAD_LIMIT, ExchangeError
 from localqueue.text import safe
@@ -55,7 +54,7 @@ class Delivery:
             return _failed("connect_failed", f"can't send to {safe(request.url)}: {safe(str(error))}")
         is_kept = False
         try:
-            async with asyncio.timeout(request.timeout_ms / 1000):
+            async with clock.Deadline(request.timeout_ms / 1000):
                 outcome = await _exchange(transport, prepared)
             is_kept = _may_be_used_again(outcome)
         except (TimeoutError, httpx.TimeoutException):
@@ -131,20 +130,21 @@ def _phase(transport: httpx.AsyncBaseTransport) -> str:
 
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Outcome:
     response = await transport.handle_async_request(request)
+    stream = response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
     try:
         if response.status_code < 200:
             raise ExchangeError("protocol", f"the service answered {response.status_code:03}")
         headers = _kept_headers(response)
-        body, is_truncated = await _read(response)
+        body, is_truncated = await _read(response, stream)
     finally:
-        await response.aclose()
+        await stream.aclose()
     return _judged(response, Response(headers, body, is_truncated))
 
 
-async def _read(response: httpx.Response) -> tuple[bytes, bool]:
+async def _read(response: httpx.Response, stream: httpx.AsyncByteStream) -> tuple[bytes, bool]:
     """Return the raw body, 64 KiB of it at the most, and whether there is more or may be more."""
-    stream, body = response.stream, bytearray()
-    assert isinstance(stream, httpx.AsyncByteStream)
+    body = bytearray()
     chunks = aiter(stream)
     try:
         async for chunk in chunks:

@@ -342,10 +342,13 @@ class Dispatcher:
         self._note(lane)
 
     def _spawn(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        def done(task: asyncio.Task[None]) -> None:
+            group.discard(task)
+            self._done(task)
+
         task = asyncio.create_task(work)
         group.add(task)
-        task.add_done_callback(group.discard)
-        task.add_done_callback(self._done)
+        task.add_done_callback(done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:

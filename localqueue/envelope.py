@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from localqueue.errors import InvalidJson, InvalidRequest
+from localqueue.records import record
 from localqueue.text import nearest, safe
 
 FIELDS = ("namespace", "queue", "data")
@@ -19,7 +19,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", float: "a number"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Envelope:
     """Hold an enqueue request; `unknown` are the top-level keys that mean nothing here."""
 
@@ -86,7 +86,7 @@ def _decode(body: bytes) -> str:
         raise _invalid_json(f"the text is no UTF-8 at offset {error.start}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Member:
     key: str
     value: object
@@ -182,5 +182,5 @@ def delivery_body(job_id: str, queue: str, attempt: int, data: bytes) -> bytes:
 
     Source: platform reference.
     """
-    head = f'{{"jobId":"{job_id}","queue":{json.dumps(queue)},"attempt":{attempt},"data":'
+    head = f'{{"jobId":"{job_id}","queue":"{queue}","attempt":{attempt},"data":'  # a name needs no escapes
     return head.encode() + data + b"}"

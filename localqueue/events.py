@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from localqueue.models import Attempt, Catalog, Finding, Job
+from localqueue.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enqueued:
     """Tell that a new job is on disk."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Started:
     """Tell that an attempt of a job was started; the job as it is with it."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptEnded:
     """Tell that an attempt has ended and is on disk."""
 
@@ -31,14 +31,14 @@ class AttemptEnded:
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Changed:
     """Tell that a job was changed by hand and that this is on disk: cancelled, or retried."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimeMoved:
     """Tell that the clock was moved, what it shows now, and by how much it has been moved in all, in ms."""
 
@@ -46,45 +46,45 @@ class TimeMoved:
     offset_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WasReset:
     """Tell that every job is gone and the state after the start is restored."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CatalogChanged:
     """Tell that an edited catalog has taken effect."""
 
     catalog: Catalog
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CatalogRefused:
     """Tell that an edited catalog is wrong; the last good one stays."""
 
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Configured:
     """Tell that settings, the target or the pause of a queue were changed by hand."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Warned:
     """Tell something that the user should know."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stopping:
     """Tell that a stop has begun, and how many attempts it waits for."""
 
     running: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stopped:
     """Tell that nothing happens any more."""
 
@@ -121,6 +121,10 @@ class Hub:
         """Tell one more from now on."""
         self._listeners.append(listener)
 
+    def remove(self, listener: Report) -> None:
+        """Tell one no more."""
+        self._listeners.remove(listener)
+
     @contextlib.contextmanager
     def listening(self, listener: Report) -> Iterator[None]:
         """Tell one more for a while."""
@@ -128,4 +132,4 @@ class Hub:
         try:
             yield
         finally:
-            self._listeners.remove(listener)
+            self.remove(listener)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from localqueue.models import Job, JobState, Outcome, OutcomeKind, Queue
+from localqueue.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """Hold the job as it is after the attempt, when it is due again, and why."""
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from localqueue.records import record
 
 RESPONSE_BODY_LIMIT = 64 * 1024
 """How many bytes of a response's body are read and kept; a response is complete there."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Queue:
     """Hold what a catalog declares of one queue."""
 
@@ -37,7 +39,7 @@ class Queue:
         return self.retries + 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Service:
     """Hold what one catalog document declares: a namespace, where it listens, and its queues."""
 
@@ -47,7 +49,7 @@ class Service:
     queues: tuple[Queue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """Say what is wrong in a catalog file and where; line and column count from 1."""
 
@@ -62,7 +64,7 @@ class Finding:
         return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Catalog:
     """Hold every service of all catalog files, and the warnings found on the way."""
 
@@ -113,7 +115,7 @@ class OutcomeKind(enum.StrEnum):
         return self in (OutcomeKind.HTTP_ERROR, OutcomeKind.TIMEOUT, OutcomeKind.CONNECTION_ERROR)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptError:
     """Say why an attempt failed: a stable code and a sentence."""
 
@@ -121,7 +123,7 @@ class AttemptError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Response:
     """Keep what came back: text headers without Set-Cookie, and the first 64 KiB of the raw body."""
 
@@ -130,7 +132,7 @@ class Response:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """Say how an attempt ended, without a word on what follows from it."""
 
@@ -140,7 +142,7 @@ class Outcome:
     response: Response | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """Describe one delivery: where it goes, what it carries, and for how long it may take."""
 
@@ -152,7 +154,7 @@ class Request:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Job:
     """Hold one job.
 
@@ -194,7 +196,7 @@ class Job:
         return self.failures + 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempt:
     """Record one attempt that has ended; rows are never overwritten."""
 
@@ -211,7 +213,7 @@ class Attempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Glimpse:
     """Show in a list what is in a job: how its payload begins (None: a large one), how its latest attempt ended."""
 
@@ -221,7 +223,7 @@ class Glimpse:
     error_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LedgerEntry:
     """Hold an attempt with the job that it belongs to, as the job is now."""
 

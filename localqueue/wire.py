@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -201,7 +202,7 @@ class WireTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its response, the body still to be read. Raises ExchangeError."""
-        message = _message(request, await request.aread())
+        message = _message(request)
         parser = self._make_parser()
         try:
             connection = await self._send(request.url, parser, message)
@@ -304,13 +305,21 @@ class _Body(httpx.AsyncByteStream):
             self._transport.release(self._connection, self._parser.headers)
 
 
-def _message(request: httpx.Request, body: bytes) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b" % header for header in request.headers.raw]
+def _message(request: httpx.Request) -> bytes:
+    assert isinstance(request.stream, httpx.ByteStream)
+    head = _head(request.method, request.url.raw_path, tuple(request.headers.raw))
+    return b"".join((head, *request.stream))
+
+
+@functools.lru_cache(maxsize=1024)
+def _head(method: str, path: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the head of a request; most deliveries of a queue have the same one."""
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), path)]
+    lines += [b"%b: %b" % header for header in headers]
     head = b"\r\n".join(lines)
     if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
         raise ExchangeError("protocol", "a header of the request holds a line break")
-    return b"%b\r\n\r\n%b" % (head, body)
+    return head + b"\r\n\r\n"
 
 
 async def _connect(url: httpx.URL) -> Connection:

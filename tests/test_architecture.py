@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "localqueue"
 LAYERS = [
-    {"__init__", "errors", "models", "clock", "crashpoint", "text", "ids"},
+    {"__init__", "errors", "records", "models", "clock", "crashpoint", "text", "ids"},
     {"lifecycle", "yaml_nodes", "catalog", "configuration", "settings", "envelope", "events", "ledger"},
     {"store", "parsing", "connecting", "secure", "wire", "delivery"},
     {"backlog", "lanes", "flight", "dispatcher", "timeline", "views", "engine", "watch"},

@@ -237,6 +237,33 @@ async def feeding(folder: Path) -> AsyncIterator[tuple[Engine, Feed]]:
         await delivery.aclose()
 
 
+def test_nothing_is_kept_while_nobody_follows_and_who_comes_back_too_late_is_told(tmp_path: Path) -> None:
+    """Rule events.cost, events.gap."""
+
+    async def check() -> None:
+        async with feeding(tmp_path) as (engine, feed):
+            engine.hub(events.Warned("unheard"))
+            assert feed._count == 0
+            with feed.following():
+                last_id = f"{feed._epoch}-{feed._count}"
+            engine.hub(events.Warned("kept for who comes back"))
+            assert feed._count == 1
+            with feed.following() as wake:
+                chunks = feed.chunks(wake, last_id, Chosen())
+                await anext(chunks)
+                assert b"kept for who comes back" in await anext(chunks)
+                await chunks.aclose()
+            feed._listen_no_more()  # as a minute later
+            engine.hub(events.Warned("unheard"))
+            with feed.following() as wake:
+                chunks = feed.chunks(wake, last_id, Chosen())
+                await anext(chunks)
+                assert b"event: gap" in await anext(chunks)
+                await chunks.aclose()
+
+    run_async(check())
+
+
 def test_who_reads_too_slowly_misses_events_and_is_told(tmp_path: Path) -> None:
     """Rule events.gap."""
 
@@ -260,10 +287,10 @@ def test_what_is_pending_goes_out_as_one_chunk_and_is_written_as_text_once(tmp_p
 
     async def check() -> None:
         async with feeding(tmp_path) as (engine, feed):
-            for number in range(CHUNK):
-                engine.hub(events.Warned(str(number)))
-            assert all(entry.text is None for entry in feed._ring)
             with feed.following() as wake, feed.following() as other:
+                for number in range(CHUNK):
+                    engine.hub(events.Warned(str(number)))
+                assert all(entry.text is None for entry in feed._ring)
                 first, second = (feed.chunks(each, f"{feed._epoch}-0", Chosen()) for each in (wake, other))
                 await anext(first), await anext(second)
                 chunk = await anext(first)
@@ -282,6 +309,7 @@ def test_a_large_response_does_not_stay_in_memory(tmp_path: Path) -> None:
 
     async def check() -> None:
         async with feeding(tmp_path) as (engine, feed):
+            feed._listen()
             job = Job(1, "id", "shop", "work", 0, 0, attempt=1)
             for size in (10, 60_000):
                 outcome = Outcome(OutcomeKind.HTTP_ERROR, 500, None, Response((), b"x" * size))

@@ -1,6 +1,7 @@
 """Keep the latest events in memory, and give them as server-sent events to whoever follows them live.
 
-An event is written as text once, when the first follower needs it; while nobody follows, none is.
+An event is written as text once, when the first follower needs it. While nobody follows, and nobody is likely
+to come back, nothing is kept at all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from localqueue.text import iso
 KEPT = 10_000
 """How many events are kept for who comes back; one who is farther behind has missed some."""
 FOLLOWERS = 16
+COME_BACK_S = 60.0
+"""For how long events are kept after the last follower has left."""
 PAUSE_S = 0.2
 """The pause behind a chunk: what happens meanwhile goes out together."""
 SNAPSHOT_PAUSE_S = 0.25
@@ -77,7 +80,9 @@ class Feed:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._epoch = secrets.token_hex(4)  # tells an id of an earlier process from ours
+        self._epoch = secrets.token_hex(4)  # tells an id of an earlier process, or from before a gap, from ours
+        self._is_listening = False
+        self._leaving: asyncio.TimerHandle | None = None
         self._ring: list[Entry] = [Entry("gap")] * KEPT
         self._count = 0
         self._followers: set[asyncio.Event] = set()
@@ -85,9 +90,21 @@ class Feed:
         self._snapshots: asyncio.Task[None] | None = None
         self._shown: object = None
         self._over = asyncio.Event()
-        engine.hub.add(self._take)
 
     # what happens
+
+    def _listen(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        if not self._is_listening:
+            self._is_listening = True
+            self._engine.hub.add(self._take)
+
+    def _listen_no_more(self) -> None:
+        self._is_listening = False
+        self._engine.hub.remove(self._take)
+        self._epoch = secrets.token_hex(4)
 
     def _take(self, event: events.Event) -> None:
         match event:
@@ -165,6 +182,7 @@ class Feed:
                 "Close a dashboard or a `localqueue tail`.",
             )
         wake = asyncio.Event()
+        self._listen()
         self._followers.add(wake)
         self._is_stale.set()
         if self._snapshots is None and not self._over.is_set():
@@ -173,9 +191,14 @@ class Feed:
             yield wake
         finally:
             self._followers.discard(wake)
-            if not self._followers and self._snapshots is not None:
-                self._snapshots.cancel()
-                self._snapshots = None
+            if not self._followers:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._leaving = asyncio.get_running_loop().call_later(COME_BACK_S, self._listen_no_more)
+        if self._snapshots is not None:
+            self._snapshots.cancel()
+            self._snapshots = None
 
     async def chunks(self, wake: asyncio.Event, last_id: str | None, chosen: Chosen) -> AsyncIterator[bytes]:
         """Yield what happens from now on, or what has since `last_id` and then that, until the server stops."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -54,11 +55,16 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         attempt.round, attempt.number, attempt.max_attempts, attempt.due_ms, attempt.started_ms,
         attempt.ended_ms, attempt.duration_ms, attempt.url, outcome.kind, outcome.status,
         error and error.code, error and error.message,
-        None if response is None else json.dumps(response.headers),
+        None if response is None else _headers_text(response.headers),
         None if response is None else response.body,
         None if response is None else response.truncated,
         attempt.next_due_ms, attempt.reason,
     )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _headers_text(headers: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(headers)  # a service mostly answers with the same ones
 
 
 def to_attempt(row: Any) -> Attempt:
