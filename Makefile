@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-long bench lint docs clean
+.PHONY: demo demo-node test test-long browser bench lint docs pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -21,10 +21,14 @@ tests/node/node_modules/.ready: tests/node/package.json
 	@cd tests/node && npm install --no-audit --no-fund --silent && touch node_modules/.ready \
 		|| echo "no npm packages: the tests of docs/how-to-node.md will be skipped" >&2
 
-test: .venv/ready tests/node/node_modules/.ready
+# Chromium and axe-core for the dashboard's tests; where they can't be had, those are skipped and say so.
+browser:
+	@tests/browser/install
+
+test: .venv/ready tests/node/node_modules/.ready browser
 	$(BIN)/python -m pytest
 
-test-long: .venv/ready
+test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
 # Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a look).
@@ -39,5 +43,8 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
 
+pictures: .venv/ready browser
+	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
+
 clean:
-	rm -rf .venv .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules
+	rm -rf .venv .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules tests/browser/node_modules

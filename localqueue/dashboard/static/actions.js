@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
+import { textOf } from "./views/body.js";
 import * as dialogs from "./views/dialogs.js";
 import * as format from "./format.js";
 import * as live from "./live.js";
@@ -31,6 +32,9 @@ const ACTIONS = {
   },
   attempt({ index }) {
     state.open.selected = Number(index);
+  },
+  source() {
+    state.isSourceShown = !state.isSourceShown;
   },
   more: () => load.more(),
   unseen: () => showUnseen(),
@@ -111,8 +115,7 @@ function showUnseen() {
 }
 
 async function copy(element) {
-  const source = element.closest("[data-copied]");
-  const text = source.dataset.copied || source.querySelector("code, pre").textContent;
-  await navigator.clipboard.writeText(text);
+  const { copied, block } = element.closest("[data-copied], [data-block]").dataset;
+  await navigator.clipboard.writeText(copied ?? textOf(block));
   toast("Copied");
 }

@@ -20,7 +20,8 @@ const part = (id) => document.getElementById(id);
 function draw() {
   live.settle(jobs.isReading);
   const isJob = state.route.job !== null;
-  document.body.className = isJob ? "with-job" : state.route.queue === null ? "with-queues" : "with-queue";
+  document.body.classList.toggle("with-job", isJob);
+  document.body.classList.toggle("with-queue", state.route.queue !== null);
   document.title = title();
   patch(part("top"), top.view());
   patch(part("notices"), messages.notices());

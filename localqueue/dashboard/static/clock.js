@@ -6,16 +6,26 @@ import { state } from "./state.js";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const WORDS = {
   until: (at) => (at > now() ? `in ${format.countdown(at - now())}` : "now"),
+  soon: (at) => (at > now() ? `in ${format.short(at - now())}` : "now"),
   since: (at) => format.duration(Math.max(0, now() - at)),
   ago: (at) => format.ago(Math.max(0, now() - at)),
 };
 let behind = 0; // the server's time minus ours, in ms
 
 /** Take the server's time over; on the virtual clock it stands still until the next one. */
-export function set({ mode, now: iso, offsetMs = 0 }) {
+export function set({ mode, now: iso, offsetMs = state.clock?.offsetMs ?? 0 }) {
   const at = format.ms(iso);
   behind = at - Date.now();
   state.clock = { mode, at, iso, offsetMs };
+}
+
+/** Follow a move of the clock; the news of it may be a little old, so on the wall clock only the distance counts. */
+export function move(found) {
+  if (found.mode === "virtual" || state.clock === null) set(found);
+  else {
+    behind += found.offsetMs - state.clock.offsetMs;
+    state.clock = { ...state.clock, offsetMs: found.offsetMs };
+  }
 }
 
 export function isVirtual() {
@@ -27,7 +37,7 @@ export function now() {
   return isVirtual() ? state.clock.at : Date.now() + behind;
 }
 
-/** Return a <time> that counts: `how` is until, since or ago. */
+/** Return a <time> that counts: `how` is until, soon, since or ago. */
 export function ticking(how, at, iso) {
   const node = document.createElement("time");
   node.setAttribute("data-tick", how);

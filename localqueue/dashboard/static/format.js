@@ -23,12 +23,19 @@ export function countdown(ms) {
   return ms < 60_000 ? `${Math.ceil(ms / 1000)} s` : duration(ms);
 }
 
+/** How long until something, in one unit. */
+export function short(ms) {
+  return ms < 60_000 ? countdown(ms) : inOneUnit(ms);
+}
+
 /** How long ago something was. */
 export function ago(ms) {
-  if (ms < 1000) return "just now";
-  if (ms < 60_000) return `${Math.floor(ms / 1000)} s ago`;
+  return ms < 1000 ? "just now" : `${inOneUnit(ms)} ago`;
+}
+
+function inOneUnit(ms) {
   const [size, name] = UNITS.find(([each]) => ms >= each);
-  return `${Math.floor(ms / size)} ${name} ago`;
+  return `${Math.floor(ms / size)} ${name}`;
 }
 
 /** `+5.000 s`: a distance from the start, as in the ledger. */

@@ -31,11 +31,14 @@ const HANDLERS = {
   queues({ queues }) {
     state.queues = queues;
   },
-  clock: (found) => clock.set(found),
+  clock: (found) => clock.move(found),
   catalog: () => load.overview(),
   reset: () => load.all(),
   gap: () => load.all(),
-  warning: ({ message }) => toast(message, "warning"),
+  warning({ message }) {
+    toast(message, "warning");
+    load.overview();
+  },
   stopping() {
     state.link = "stopping";
   },
@@ -47,8 +50,8 @@ export function start() {
   setTimeout(() => wasLive || load.all(), 300);
   document.addEventListener("visibilitychange", () => {
     // A browser allows six connections to a server: tabs that nobody looks at give theirs back.
-    if (document.hidden) setTimeout(() => document.hidden && disconnect(), HIDDEN_MS);
-    else if (source === null) connect();
+    if (document.hidden) setTimeout(() => document.hidden && sleep(), HIDDEN_MS);
+    else if (source === null) again();
   });
 }
 
@@ -68,6 +71,12 @@ function connect() {
 function disconnect() {
   source?.close();
   source = null;
+}
+
+function sleep() {
+  disconnect();
+  state.link = "asleep";
+  changed();
 }
 
 async function failed() {

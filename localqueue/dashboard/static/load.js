@@ -20,12 +20,12 @@ export function all() {
 /** Load queues, services and what is wrong. */
 export async function overview() {
   try {
-    const [status, queues] = await Promise.all([api.get("status"), api.get("queues")]);
+    const [status, queues, clockNow] = await Promise.all(["status", "queues", "clock"].map((path) => api.get(path)));
     Object.assign(state, { version: status.version, services: status.services, queues: queues.queues });
     state.problems = status.catalog?.problems ?? [];
     state.warnings = status.warnings ?? [];
     state.storageError = status.storage.error;
-    clock.set({ offsetMs: status.offsetMs, mode: status.clock, now: status.now });
+    clock.set(clockNow);
   } catch (error) {
     live.unreachable(error);
   }

@@ -3,7 +3,7 @@
 const PERIOD_MS = 100;
 
 export const state = {
-  link: "connecting", // live, lost, stopping, refused
+  link: "connecting", // live, lost, refused, stopping, asleep
   route: { namespace: null, queue: null, job: null, state: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
@@ -16,6 +16,7 @@ export const state = {
   busy: new Set(),
   toasts: [],
   isClockOpen: false,
+  isSourceShown: false, // of answers that are HTML
 };
 
 let draw = () => {};

@@ -4,11 +4,11 @@ import * as clock from "../clock.js";
 import { h, s } from "../dom.js";
 import * as format from "../format.js";
 import { glyph, outcomeShape } from "../glyphs.js";
+import { asText } from "../markup.js";
 import { state } from "../state.js";
 import * as body from "./body.js";
-import { spoken } from "./controls.js";
-import { ending } from "./explain.js";
-import { outcomeWord } from "./jobs.js";
+import { button, spoken } from "./controls.js";
+import { ending, outcomeWord } from "./explain.js";
 
 const STEPS = [1, 2, 5].flatMap((n) => [1, 10, 100, 1000].map((size) => n * size))
   .concat([15, 30].map((n) => n * 1000), [10_000, 20_000], [1, 2, 5, 10, 15, 30].map((n) => n * 60_000), [1, 2, 3, 6, 12, 24, 48, 168].map((n) => n * 3_600_000))
@@ -107,7 +107,7 @@ function waitingRow(waiting, before, scale) {
   const marks = isRunning
     ? s("line", { class: "run running grows", x1: percent(place(scale, waiting.at)), x2: percent(place(scale, clock.now())), y1: "50%", y2: "50%", "data-from": scale.from, "data-at": waiting.at })
     : [before ? bar("wait", scale, format.ms(before.endedAt), waiting.at) : null, diamond(percent(place(scale, waiting.at)))];
-  const took = isRunning ? clock.ticking("since", waiting.at) : waiting.held ? "held" : [spoken("due "), clock.ticking("until", waiting.at, waiting.iso)];
+  const took = isRunning ? clock.ticking("since", waiting.at) : waiting.held ? "held" : clock.ticking("soon", waiting.at, waiting.iso);
   return h("div", { class: `attempt ${waiting.kind}` },
     label(waiting.number, waiting.most, glyph(isRunning ? "running" : "due"), isRunning ? "under way" : "due"),
     s("svg", { class: "track", "aria-hidden": "true" }, marks, isRunning ? null : nowLine(scale)),
@@ -155,9 +155,18 @@ export function answer(job, selected) {
   return h("section", { class: "answer", "data-key": `answer ${job.id} ${choose(all, selected)}`, "aria-label": title },
     response ? null : h("div", { class: "section-head" }, heading),
     attempt.error && !(attempt.error.code ?? "").startsWith("http_") ? h("p", { class: "error" }, body.foreign(sentence(attempt.error.message))) : null,
-    response ? body.block(heading, response.body, { name: "Body", empty: "The body is empty.", note: response.truncated ? "the first 64 KiB" : null, extra: type(response) }) : null,
+    response ? responseBody(heading, response) : null,
     response ? headers(response.headers) : null,
     h("p", { class: "dim reason" }, `Sent to `, h("code", {}, attempt.request.url), `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, `${sentence(attempt.reason)}`));
+}
+
+/** Show a body; of a page, which is what frameworks answer for an exception, its words first. */
+function responseBody(heading, response) {
+  const note = response.truncated ? "the first 64 KiB" : null;
+  const words = response.headers["content-type"]?.startsWith("text/html") ? asText(response.body) : null;
+  const isWords = words !== null && !state.isSourceShown;
+  const toggle = words === null ? null : button(isWords ? "Show source" : "Show as text", "source", {}, { kind: "quiet" });
+  return body.block(heading, isWords ? words : response.body, { name: "Body", empty: "The body is empty.", note, extra: [type(response), toggle] });
 }
 
 function sentence(text) {

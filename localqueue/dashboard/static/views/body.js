@@ -1,11 +1,20 @@
 // Show payloads and bodies: as text, laid out if they are JSON, with what would hide written out.
 
-import { h } from "../dom.js";
+import { h, onPage } from "../dom.js";
 import * as format from "../format.js";
 import { isJson, pretty, visible } from "../json.js";
 import { button } from "./controls.js";
 
 const MOST = 200_000;
+const KEPT = 8;
+const texts = new Map(); // of the blocks on the page, by their names
+const laid = new Map(); // the nodes of the latest blocks
+let made = 0;
+
+/** Return the text that a block on the page shows, as it came. */
+export function textOf(name) {
+  return texts.get(name);
+}
 
 /** Return foreign text in a line. */
 export function foreign(text) {
@@ -14,17 +23,27 @@ export function foreign(text) {
 
 /** Return a block of foreign text with what one does with it. */
 export function block(title, text, { name = title, note = null, extra = null, empty = "" } = {}) {
+  texts.set(name, text);
   const head = h("div", { class: "section-head" },
     typeof title === "string" ? h("h2", {}, title) : title,
     note ? h("span", { class: "dim" }, note) : null, extra,
     text ? button("Copy", "copy", {}, { kind: "quiet" }) : null);
-  const shown = text === "" ? h("p", { class: "dim" }, empty) : h("pre", { class: "body", tabindex: 0, "aria-label": name }, h("code", {}, content(text)), cut(text));
-  return h("section", { class: "block", "aria-label": name, "data-copied": text }, head, shown);
+  return h("section", { class: "block", "aria-label": name, "data-block": name }, head, text === "" ? h("p", { class: "dim" }, empty) : laidOut(name, text));
+}
+
+/** Return the text laid out: made once, for that takes a while, and kept as long as it is looked at. */
+function laidOut(name, text) {
+  const key = `${name} ${text}`;
+  const known = laid.get(key) ?? h("pre", { class: "body", "data-key": `body ${(made += 1)}`, tabindex: 0, "aria-label": name }, h("code", {}, content(text)), cut(text));
+  laid.delete(key);
+  laid.set(key, known);
+  if (laid.size > KEPT) laid.delete(laid.keys().next().value);
+  return onPage(known);
 }
 
 function content(text) {
   const short = text.slice(0, MOST);
-  return text.length <= MOST && isJson(text) ? pretty(text) : visible(short);
+  return isJson(text) ? pretty(short) : visible(short);
 }
 
 function cut(text) {

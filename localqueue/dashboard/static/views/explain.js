@@ -7,19 +7,25 @@ import { state } from "../state.js";
 import { button } from "./controls.js";
 
 const CODES = {
-  timeout: (attempt) => `no whole answer within ${format.setting(attempt.durationMs)}`,
-  connect_refused: () => "connection refused",
-  connect_failed: () => "could not connect",
-  connection_reset: () => "connection reset",
-  closed_no_response: () => "closed without an answer",
-  broken_response: () => "answer cut short",
-  protocol: () => "not an HTTP answer",
+  timeout: ["timeout", (attempt) => `no whole answer within ${format.setting(attempt.durationMs)}`],
+  connect_refused: ["refused", () => "connection refused"],
+  connect_failed: ["no way", () => "could not connect"],
+  connection_reset: ["reset", () => "connection reset"],
+  closed_no_response: ["closed", () => "closed without an answer"],
+  broken_response: ["cut short", () => "answer cut short"],
+  protocol: ["not HTTP", () => "not an HTTP answer"],
 };
+
+/** Word how an attempt ended in a word or two: `500`, `refused`. */
+export function outcomeWord(attempt) {
+  const code = attempt.error?.code ?? attempt.code;
+  return String(CODES[code]?.[0] ?? attempt.status ?? code ?? attempt.outcome);
+}
 
 /** Word how an attempt ended: `500 Internal Server Error`, `connection refused`. */
 export function ending(attempt) {
   if (attempt.outcome === "interrupted" || attempt.outcome === "cancelled") return attempt.outcome;
-  const word = CODES[attempt.error?.code];
+  const [, word] = CODES[attempt.error?.code] ?? [];
   if (word) return word(attempt);
   return attempt.status === null ? (attempt.error?.code ?? attempt.outcome) : `${attempt.status} ${format.statusText(attempt.status)}`.trim();
 }

@@ -9,6 +9,7 @@ import * as router from "../router.js";
 import { state } from "../state.js";
 import { button, spoken } from "./controls.js";
 import { foreign } from "./body.js";
+import { outcomeWord } from "./explain.js";
 import * as empty from "./empty.js";
 
 const SCROLLED = 30;
@@ -104,7 +105,7 @@ function list(queue) {
   if (jobs.length === 0) return h("div", { id: "rows", "data-key": "empty" }, isLoading || state.queues === null ? null : empty.view(queue));
   const rows = jobs.map(row);
   drawn = new Map(rows.map((each) => [each.id, each]));
-  return h("div", { id: "rows", "data-key": "rows", "aria-label": "Jobs", role: "region", tabindex: -1 },
+  return h("div", { id: "rows", "data-key": "rows" },
     rows.map((each) => each.node),
     next === null ? null : button(isLoadingMore ? "Loading…" : "Older jobs", "more", {}, { kind: "more" }));
 }
@@ -134,11 +135,6 @@ function rowNode(job, isOpen) {
 /** Return the beginning of the payload: what tells one job from the next. */
 function preview(job) {
   return job.preview ? foreign(job.preview.replace(/\s+/g, " ")) : null;
-}
-
-/** Return the status, or the code of the error. */
-export function outcomeWord(attempt) {
-  return String(attempt.status ?? attempt.error?.code ?? attempt.code ?? attempt.outcome);
 }
 
 function when(job) {

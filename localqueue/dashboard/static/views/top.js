@@ -13,6 +13,7 @@ import { button, spoken } from "./controls.js";
 const LINKS = {
   connecting: ["queued", "connecting"],
   live: ["up", "live"],
+  asleep: ["paused", "asleep"],
   lost: ["down", "not connected"],
   stopping: ["paused", "stopping"],
   refused: ["warning", "not live"],
@@ -60,10 +61,15 @@ export function listen() {
 }
 
 function clockButton() {
-  const ahead = state.clock?.offsetMs ? ` ${format.duration(state.clock.offsetMs)} ahead` : "";
-  const node = button(`Clock${ahead}`, "clock", {}, { title: "Move the clock forward" });
+  const node = button(ahead() ? `Clock, ${ahead()}` : "Clock", "clock", {}, { title: "Move the clock forward" });
   node.setAttribute("aria-expanded", state.isClockOpen);
   return node;
+}
+
+/** Word how far the wall clock was moved, in whole seconds: moving it takes a moment. */
+function ahead() {
+  const seconds = Math.round((state.clock?.offsetMs ?? 0) / 1000);
+  return seconds ? `${format.setting(seconds * 1000)} ahead` : "";
 }
 
 function clockBar() {
@@ -86,10 +92,8 @@ function virtualTime() {
 }
 
 function wallTime() {
-  const { offsetMs } = state.clock ?? {};
   return [
     h("strong", {}, "Wall clock"),
-    h("span", { class: "dim" }, offsetMs ? `, ${format.duration(offsetMs)} ahead until the next start` : ""),
-    h("span", { class: "dim" }, ". Moving it makes at once what is due by then. Drain waits until nothing is left to do."),
+    h("span", { class: "dim" }, ahead() ? `, ${ahead()} until the next start` : "", ". Move it, and what is due by then is made at once. Drain waits until nothing is left to do."),
   ];
 }

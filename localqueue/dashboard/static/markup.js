@@ -1,0 +1,40 @@
+// Read HTML as text: frameworks hide the message and the stack of an exception in a page. No markup is made of it.
+
+const TAG = /<(\/?[a-zA-Z][a-zA-Z0-9]*|!)[^<>]*>/;
+const INLINE = new Set("a abbr b code em i kbd q s samp small span strong sub sup td th tt u var !".split(" "));
+const ENTITY = /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(lt|gt|amp|quot|apos|nbsp));/gi;
+const NAMED = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: " " };
+
+/** Return the words of a page, a line for each block; null where it has none. */
+export function asText(page) {
+  const lines = unescaped(parts(page).join("")).split("\n").filter((line) => line.trim());
+  return lines.map((line) => line.trimEnd()).filter((line, at) => line !== lines[at - 1]).join("\n") || null;
+}
+
+/** Return text and line breaks; white space counts within `pre` alone. */
+function parts(page) {
+  const [first, ...rest] = page.split(TAG);
+  const found = [collapsed(first)];
+  let within = "";
+  for (let at = 0; at < rest.length; at += 2) {
+    const [tag, text] = [rest[at].toLowerCase(), rest[at + 1]];
+    const name = tag.replace("/", "");
+    if (["script", "style", "pre"].includes(name)) within = tag.startsWith("/") ? "" : name;
+    if (!INLINE.has(name)) found.push("\n");
+    if (within === "pre") found.push(text);
+    else if (within === "") found.push(collapsed(text));
+  }
+  return found;
+}
+
+function collapsed(text) {
+  return text.replace(/[ \t\r\n]+/g, " ");
+}
+
+function unescaped(text) {
+  return text.replace(ENTITY, (whole, decimal, hexadecimal, name) => {
+    if (name) return NAMED[name.toLowerCase()];
+    const code = decimal ? Number(decimal) : parseInt(hexadecimal, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
+}
