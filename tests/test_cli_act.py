@@ -136,6 +136,17 @@ def test_what_makes_no_sense_is_a_usage_error(shop: Shop, words: list[str]) -> N
     assert "Usage: " in shop.failing(*words, code=2)
 
 
+def test_a_mistyped_command_is_answered_with_the_nearest() -> None:
+    """Rule cli.names, cli.exit-codes."""
+    found = localqueue("jbs")
+    assert found.exit_code == 2 and "no such command: 'jbs'; did you mean jobs or job?" in found.stderr
+
+
+def test_commands_that_only_talk_import_no_server() -> None:
+    code = "import sys; from localqueue.cli import act, enqueue, job, look, tail; print('uvicorn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
 def test_without_a_server_one_line_says_how_to_start_one() -> None:
     """Rule cli.no-server."""
     for words in ("status", "jobs", "enqueue work", "retry x", "open", "tail", "job x --json", "drain"):

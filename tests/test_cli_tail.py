@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
+from localqueue.cli import tail
 from localqueue.client import Told
 from tests.conftest import Shop
 from tests.support import serving, working, write_catalog
 from tests.terminal import localqueue_on_terminal
-
-tail = sys.modules["localqueue.cli.tail"]  # the package has the command under this name
 
 
 @contextlib.contextmanager

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+import importlib
+
 import click
 
 from localqueue import __version__
-from localqueue.cli.act import cancel, pause, replay, resume, retry
-from localqueue.cli.browse import open_dashboard
-from localqueue.cli.check import check
-from localqueue.cli.clock import advance, clock, drain, ledger, reset
-from localqueue.cli.doctor import doctor
-from localqueue.cli.enqueue import enqueue
-from localqueue.cli.execute import execute
-from localqueue.cli.job import job
-from localqueue.cli.look import jobs, queues, status
-from localqueue.cli.tail import tail
-from localqueue.cli.up import up
+from localqueue.text import nearest, safe
 
-COMMANDS = (
-    *(up, execute, check, enqueue, status, queues, jobs, job, tail, ledger),
-    *(retry, cancel, replay, pause, resume, clock, advance, drain, reset, open_dashboard, doctor),
-)
+COMMANDS = {
+    "up": "up:up",
+    "exec": "execute:execute",
+    "check": "check:check",
+    "enqueue": "enqueue:enqueue",
+    "status": "look:status",
+    "queues": "look:queues",
+    "jobs": "look:jobs",
+    "job": "job:job",
+    "tail": "tail:tail",
+    "ledger": "clock:ledger",
+    "retry": "act:retry",
+    "cancel": "act:cancel",
+    "replay": "act:replay",
+    "pause": "act:pause",
+    "resume": "act:resume",
+    "clock": "clock:clock",
+    "advance": "clock:advance",
+    "drain": "clock:drain",
+    "reset": "clock:reset",
+    "open": "browse:open_dashboard",
+    "doctor": "doctor:doctor",
+}
+"""Every command with its module and function; what is needed first stands first."""
 
 
-class InOrder(click.Group):
-    """List commands in the order in which they were added: what is needed first stands first."""
+class Commands(click.Group):
+    """Import a command when it is asked for: most of them need neither the server nor the database."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        """Return the names of the commands."""
-        return list(self.commands)
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name].split(":")
+        command = getattr(importlib.import_module(f"localqueue.cli.{module}"), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words begin with. Raises UsageError, naming the nearest one."""
+        if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+            near = " or ".join(nearest(words[0], COMMANDS)[:2])
+            context.fail(f"no such command: {safe(words[0])!r}; did you mean {near}?")
+        return super().resolve_command(context, words)
 
 
-@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="localqueue")
 def main() -> None:
     """The platform's job queue on your laptop.
 
     Run `localqueue up` in the folder of your service.
     """
-
-
-for command in COMMANDS:
-    main.add_command(command)

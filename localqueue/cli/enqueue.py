@@ -12,7 +12,6 @@ import click
 
 from localqueue.cli import choose, heard, payload, words
 from localqueue.cli.progress import Progress
-from localqueue.cli.report import outcome_word
 from localqueue.cli.talk import suggestion, talks
 from localqueue.client import Client, path_of
 from localqueue.clock import wait_until
@@ -90,5 +89,5 @@ def _progress(found: dict[str, Any], now_ms: int) -> str:
 
 def _end(found: dict[str, Any]) -> str:
     made = heard.attempt(found["attempts"][-1]) if found["attempts"] else None
-    how = f", attempt {made.number}/{made.max_attempts}: {outcome_word(made)}" if made else ""
+    how = f", attempt {made.number}/{made.max_attempts}: {words.outcome_word(made)}" if made else ""
     return f"{safe(found['state'] + how)}; more: {suggestion('job', safe(found['shortId']))}"

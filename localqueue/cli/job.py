@@ -13,7 +13,6 @@ import click
 
 from localqueue.cli import block, choose, heard, markup, table, words
 from localqueue.cli.paint import STATES, Paint, room
-from localqueue.cli.report import outcome_word
 from localqueue.cli.table import Cell
 from localqueue.cli.talk import as_json, coloured, print_json, suggestion, talks
 from localqueue.client import Client, path_of
@@ -112,7 +111,7 @@ class View:
 
     def _attempt(self, attempt: Attempt, after: Attempt | None) -> Iterator[str]:
         tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
-        word = self.paint(tone, safe(outcome_word(attempt) + _phrase(attempt.outcome.status)))
+        word = self.paint(tone, safe(words.outcome_word(attempt) + _phrase(attempt.outcome.status)))
         yield f"  {self.paint(tone, '●')} attempt {attempt.number}/{attempt.max_attempts}  {word}"
         for line in self._told(attempt, after):
             yield f"  {self.paint('dim', '│')} {line}".rstrip()

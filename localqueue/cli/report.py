@@ -7,17 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from localqueue import __version__, answers, events
-from localqueue.cli import table
+from localqueue.cli import table, words
 from localqueue.cli.paint import Paint, room
 from localqueue.cli.table import Cell, Column
-from localqueue.models import Attempt, Catalog, Job, OutcomeKind, Queue
+from localqueue.models import Attempt, Catalog, Job, Queue
 from localqueue.server import Ready
-from localqueue.text import duration, iso, safe
+from localqueue.text import duration, safe
 
 Write = Callable[[str], None]
 Banner = Callable[[Ready, Catalog], str]
-ROOMY = 120
-"""From how many columns on a line has room for wide columns."""
 
 
 class TextReport:
@@ -65,7 +63,7 @@ class TextReport:
         elif error is None:
             self._silent.discard(attempt.url)
         if not self._is_quiet:
-            self._write(delivery(job, attempt, self._paint, self._columns))
+            self._write(words.delivery(job, attempt, self._paint, self._columns))
 
 
 class JsonReport:
@@ -125,27 +123,6 @@ def headline(where: Ready, catalog: Catalog) -> str:
     return f"localqueue: {where.url}{clock} for {services or 'no service'}"
 
 
-def delivery(job: Job, attempt: Attempt, paint: Paint, columns: int | None) -> str:
-    """Return the line of a delivery: when, queue, job, attempt, status or error, duration, what comes next."""
-    is_roomy = columns is None or columns >= ROOMY
-    name, word, took = (20, 12, 8) if is_roomy else (13, 3, 6)
-    number = f"attempt {attempt.number}/{attempt.max_attempts}"
-    tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
-    outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
-    return (
-        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(job.queue):<{name}} {safe(job.short_id)}  {number:<12} "
-        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_roomy))}"
-    ).rstrip()
-
-
-def outcome_word(attempt: Attempt) -> str:
-    """Return the status, or the code of the error."""
-    outcome = attempt.outcome
-    if outcome.status is not None:
-        return str(outcome.status)
-    return outcome.error.code if outcome.error is not None else outcome.kind.value
-
-
 def _queues(queues: Sequence[Queue]) -> list[str]:
     """Return the queues with their settings as a table that fits the terminal."""
     columns = [
@@ -162,14 +139,6 @@ def _queues(queues: Sequence[Queue]) -> list[str]:
 def _settings(queue: Queue) -> tuple[str, ...]:
     every, timeout = duration(queue.retry_delay_ms), duration(queue.timeout_ms)
     return str(queue.concurrency), str(queue.retries), every, timeout
-
-
-def _next(job: Job, attempt: Attempt, is_roomy: bool) -> str:
-    if attempt.outcome.kind is OutcomeKind.INTERRUPTED:
-        return "interrupted, made again at the next start"
-    if attempt.next_due_ms is not None:
-        return f"next try in {duration(attempt.next_due_ms - attempt.ended_ms)}"
-    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" and is_roomy else str(job.finished)
 
 
 def _is_local(target: str) -> bool:

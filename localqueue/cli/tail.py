@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from localqueue import clock
-from localqueue.cli import choose, heard, report
+from localqueue.cli import choose, heard, words
 from localqueue.cli.paint import Paint, room
 from localqueue.cli.talk import as_json, coloured, talks
 from localqueue.client import Client, Told
@@ -91,7 +91,7 @@ def _as_text(event: Told, paint: Paint) -> str | None:
     found = json.loads(event.data)
     match event.kind:
         case "attempt":
-            return report.delivery(heard.job(found["job"]), heard.attempt(found["attempt"]), paint, room())
+            return words.delivery(heard.job(found["job"]), heard.attempt(found["attempt"]), paint, room())
         case "warning":
             return "\n".join(f"warning: {safe(line, 400)}" for line in found["message"].split("\n"))
         case "gap":

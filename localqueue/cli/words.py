@@ -1,14 +1,17 @@
-"""Word how a job is: for lists, for progress, and for the page of a job."""
+"""Word how a job is and how an attempt ended, for whoever shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from localqueue.cli.paint import Paint
 from localqueue.cli.talk import suggestion
-from localqueue.models import JobState
-from localqueue.text import distance, duration, parse_time
+from localqueue.models import Attempt, Job, JobState, OutcomeKind
+from localqueue.text import distance, duration, iso, parse_time, safe
 
+ROOMY = 120
+"""From how many columns on a line has room for wide columns."""
 HELD = {"paused": "the queue is paused", "queue_missing": "no catalog declares the queue"}
 
 
@@ -44,3 +47,32 @@ def running(found: Mapping[str, Any], now_ms: int) -> str:
 def as_written(ms: int) -> str:
     """Return a duration as commands take it."""
     return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
+
+
+def delivery(job: Job, attempt: Attempt, paint: Paint, columns: int | None) -> str:
+    """Return the line of a delivery: when, queue, job, attempt, status or error, duration, what comes next."""
+    is_roomy = columns is None or columns >= ROOMY
+    name, word, took = (20, 12, 8) if is_roomy else (13, 3, 6)
+    number = f"attempt {attempt.number}/{attempt.max_attempts}"
+    tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
+    outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
+    return (
+        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(job.queue):<{name}} {safe(job.short_id)}  {number:<12} "
+        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_roomy))}"
+    ).rstrip()
+
+
+def outcome_word(attempt: Attempt) -> str:
+    """Return the status, or the code of the error."""
+    outcome = attempt.outcome
+    if outcome.status is not None:
+        return str(outcome.status)
+    return outcome.error.code if outcome.error is not None else outcome.kind.value
+
+
+def _next(job: Job, attempt: Attempt, is_roomy: bool) -> str:
+    if attempt.outcome.kind is OutcomeKind.INTERRUPTED:
+        return "interrupted, made again at the next start"
+    if attempt.next_due_ms is not None:
+        return f"next try in {duration(attempt.next_due_ms - attempt.ended_ms)}"
+    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" and is_roomy else str(job.finished)
