@@ -14,7 +14,7 @@ from localqueue.cli.paint import Paint, room
 from localqueue.cli.table import Cell, Column
 from localqueue.cli.talk import DURATION, as_json, print_json, talks
 from localqueue.client import Client
-from localqueue.text import counted, moment, offset, parse_time, safe
+from localqueue.text import counted, fit, moment, offset, parse_time, safe, safe_json
 
 
 @click.command()
@@ -86,7 +86,10 @@ def ledger(client: Client, is_json: bool) -> None:
     With --json it is JSON Lines.
     """
     text = client.text("/ledger?format=jsonl" if is_json else "/ledger")
-    click.echo("\n".join(safe(line, 1000) for line in text.split("\n")), nl=False)
+    columns = None if is_json else room()
+    for line in text.split("\n")[:-1]:
+        shown = safe_json(line) if is_json else safe(line, 1000)
+        click.echo(shown if columns is None else fit(shown, columns))
 
 
 def show(found: dict[str, Any], is_json: bool) -> None:

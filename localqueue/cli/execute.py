@@ -42,10 +42,11 @@ UNFINISHED = tuple(state for state in JobState if not state.is_finished)
 )
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...", type=click.UNPROCESSED)
 def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_timeout: int, **given: Any) -> None:
-    """Run COMMAND beside a queue of its own, on a free port and in a temporary file unless told otherwise.
+    """Run COMMAND beside a queue of its own.
 
-    COMMAND finds the queue by IEC_QUEUE_URL and SERVICE_NAMESPACE. When it has ended, its jobs are waited for
-    if the service still answers, and the ledger is printed. All of ours goes to standard error.
+    The queue is on a free port and in a temporary file unless told otherwise. COMMAND finds it by IEC_QUEUE_URL
+    and SERVICE_NAMESPACE. When COMMAND has ended, its jobs are waited for if the service still answers, and the
+    ledger is printed. All of ours goes to standard error.
 
     The exit code is COMMAND's; where that is 0, it is 1 if a job failed or was not done in time.
     """
