@@ -50,15 +50,15 @@ def burst(subject: Subject, scratch: Path, count: int) -> float:
     with runs.session(subject, scratch, [rows.QUEUE]) as run:
         made = _enqueued(run)
         run.load(runs.WARM_UP, first=made)
-        before = run.service.wait(runs.WARM_UP)["delivered"]
+        run.service.wait(runs.WARM_UP)
         found = run.load(count, first=made + runs.WARM_UP)
+        before = sum(answered <= found["first"] for *_, answered in run.service.rows())
         run.service.wait(before + count)
         ends = sorted(answered for *_, answered in run.service.rows())
         run.check_all()
         if (enqueued := _enqueued(run)) != made + runs.WARM_UP + count:
             raise BenchmarkError(f"expected {made + runs.WARM_UP + count} jobs to be enqueued, got {enqueued}")
-    since = [end for end in ends if end > found["first"]]
-    return count / (since[count - 1] - float(found["first"]))
+    return count / float(ends[before + count - 1] - found["first"])
 
 
 def _enqueued(run: runs.Session) -> int:
