@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from localqueue.errors import LocalqueueError
 from localqueue.events import AttemptEnded
-from localqueue.models import Attempt, Glimpse, Queue
+from localqueue.models import Attempt, Finding, Glimpse, JobState, Queue
 from localqueue.models import Response as WorkerResponse
 from localqueue.text import iso
 from localqueue.views import JobView, QueueStatus
@@ -42,6 +42,17 @@ def error(found: LocalqueueError) -> Response:
     return response
 
 
+def finding(found: Finding) -> dict[str, Any]:
+    """Return what is wrong in a catalog, and where."""
+    return {
+        "file": found.file,
+        "line": found.line,
+        "column": found.column,
+        "code": found.code,
+        "message": found.message,
+    }
+
+
 def queue_settings(queue: Queue) -> dict[str, Any]:
     """Return what the catalog declares, under the catalog's names."""
     return {
@@ -63,6 +74,7 @@ def queue(status: QueueStatus, target: str | None) -> dict[str, Any]:
         "held": status.held,
         **(queue_settings(status.queue) if status.queue is not None else {}),
         "enqueued": status.enqueued,
+        "inFlight": status.counts[JobState.RUNNING],
         "counts": {state.value: count for state, count in status.counts.items()},
     }
 

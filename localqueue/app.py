@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localqueue import answers, api, control, dashboard, events
+from localqueue.control.context import Place
 from localqueue.engine import Engine
 from localqueue.errors import LocalqueueError, MethodNotAllowed, NotFound
 from localqueue.gate import Gate
@@ -21,25 +22,24 @@ from localqueue.text import safe
 def build(
     engine: Engine,
     report: events.Report,
+    place: Place,
     *,
-    is_own: Callable[[str], bool],
-    max_body: int,
     allow_hosts: Collection[str] = (),
     allow_remote: bool = False,
 ) -> ASGIApp:
-    """Return the whole application over an open engine; `is_own` says whether a URL leads back to it."""
+    """Return the whole application over an open engine."""
 
     async def internal_error(_: Request, error: Exception) -> Response:
         number = uuid.uuid4().hex[:8]
         report(events.Warned(f"internal error {number}: {safe(repr(error))}; please report it"))
         return answers.error(LocalqueueError(f"internal error {number}", "The log says more.", code="internal"))
 
-    enqueue = api.enqueuer(engine, max_body, lambda message: report(events.Warned(message)))
+    enqueue = api.enqueuer(engine, place.max_body, lambda message: report(events.Warned(message)))
     app = Starlette(
         routes=[
             *api.routes(engine, enqueue),
             *dashboard.entrances(),
-            control.routes(engine, is_own),
+            control.routes(engine, place),
         ],
         exception_handlers={
             LocalqueueError: _known_error,

@@ -68,6 +68,16 @@ class Configuration:
         names = [key[1] for key in self.queues if key[0] == namespace]
         raise _unknown("queue", name, names, f"Declare it under spec.queues in the catalog of {namespace}.")
 
+    def check_known(self, namespace: str | None, name: str | None, others: Iterable[Key]) -> None:
+        """Make sure that a queue is declared or among `others`. Raises NotFound (unknown_namespace, unknown_queue)."""
+        keys = {*self.queues, *others}
+        namespaces = {key[0] for key in keys} | set(self.targets)
+        if namespace is not None and namespace not in namespaces:
+            raise _unknown("namespace", namespace, namespaces, EXPORT_HINT)
+        names = {key[1] for key in keys if namespace in (None, key[0])}
+        if name is not None and name not in names:
+            raise _unknown("queue", name, names, "`localqueue queues` lists them.")
+
 
 def _unknown(what: str, name: str, known: Iterable[str], hint: str) -> NotFound:
     others = ", ".join(nearest(name, known)) or "none"

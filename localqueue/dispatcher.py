@@ -235,7 +235,7 @@ class Dispatcher:
         self._flights[job.seq] = flight
         work = self._attempt(lane, flight, batch, self._deliverer.begin(queue), entry.data)
         flight.task = self._spawn(work, self._tasks)
-        self._report(events.Started(job))
+        self._report(events.Started(job, now))
 
     async def _attempt(self, lane: Lane, flight: Flight, batch: Batch | None, send: Send, data: bytes | None) -> None:
         try:

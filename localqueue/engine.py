@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localqueue import backlog, events, ids, lifecycle, views
+from localqueue import backlog, events, ids, views
 from localqueue.clock import Clock
 from localqueue.configuration import Configuration
 from localqueue.dispatcher import Deliverer, Dispatcher
-from localqueue.errors import DatabaseUnusable, NotFound, ShuttingDown, StorageUnavailable, WrongState
+from localqueue.errors import DatabaseUnusable, ShuttingDown, StorageUnavailable
 from localqueue.flight import Flight
-from localqueue.models import Attempt, Catalog, Glimpse, Job, JobState, LedgerEntry, OutcomeKind, Queue
-from localqueue.store import Filter, Store
-from localqueue.text import safe
+from localqueue.jobs import Jobs
+from localqueue.models import Catalog, Job, LedgerEntry, Queue
+from localqueue.store import Store
 from localqueue.timeline import Drained, Made, Timeline, VirtualTimeline, WallTimeline
-from localqueue.views import JobView, Key, QueueStatus
+from localqueue.views import Key, QueueStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Engine:
         self._dispatcher = Dispatcher(clock, store, deliverer, self.hub)
         make = VirtualTimeline if clock.mode == "virtual" else WallTimeline
         self._timeline: Timeline = make(clock, self._dispatcher, store, self.hub, lambda: self._next_seq)
+        self.jobs = Jobs(clock, store, self._dispatcher, self.hub, lambda: self._numbers)
         self._next_seq = 1
         self._numbers: dict[Key, int] = {}
         self._epoch = 0
@@ -122,6 +123,11 @@ class Engine:
     def hurry(self) -> None:
         """End the grace of a close under way: cut the rest off now."""
         self._dispatcher.hurry()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Return whether new jobs are refused."""
+        return self._is_stopping
 
     def refuse_jobs(self) -> None:
         """Answer new jobs with ShuttingDown from now on."""
@@ -261,7 +267,7 @@ class Engine:
 
     # jobs
 
-    async def enqueue(self, namespace: str, queue: str, data: bytes) -> Job:
+    async def enqueue(self, namespace: str, queue: str, data: bytes, replay_of: str | None = None) -> Job:
         """Accept a job; it is on disk when this returns.
 
         Raises NotFound (unknown_namespace, unknown_queue), ShuttingDown, StorageUnavailable.
@@ -279,6 +285,7 @@ class Engine:
             created_ms=now,
             due_ms=now,
             max_attempts=found.max_attempts,
+            replay_of=replay_of,
             data_size=len(data),
             number=number,
         )
@@ -293,51 +300,29 @@ class Engine:
         await self._store.insert(job, data, then=offer)
         return job
 
-    async def cancel(self, id_: str) -> Job:
-        """Cancel a job by hand; an attempt under way is cut off. Raises NotFound, WrongState."""
-        while True:
-            job = await self._find_job(id_)
-            if job.finished is not None:
-                raise _wrong_state(job, "cancel", "queued, running or retrying")
-            if job.seq in self._dispatcher.flights:
-                await self._dispatcher.cut(job.seq, OutcomeKind.CANCELLED)
-                job = await self._find_job(id_)
-                if job.finished is JobState.CANCELLED:
-                    return job
-            elif changed := await self._change(job, lifecycle.cancel(job, self._clock.now())):
-                return changed
+    async def replay(self, id_: str, data: bytes | None = None) -> Job:
+        """Enqueue a new job like another one, with the same data or with this; it names its original.
 
-    async def retry(self, id_: str) -> Job:
-        """Start a new round of a failed or cancelled job, due now. Raises NotFound, WrongState."""
-        while True:
-            job = await self._find_job(id_)
-            if job.finished not in (JobState.FAILED, JobState.CANCELLED):
-                raise _wrong_state(job, "retry", "failed or cancelled")
-            if changed := await self._change(job, lifecycle.new_round(job, self._clock.now())):
-                return changed
+        Raises NotFound (unknown_job, unknown_namespace, unknown_queue), AmbiguousId, ShuttingDown,
+        StorageUnavailable.
+        """
+        original = await self.jobs.find(id_)
+        if data is None:
+            data = await self.jobs.data(original)
+        return await self.enqueue(original.namespace, original.queue, data, replay_of=original.id)
 
-    async def job(self, id_: str) -> tuple[JobView, list[Attempt]]:
-        """Return a job and its attempts. Raises NotFound (unknown_job)."""
-        job = await self._find_job(id_)
-        return self.view(job), await self._store.attempts(job.seq)
+    async def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
+        """Retry every failed job, of all queues or of those named; return how many.
 
-    async def data(self, job: Job) -> bytes:
-        """Return the bytes of `data` as they were sent."""
-        return await self._store.payload(job.seq)
-
-    async def jobs(self, chosen: Filter) -> list[JobView]:
-        """Return a page of jobs, newest first."""
-        found = await self._store.jobs(chosen, self._clock.now(), list(self._dispatcher.flights))
-        return [self.view(job) for job in found]
-
-    async def glimpses(self, found: Iterable[JobView]) -> Mapping[int, Glimpse]:
-        """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
-        return await self._store.glimpses([view.job.seq for view in found])
+        Raises NotFound (unknown_namespace, unknown_queue), StorageUnavailable.
+        """
+        self._configuration.check_known(namespace, queue, self._numbers)
+        return await self.jobs.retry_failed(namespace, queue)
 
     async def queues(self) -> list[QueueStatus]:
         """Return every queue that is declared or has jobs."""
         now = self._clock.now()
-        counts, waiting = await self._store.counts(), await self._store.waiting(now)
+        counts = await self._store.counts(now)
         flights: dict[Key, list[Flight]] = {}
         for flight in self._dispatcher.flights.values():
             flights.setdefault(flight.job.key, []).append(flight)
@@ -345,7 +330,7 @@ class Engine:
             QueueStatus(
                 key,
                 self._configuration.queues.get(key),
-                views.by_state(counts.get(key, {}), waiting.get(key, 0), flights.get(key, ()), now),
+                views.by_state(counts.get(key, {}), flights.get(key, ()), now),
                 views.held(self._dispatcher.lanes.get(key)),
                 self._numbers.get(key, 0),
             )
@@ -363,41 +348,7 @@ class Engine:
 
     # parts
 
-    def view(self, job: Job) -> JobView:
-        """Return the job as people see it now."""
-        lane, flight = self._dispatcher.lanes.get(job.key), self._dispatcher.flights.get(job.seq)
-        return views.job_view(job, lane, flight, self._clock.now())
-
-    def view_as(self, job: Job, state: JobState) -> JobView:
-        """Return a job in the state that it had when something was told of it."""
-        return views.job_in(job, state, self._dispatcher.lanes.get(job.key))
-
-    async def _find_job(self, id_: str) -> Job:
-        job = await self._store.job(id_)
-        if job is None:
-            raise NotFound(f"there is no job {safe(id_)}", "It may have been pruned.", code="unknown_job")
-        return job
-
-    async def _change(self, before: Job, after: Job) -> Job | None:
-        if not self._dispatcher.claim(before):
-            return None
-        kept = before
-        try:
-            if await self._store.change(before, after):
-                kept = after
-        finally:
-            self._dispatcher.unclaim(kept)
-        if kept is before:
-            return None
-        self.hub(events.Changed(after))
-        return after
-
     async def _clamp_due_times(self) -> None:
         now = self._clock.now()
         for key, queue in self._configuration.queues.items():
             await self._store.clamp_due(key, now + queue.retry_delay_ms)
-
-
-def _wrong_state(job: Job, verb: str, expected: str) -> WrongState:
-    state = job.finished or "waiting or running"
-    return WrongState(f"expected the job to be {expected} to {verb} it, got {state}")

@@ -43,15 +43,33 @@ def parse(body: bytes) -> Envelope:
     Raises InvalidJson, or InvalidRequest naming the field, what was expected and what came.
     """
     text = _decode(body)
+    return _envelope(text, _parsed(text))
+
+
+def parse_replay(body: bytes) -> bytes | None:
+    """Return `data` of the body of a replay, which has nothing else; None where there is none.
+
+    Raises InvalidJson, InvalidRequest.
+    """
+    text = _decode(body)
+    members = _parsed(text) if text else []
+    for member in members:
+        if member.key != "data":
+            raise InvalidRequest(f"unknown key {safe(member.key)!r}; known: data")
+    if len(members) > 1:
+        raise InvalidRequest("expected data once, got it twice")
+    return _raw(text, members[0]) if members else None
+
+
+def _parsed(text: str) -> list[_Member]:
     try:
-        members = list(_members(text))
+        return list(_members(text))
     except json.JSONDecodeError as error:
         raise _invalid_json(f"{error.msg} at offset {len(text[: error.pos].encode())}") from None
     except ValueError as error:
         raise _invalid_json(str(error)) from None
     except RecursionError:
         raise _invalid_json("it is nested too deeply") from None
-    return _envelope(text, members)
 
 
 def check_value(raw: bytes) -> str:
@@ -156,8 +174,12 @@ def _envelope(text: str, members: list[_Member]) -> Envelope:
         else:
             found[member.key] = member
     data = found.get("data")
-    raw = b"null" if data is None else text[data.start : data.end].encode()
+    raw = b"null" if data is None else _raw(text, data)
     return Envelope(_name("namespace", found, unknown), _name("queue", found, unknown), raw, tuple(unknown))
+
+
+def _raw(text: str, member: _Member) -> bytes:
+    return text[member.start : member.end].encode()
 
 
 def _name(field: str, found: dict[str, _Member], unknown: dict[str, None]) -> str:

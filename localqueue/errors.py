@@ -9,6 +9,7 @@ LocalqueueError
 │   ├── MethodNotAllowed         405 method_not_allowed
 │   ├── RequestTimeout           408 request_timeout
 │   ├── WrongState               409 wrong_state
+│   ├── AmbiguousId              409 ambiguous_id
 │   ├── PayloadTooLarge          413 payload_too_large
 │   ├── UriTooLong               414 uri_too_long
 │   ├── UnsupportedMediaType     415 unsupported_media_type
@@ -97,6 +98,12 @@ class WrongState(RequestError):
     """Refuse an action that the state of the job does not allow."""
 
     code, status = "wrong_state", 409
+
+
+class AmbiguousId(RequestError):
+    """Refuse a short id that several jobs have; the message lists them."""
+
+    code, status = "ambiguous_id", 409
 
 
 class PayloadTooLarge(RequestError):

@@ -18,9 +18,10 @@ class Enqueued:
 
 @record
 class Started:
-    """Tell that an attempt of a job was started; the job as it is with it."""
+    """Tell that an attempt of a job was started, and when; the job as it is with it."""
 
     job: Job
+    started_ms: int
 
 
 @record

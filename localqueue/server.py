@@ -24,6 +24,7 @@ import uvicorn
 
 from localqueue import __version__, app, events, sockets, watch
 from localqueue.clock import Clock, VirtualClock, WallClock
+from localqueue.control.context import Place
 from localqueue.delivery import Delivery
 from localqueue.dispatcher import Deliverer
 from localqueue.engine import Engine
@@ -130,7 +131,7 @@ async def _run(plan: Plan, listeners: list[socket.socket], where: Ready, use: Us
     is_closed = False
     try:
         engine.start()
-        server = _Server(_config(engine, settings, report, where.port))
+        server = _Server(_config(engine, settings, where))
         serving = asyncio.create_task(server.serve(sockets=listeners))
         await server.is_up.wait()
         catalogs = watch.CatalogWatch(plan.paths, load)
@@ -254,12 +255,12 @@ def _is_this_machine(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _config(engine: Engine, settings: Settings, report: events.Report, port: int) -> uvicorn.Config:
+def _config(engine: Engine, settings: Settings, where: Ready) -> uvicorn.Config:
+    is_ours = functools.partial(is_own, port=where.port)
     asgi = app.build(
         engine,
-        report,
-        is_own=functools.partial(is_own, port=port),
-        max_body=settings.max_body,
+        engine.hub,
+        Place(where.url, where.db, where.is_ephemeral, is_ours, settings.max_body),
         allow_hosts=settings.allow_host,
         allow_remote=settings.allow_remote,
     )

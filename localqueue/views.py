@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from localqueue import lifecycle
 from localqueue.flight import Flight
@@ -39,16 +39,17 @@ def job_view(job: Job, lane: Lane | None, flight: Flight | None, now_ms: int) ->
     """Return the job as people see it now."""
     if flight is not None and job.finished is None:
         job = flight.job
-    found = job_in(job, lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms), lane)
-    return replace(found, started_ms=flight.started_ms) if flight and found.state is JobState.RUNNING else found
+    state = lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms)
+    return job_in(job, state, lane, None if flight is None else flight.started_ms)
 
 
-def job_in(job: Job, state: JobState, lane: Lane | None) -> JobView:
+def job_in(job: Job, state: JobState, lane: Lane | None, started_ms: int | None) -> JobView:
     """Return the job in this state as people see it."""
     is_waiting = state in (JobState.QUEUED, JobState.RETRYING)
     queue = lane.queue if lane is not None else None
     maximum = queue.max_attempts if is_waiting and queue is not None else job.max_attempts
-    return JobView(job, state, held(lane) if is_waiting else None, maximum)
+    since = started_ms if state is JobState.RUNNING else None
+    return JobView(job, state, held(lane) if is_waiting else None, maximum, since)
 
 
 def held(lane: Lane | None) -> str | None:
@@ -58,10 +59,10 @@ def held(lane: Lane | None) -> str | None:
     return "paused" if lane.is_paused else None
 
 
-def by_state(stored: Mapping[str, int], waiting: int, flights: Iterable[Flight], now_ms: int) -> dict[JobState, int]:
+def by_state(stored: Mapping[str, int], flights: Iterable[Flight], now_ms: int) -> dict[JobState, int]:
     """Return a queue's numbers from those on disk, and its attempts under way."""
     running = [flight.before for flight in flights]
-    retrying = waiting - sum(job.due_ms > now_ms for job in running)
+    retrying = stored.get("waiting", 0) - sum(job.due_ms > now_ms for job in running)
     return {
         JobState.QUEUED: max(stored.get("pending", 0) - len(running) - retrying, 0),
         JobState.RUNNING: len(running),

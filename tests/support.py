@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 import httpx
 from click.testing import CliRunner, Result
 
+from localqueue.catalog import load
 from localqueue.cli import main
+from localqueue.clock import Clock
+from localqueue.delivery import Delivery
+from localqueue.engine import Engine
 
 T = TypeVar("T")
 WAIT_S = 30.0
@@ -128,6 +132,19 @@ def write_catalog(folder: Path, concurrency: int = 5, retries: int = 3, delay: i
     path = folder / "catalog-info.yaml"
     path.write_text(CATALOG.format(concurrency=concurrency, retries=retries, delay=delay))
     return path
+
+
+@contextlib.asynccontextmanager
+async def running_engine(catalog: Path, clock: Clock) -> AsyncIterator[Engine]:
+    """Run an engine without doors, its database `queue.db` beside the catalog."""
+    delivery = Delivery()
+    engine = await Engine.open(catalog.parent / "queue.db", load([catalog]), clock, delivery, lambda _: None)
+    try:
+        engine.start()
+        yield engine
+    finally:
+        await engine.close()
+        await delivery.aclose()
 
 
 class Server:

@@ -13,13 +13,11 @@ import httpx
 import pytest
 
 from localqueue import events
-from localqueue.catalog import load
 from localqueue.clock import VirtualClock
 from localqueue.control.feed import CHUNK, KEPT, Chosen, Feed
-from localqueue.delivery import Delivery
 from localqueue.engine import Engine
 from localqueue.models import Attempt, Job, Outcome, OutcomeKind, Response
-from tests.support import Server, Worker, run_async, serving, until, working, write_catalog
+from tests.support import Server, Worker, run_async, running_engine, serving, until, working, write_catalog
 
 Told = tuple[str, str, Any]
 
@@ -226,15 +224,8 @@ def test_a_stop_ends_the_streams_also_of_clients_that_do_not_read(tmp_path: Path
 
 @contextlib.asynccontextmanager
 async def feeding(folder: Path) -> AsyncIterator[tuple[Engine, Feed]]:
-    catalog = load([write_catalog(folder)])
-    delivery = Delivery()
-    engine = await Engine.open(folder / "queue.db", catalog, VirtualClock(0), delivery, lambda _: None)
-    engine.start()
-    try:
+    async with running_engine(write_catalog(folder), VirtualClock(0)) as engine:
         yield engine, Feed(engine)
-    finally:
-        await engine.close()
-        await delivery.aclose()
 
 
 def test_nothing_is_kept_while_nobody_follows_and_who_comes_back_too_late_is_told(tmp_path: Path) -> None:

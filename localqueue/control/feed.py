@@ -110,8 +110,8 @@ class Feed:
         match event:
             case events.Enqueued(job):
                 self._add(Entry("job", None, job, JobState.QUEUED))
-            case events.Started(job):
-                self._add(Entry("job", None, job, JobState.RUNNING))
+            case events.Started(job, started_ms):
+                self._add(Entry("job", started_ms, job, JobState.RUNNING))
             case events.AttemptEnded(job, attempt):
                 state = self._state(job)
                 self._add(Entry("attempt", None, job, state, _without_large_response(attempt)))
@@ -248,7 +248,7 @@ class Feed:
     def _content(self, entry: Entry) -> Any:
         if entry.job is None or entry.state is None:
             return entry.content
-        content = {"job": answers.job(self._engine.view_as(entry.job, entry.state))}
+        content = {"job": answers.job(self._engine.jobs.view_as(entry.job, entry.state, entry.content))}
         if entry.attempt is not None:
             content["attempt"] = answers.bare_attempt(entry.attempt)
         return content

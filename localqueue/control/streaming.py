@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from localqueue.control import parameters
+from localqueue.control.context import Context
 from localqueue.control.feed import Chosen, Feed
+from localqueue.operation import Operation
+from localqueue.query import Parameter
 
 
 class EventStream(Response):
@@ -39,14 +41,6 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-def open_stream(request: Request, feed: Feed) -> Response:
-    """Return the stream that a request asks for. Raises InvalidRequest, TooManyStreams."""
-    given = parameters.read(request, ("namespace", "queue", "job"))
-    job = given.get("job")
-    chosen = Chosen(given.get("namespace"), given.get("queue"), None if job is None else job.lower())
-    return EventStream(feed, request.headers.get("last-event-id"), chosen)
-
-
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
     """Run these until the first has ended, and end the others."""
     tasks = [asyncio.create_task(each) for each in work]
@@ -61,3 +55,26 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def follow(context: Context, request: Request) -> Response:
+    """Answer with events for as long as the client likes."""
+    given = request.query_params
+    job = given.get("job")
+    chosen = Chosen(given.get("namespace"), given.get("queue"), None if job is None else job.lower())
+    return EventStream(context.feed, request.headers.get("last-event-id"), chosen)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/events",
+        follow,
+        "Follow what happens, live (server-sent events).",
+        (
+            Parameter("namespace", "Only jobs and attempts of this namespace."),
+            Parameter("queue", "Only jobs and attempts of this queue."),
+            Parameter("job", "Only this job and its attempts: an id or a short id."),
+        ),
+    ),
+)

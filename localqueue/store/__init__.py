@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from localqueue.errors import StorageUnavailable
-from localqueue.models import Attempt, Glimpse, Job, JobState, LedgerEntry
-from localqueue.store import database
+from localqueue.errors import NotFound, StorageUnavailable
+from localqueue.models import Attempt, Glimpse, Job, LedgerEntry
+from localqueue.store import database, listing
 from localqueue.store.group import Statement
+from localqueue.store.listing import Filter
 from localqueue.store.rows import (
     ATTEMPT_COLUMNS,
     JOB_COLUMNS,
@@ -50,6 +51,7 @@ _UPDATE_JOB = Statement(
 _SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
 _PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
 _RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
+_GUARDS = "SELECT seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
 _PRUNE = f"""
     DELETE FROM jobs WHERE seq IN (
         SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
@@ -68,27 +70,23 @@ _GLIMPSES = """
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
+_COUNTS = """
+    SELECT namespace, queue, state, n, CASE state WHEN 'pending' THEN (
+        SELECT count(*) FROM jobs WHERE jobs.namespace = counts.namespace AND jobs.queue = counts.queue
+        AND finished IS NULL AND due_ms > ?) END
+    FROM counts WHERE n > 0
+"""
 _TABLES = ("attempts", "payloads", "jobs", "counts", "numbers", "pauses", "sqlite_sequence")
 """What a reset empties, in this order: the triggers on jobs then have nothing to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Choose jobs for a list; None means all. `after` is the seq behind which the page begins."""
-
-    namespace: str | None = None
-    queue: str | None = None
-    state: JobState | None = None
-    limit: int = 50
-    after: int | None = None
 
 
 class Store:
     """Read and write jobs. Every write is on disk when its await returns."""
 
-    def __init__(self, writer: Writer, reader: aiosqlite.Connection) -> None:
+    def __init__(self, writer: Writer, reader: aiosqlite.Connection, viewer: aiosqlite.Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._viewer = viewer  # for people, whose questions may take a while and must not hold up a dispatch
 
     @classmethod
     async def open(cls, path: Path, *, durable: bool, keep: int) -> Store:
@@ -97,16 +95,18 @@ class Store:
         def prune(connection: sqlite3.Connection) -> None:
             connection.execute(_PRUNE, (keep,))
 
-        connection, raw = await database.open_writer(path, durable=durable)
-        try:
+        async with contextlib.AsyncExitStack() as opened:
+            connection, raw = await database.open_writer(path, durable=durable)
+            opened.push_async_callback(connection.close)
             reader = await database.open_reader(path)
-        except BaseException:
-            await connection.close()
-            raise
-        return cls(Writer(connection, raw, prune), reader)
+            opened.push_async_callback(reader.close)
+            viewer = await database.open_reader(path)
+            opened.pop_all()
+        return cls(Writer(connection, raw, prune), reader, viewer)
 
     async def close(self) -> None:
         """Commit what waits and close the file; the last connection to close tidies the log up."""
+        await self._viewer.close()
         await self._reader.close()
         await self._writer.close()
 
@@ -128,14 +128,18 @@ class Store:
             (_INSERT_ATTEMPT, (*guard, *attempt_row(attempt))), (_UPDATE_JOB, (*guard, *_changes(after)))
         )
 
-    async def change(self, before: Job, after: Job) -> bool:
-        """Change a job that is still as it was; return whether it was."""
+    async def change(self, changes: Sequence[tuple[Job, Job]]) -> list[Job]:
+        """Change jobs, each (before, after), that are still as they were; return those that were, as they are now."""
+        seqs = json.dumps([before.seq for before, _ in changes])
 
-        def call(connection: sqlite3.Connection) -> bool:
-            _UPDATE_JOB.execute(connection, [(*_guard(before), *_changes(after))])
-            return bool(connection.execute("SELECT changes()").fetchone()[0] == 1)
+        def call(connection: sqlite3.Connection) -> list[Job]:
+            unchanged = set(connection.execute(_GUARDS, (seqs,)))
+            made = [(before, after) for before, after in changes if _guard(before) in unchanged]
+            _UPDATE_JOB.execute(connection, [(*_guard(before), *_changes(after)) for before, after in made])
+            return [after for _, after in made]
 
-        return bool(await self._writer.call(call))
+        found: list[Job] = await self._writer.call(call)
+        return found
 
     async def clamp_due(self, key: tuple[str, str], latest_ms: int) -> None:
         """Move due times of a queue that lie too far ahead (a clock that was set back) to `latest_ms`."""
@@ -197,7 +201,7 @@ class Store:
 
     async def ledger(self) -> list[LedgerEntry]:
         """Return every attempt that is kept, in starting order."""
-        return [to_entry(row) for row in await self._fetch(_LEDGER)]
+        return [to_entry(row) for row in await self._look(_LEDGER)]
 
     async def pending(
         self, key: tuple[str, str], after: tuple[int, int], limit: int, small: int
@@ -215,54 +219,81 @@ class Store:
         return [(to_job(row[1:]), row[0]) for row in rows]
 
     async def payload(self, seq: int) -> bytes:
-        """Return the bytes of `data` of a job."""
+        """Return the bytes of `data` of a job. Raises NotFound (unknown_job) where it was pruned meanwhile."""
         rows = await self._fetch("SELECT data FROM payloads WHERE seq = ?", (seq,))
+        if not rows:
+            raise NotFound("the job is no longer there", "It was pruned.", code="unknown_job")
         return bytes(rows[0][0])
 
     async def job(self, id_: str) -> Job | None:
         """Return the job with this id."""
-        rows = await self._fetch(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?", (id_,))
+        rows = await self._look(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?", (id_,))
         return to_job(rows[0]) if rows else None
+
+    async def jobs_with_short_id(self, short_id: str, limit: int) -> list[Job]:
+        """Return jobs whose ids end so; this looks through the index of all ids (about 0.1 s for a million)."""
+        sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE substr(id, -8) = ? LIMIT ?)"
+        return [to_job(row) for row in await self._look(sql, (short_id, limit))]
 
     async def attempts(self, seq: int) -> list[Attempt]:
         """Return the attempts of a job in starting order."""
         sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE seq = ? ORDER BY id"
-        return [to_attempt(row) for row in await self._fetch(sql, (seq,))]
+        return [to_attempt(row) for row in await self._look(sql, (seq,))]
 
-    async def jobs(self, chosen: Filter, now_ms: int, running: Sequence[int]) -> list[Job]:
-        """Return a page of jobs, newest first; `running` are the seqs under way."""
-        where, values = _conditions(chosen, now_ms, running)
-        sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE {where} ORDER BY seq DESC LIMIT ?"
-        return [to_job(row) for row in await self._fetch(sql, (*values, chosen.limit))]
+    async def jobs(
+        self, chosen: Filter, keys: Collection[tuple[str, str]], now_ms: int, running: Sequence[int]
+    ) -> list[Job]:
+        """Return a page of jobs, newest first; `keys` are the queues that have any, `running` the seqs under way."""
+        rows: list[Any] = []
+        for sql, values in listing.queries(chosen, keys, now_ms, running):
+            rows += await self._look(sql, values)
+        rows.sort(reverse=True)  # by seq, which comes first
+        return [to_job(row) for row in rows[: chosen.limit]]
+
+    async def failed(self, keys: Iterable[tuple[str, str]], after: int, limit: int) -> list[Job]:
+        """Return the next failed jobs of these queues behind a seq, oldest first."""
+        found: list[Job] = []
+        sql = (
+            f"SELECT {JOB_COLUMNS} FROM jobs WHERE namespace = ? AND queue = ? AND finished = 'failed' "
+            "AND seq > ? ORDER BY seq LIMIT ?"
+        )
+        for key in keys:
+            found += [to_job(row) for row in await self._look(sql, (*key, after, limit))]
+        return sorted(found, key=lambda job: job.seq)[:limit]
 
     async def glimpses(self, seqs: Sequence[int]) -> dict[int, Glimpse]:
         """Return what lists show of these jobs beside what is in `jobs`."""
-        return {row[0]: to_glimpse(row) for row in await self._fetch(_GLIMPSES, (json.dumps(list(seqs)),))}
+        return {row[0]: to_glimpse(row) for row in await self._look(_GLIMPSES, (json.dumps(list(seqs)),))}
 
-    async def counts(self) -> dict[tuple[str, str], dict[str, int]]:
-        """Return how many jobs each queue has on disk: pending, completed, failed, cancelled."""
+    async def counts(self, now_ms: int) -> dict[tuple[str, str], dict[str, int]]:
+        """Return how many jobs each queue has on disk: pending, completed, failed, cancelled.
+
+        `waiting` are those of the pending ones that are due later than now.
+        """
         found: dict[tuple[str, str], dict[str, int]] = {}
-        for namespace, queue, state, n in await self._fetch("SELECT * FROM counts WHERE n > 0"):
-            found.setdefault((namespace, queue), {})[state] = n
+        for namespace, queue, state, n, waiting in await self._look(_COUNTS, (now_ms,)):
+            counts = found.setdefault((namespace, queue), {})
+            counts[state] = n
+            if waiting is not None:
+                counts["waiting"] = waiting
         return found
-
-    async def waiting(self, now_ms: int) -> dict[tuple[str, str], int]:
-        """Return how many pending jobs of each queue are due later than now."""
-        sql = (
-            "SELECT namespace, queue, count(*) FROM jobs WHERE finished IS NULL AND due_ms > ? "
-            "GROUP BY namespace, queue"
-        )
-        return {(namespace, queue): n for namespace, queue, n in await self._fetch(sql, (now_ms,))}
 
     async def check(self) -> str:
         """Return `ok`, or what SQLite finds wrong in the file."""
-        return str((await self._fetch("PRAGMA quick_check(1)"))[0][0])
+        return str((await self._look("PRAGMA quick_check(1)"))[0][0])
 
     async def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        try:
-            return list(await self._reader.execute_fetchall(sql, values))
-        except sqlite3.Error as error:
-            raise StorageUnavailable(f"the database can't be read: {error}") from error
+        return await _rows(self._reader, sql, values)
+
+    async def _look(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return await _rows(self._viewer, sql, values)
+
+
+async def _rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+    try:
+        return list(await connection.execute_fetchall(sql, values))
+    except sqlite3.Error as error:
+        raise StorageUnavailable(f"the database can't be read: {error}") from error
 
 
 def _guard(job: Job) -> tuple[Any, ...]:
@@ -273,26 +304,3 @@ def _changes(job: Job) -> tuple[Any, ...]:
     return (
         job.due_ms, job.finished, job.finished_ms, job.round, job.attempt, job.failures, job.max_attempts
     )  # fmt: skip
-
-
-def _conditions(chosen: Filter, now_ms: int, running: Sequence[int]) -> tuple[str, list[Any]]:
-    found: list[tuple[str, list[Any]]] = [("1", [])]
-    if chosen.namespace is not None:
-        found.append(("namespace = ?", [chosen.namespace]))
-    if chosen.queue is not None:
-        found.append(("queue = ?", [chosen.queue]))
-    if chosen.after is not None:
-        found.append(("seq < ?", [chosen.after]))
-    if chosen.state is not None:
-        found.append(_state_condition(chosen.state, now_ms, running))
-    return " AND ".join(sql for sql, _ in found), [value for _, values in found for value in values]
-
-
-def _state_condition(state: JobState, now_ms: int, running: Sequence[int]) -> tuple[str, list[Any]]:
-    if state.is_finished:
-        return "finished = ?", [state]
-    under_way = f"seq {'IN' if state is JobState.RUNNING else 'NOT IN'} ({', '.join('?' * len(running))})"
-    if state is JobState.RUNNING:
-        return f"finished IS NULL AND {under_way}", [*running]
-    compare = "<=" if state is JobState.QUEUED else ">"
-    return f"finished IS NULL AND due_ms {compare} ? AND {under_way}", [now_ms, *running]

@@ -1,0 +1,32 @@
+"""Hold what the routes under /_localqueue work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localqueue.control.board import Board
+from localqueue.control.feed import Feed
+from localqueue.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Say where the server listens, where it keeps jobs, which URLs lead back to it, and how large a body may be."""
+
+    url: str
+    db: Path
+    is_ephemeral: bool
+    is_own: Callable[[str], bool]
+    max_body: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Hold the engine, and what listens to it."""
+
+    engine: Engine
+    place: Place
+    feed: Feed
+    board: Board

@@ -1,0 +1,70 @@
+"""Serve queues: their numbers, pauses, and changes of settings and targets that last until the next reset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from localqueue import answers, body, catalog
+from localqueue.control.context import Context
+from localqueue.errors import InvalidRequest
+from localqueue.operation import Operation
+from localqueue.text import safe
+
+
+async def list_queues(context: Context, _: Request) -> Response:
+    """Answer with every queue."""
+    engine = context.engine
+    return answers.reply(answers.queues(await engine.queues(), engine.catalog.targets))
+
+
+async def pause(context: Context, request: Request) -> Response:
+    """Start nothing more of a queue."""
+    return await _pause(context, request, True)
+
+
+async def resume(context: Context, request: Request) -> Response:
+    """Go on with a queue."""
+    return await _pause(context, request, False)
+
+
+async def _pause(context: Context, request: Request, is_paused: bool) -> Response:
+    await body.read_object(request, ())
+    await context.engine.pause(request.path_params["namespace"], request.path_params["queue"], is_paused)
+    return answers.reply({"held": "paused" if is_paused else None})
+
+
+async def change_queue(context: Context, request: Request) -> Response:
+    """Change settings of a queue."""
+    given = await body.read_object(request, catalog.RANGES)
+    changed = context.engine.change_queue(request.path_params["namespace"], request.path_params["queue"], given)
+    return answers.reply(answers.queue_settings(changed))
+
+
+async def change_target(context: Context, request: Request) -> Response:
+    """Change where a service listens."""
+    given = await body.read_object(request, ("url",))
+    url = _target(given.get("url"), context.place.is_own)
+    context.engine.change_target(request.path_params["namespace"], url)
+    return answers.reply({"namespace": request.path_params["namespace"], "url": url})
+
+
+def _target(url: Any, is_own: Callable[[str], bool]) -> str:
+    if not isinstance(url, str):
+        raise InvalidRequest('expected {"url": "http://HOST:PORT"}')
+    problem = catalog.target_problem(url) or ("expected another server than localqueue itself" if is_own(url) else None)
+    if problem:
+        raise InvalidRequest(f"url: {problem}, got {safe(url)!r}")
+    return url.rstrip("/")
+
+
+OPERATIONS = (
+    Operation("GET", "/queues", list_queues, "List the queues."),
+    Operation("PATCH", "/queues/{namespace}/{queue}", change_queue, "Change settings of a queue."),
+    Operation("POST", "/queues/{namespace}/{queue}/pause", pause, "Pause a queue."),
+    Operation("POST", "/queues/{namespace}/{queue}/resume", resume, "Resume a queue."),
+    Operation("PUT", "/targets/{namespace}", change_target, "Change where a service listens."),
+)

@@ -1,0 +1,103 @@
+"""Serve the clock: move time, drain, reset, and the ledger of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from localqueue import answers, body, ledger, query
+from localqueue.control.context import Context
+from localqueue.engine import Engine
+from localqueue.errors import InvalidRequest
+from localqueue.operation import Operation
+from localqueue.query import Parameter
+from localqueue.text import LATEST_MS, iso, parse_time, safe
+from localqueue.timeline import Made
+
+DAY_MS = 24 * 3600 * 1000
+DRAIN_TIMEOUT_MS = 30_000
+
+
+async def clock(context: Context, _: Request) -> Response:
+    """Answer with what time it is."""
+    return answers.reply(_clock(context.engine))
+
+
+async def advance(context: Context, request: Request) -> Response:
+    """Move time, and make what is due by then."""
+    given = await body.read_object(request, ("ms", "to", "settleMs"))
+    return answers.reply(_made(context.engine, await _advance(context.engine, given)))
+
+
+async def drain(context: Context, request: Request) -> Response:
+    """Go on until nothing is left to do."""
+    given = await body.read_object(request, ("timeoutMs", "settleMs"))
+    timeout_ms = _whole(given, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
+    found = await context.engine.drain(timeout_ms, _whole(given, "settleMs", DAY_MS, 0))
+    return answers.reply({"idle": found.is_idle, **_made(context.engine, found.attempts)})
+
+
+async def reset(context: Context, request: Request) -> Response:
+    """Restore the state after the start."""
+    await body.read_object(request, ())
+    await context.engine.reset()
+    return answers.reply(_clock(context.engine))
+
+
+async def show_ledger(context: Context, request: Request) -> Response:
+    """Answer with a line for each attempt."""
+    is_json = query.one_of(request, "format", ("text", "jsonl")) == "jsonl"
+    write = ledger.as_json_lines if is_json else ledger.as_text
+    text = write(await context.engine.ledger(), context.engine.start_ms)
+    return PlainTextResponse(text, media_type="application/x-ndjson" if is_json else "text/plain")
+
+
+def _clock(engine: Engine) -> dict[str, Any]:
+    found = engine.clock
+    return {"mode": found.mode, "now": iso(found.now_ms), "offsetMs": found.offset_ms}
+
+
+def _made(engine: Engine, made: Made) -> dict[str, Any]:
+    return {"now": iso(engine.now()), "attempts": [answers.made(each) for each in made]}
+
+
+async def _advance(engine: Engine, given: Mapping[str, Any]) -> Made:
+    settle_ms = _whole(given, "settleMs", DAY_MS, 0)
+    if ("ms" in given) == ("to" in given):
+        raise InvalidRequest('expected either {"ms": a number} or {"to": a time or "next"}')
+    if "ms" in given:
+        return await engine.advance(_whole(given, "ms", LATEST_MS - engine.now(), 0), settle_ms)
+    if given["to"] == "next":
+        return await engine.advance_to_next(settle_ms)
+    try:
+        to_ms = parse_time(str(given["to"]))
+    except ValueError as error:
+        raise InvalidRequest(f"to: {error}, or next") from None
+    if to_ms < engine.now():
+        raise InvalidRequest(f"expected to to be {iso(engine.now())} or later: time does not go back")
+    return await engine.advance_to(to_ms, settle_ms)
+
+
+def _whole(given: Mapping[str, Any], name: str, largest: int, default: int) -> int:
+    value = given.get(name, default)
+    if type(value) is int and 0 <= value <= largest:
+        return value
+    raise InvalidRequest(f"expected {name} to be a whole number from 0 to {largest}, got {safe(str(value), 60)}")
+
+
+OPERATIONS = (
+    Operation("GET", "/clock", clock, "Tell what time it is."),
+    Operation("POST", "/clock/advance", advance, "Move time."),
+    Operation("POST", "/drain", drain, "Go on until nothing is left to do."),
+    Operation("POST", "/reset", reset, "Restore the state after the start."),
+    Operation(
+        "GET",
+        "/ledger",
+        show_ledger,
+        "List every attempt, a line each.",
+        (Parameter("format", "`text`, or `jsonl`: an object a line."),),
+    ),
+)

@@ -1,0 +1,159 @@
+"""Look at jobs, and change them by hand: cancel, retry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from localqueue import events, lifecycle, views
+from localqueue.clock import Clock
+from localqueue.dispatcher import Dispatcher
+from localqueue.errors import AmbiguousId, NotFound, WrongState
+from localqueue.models import Attempt, Glimpse, Job, JobState, OutcomeKind
+from localqueue.store import Store
+from localqueue.store.listing import Filter
+from localqueue.text import safe
+from localqueue.views import JobView, Key
+
+RETRY_STEP = 500
+"""How many jobs one transaction of `retry_failed` changes at the most."""
+CANDIDATES = 10
+_SHORT_ID = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Hold a page of jobs, newest first, and the seq behind which the next one begins; None after the last."""
+
+    jobs: list[JobView]
+    next: int | None
+
+
+class Jobs:
+    """Find, list, cancel and retry jobs; `keys` returns the queues that have any."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: Store,
+        dispatcher: Dispatcher,
+        hub: events.Hub,
+        keys: Callable[[], Collection[Key]],
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._dispatcher = dispatcher
+        self._hub = hub
+        self._keys = keys
+
+    # look
+
+    async def find(self, id_: str) -> Job:
+        """Return the job with this id or short id. Raises NotFound (unknown_job), AmbiguousId."""
+        id_ = id_.lower()
+        if _SHORT_ID.fullmatch(id_):
+            return await self._find_short(id_)
+        job = await self._store.job(id_)
+        if job is None:
+            raise _unknown(id_)
+        return job
+
+    async def _find_short(self, short_id: str) -> Job:
+        found = await self._store.jobs_with_short_id(short_id, CANDIDATES)
+        if not found:
+            raise _unknown(short_id)
+        if len(found) > 1:
+            ids = ", ".join(job.id for job in found)
+            raise AmbiguousId(f"the short id {short_id} fits several jobs: {ids}", "Give the whole id of one of them.")
+        return found[0]
+
+    def view(self, job: Job) -> JobView:
+        """Return the job as people see it now."""
+        lane, flight = self._dispatcher.lanes.get(job.key), self._dispatcher.flights.get(job.seq)
+        return views.job_view(job, lane, flight, self._clock.now())
+
+    def view_as(self, job: Job, state: JobState, started_ms: int | None = None) -> JobView:
+        """Return a job in the state that it had when something was told of it."""
+        return views.job_in(job, state, self._dispatcher.lanes.get(job.key), started_ms)
+
+    async def attempts(self, job: Job) -> list[Attempt]:
+        """Return the attempts of a job, in starting order."""
+        return await self._store.attempts(job.seq)
+
+    async def data(self, job: Job) -> bytes:
+        """Return the bytes of `data` as they were sent. Raises NotFound (unknown_job)."""
+        return await self._store.payload(job.seq)
+
+    async def page(self, chosen: Filter) -> Page:
+        """Return a page of jobs, newest first."""
+        one_more = replace(chosen, limit=chosen.limit + 1)
+        found = await self._store.jobs(one_more, self._keys(), self._clock.now(), list(self._dispatcher.flights))
+        page = found[: chosen.limit]
+        return Page([self.view(job) for job in page], page[-1].seq if len(found) > chosen.limit else None)
+
+    async def glimpses(self, found: Iterable[JobView]) -> Mapping[int, Glimpse]:
+        """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
+        return await self._store.glimpses([view.job.seq for view in found])
+
+    # change
+
+    async def cancel(self, id_: str) -> Job:
+        """Cancel a job by hand; an attempt under way is cut off. Raises NotFound, AmbiguousId, WrongState."""
+        while True:
+            job = await self.find(id_)
+            if job.finished is not None:
+                raise _wrong_state(job, "cancel", "queued, running or retrying")
+            if job.seq in self._dispatcher.flights:
+                await self._dispatcher.cut(job.seq, OutcomeKind.CANCELLED)
+                job = await self.find(id_)
+                if job.finished is JobState.CANCELLED:
+                    return job
+            elif changed := await self._change([(job, lifecycle.cancel(job, self._clock.now()))]):
+                return changed[0]
+
+    async def retry(self, id_: str) -> Job:
+        """Start a new round of a failed or cancelled job, due now. Raises NotFound, AmbiguousId, WrongState."""
+        while True:
+            job = await self.find(id_)
+            if job.finished not in (JobState.FAILED, JobState.CANCELLED):
+                raise _wrong_state(job, "retry", "failed or cancelled")
+            if changed := await self._change([(job, lifecycle.new_round(job, self._clock.now()))]):
+                return changed[0]
+
+    async def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
+        """Start a new round of every failed job, of all queues or of those named; return of how many.
+
+        All are due at the same instant, so that they are started in the order of their enqueueing.
+        """
+        chosen = Filter(namespace, queue)
+        keys = [key for key in self._keys() if chosen.fits(key)]
+        now, after, count = self._clock.now(), 0, 0
+        while found := await self._store.failed(keys, after, RETRY_STEP):
+            after = found[-1].seq
+            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in found]))
+        return count
+
+    async def _change(self, changes: Iterable[tuple[Job, Job]]) -> list[Job]:
+        """Change jobs that are not under way and still as they were; return them as they are now."""
+        claimed = [change for change in changes if self._dispatcher.claim(change[0])]
+        kept = {before.seq: before for before, _ in claimed}
+        changed: list[Job] = []
+        try:
+            changed = await self._store.change(claimed)
+            kept |= {job.seq: job for job in changed}
+        finally:
+            for job in changed:
+                self._hub(events.Changed(job))
+            for job in kept.values():
+                self._dispatcher.unclaim(job)
+        return changed
+
+
+def _unknown(id_: str) -> NotFound:
+    return NotFound(f"there is no job {safe(id_)}", "It may have been pruned.", code="unknown_job")
+
+
+def _wrong_state(job: Job, verb: str, expected: str) -> WrongState:
+    state = job.finished or "waiting or running"
+    return WrongState(f"expected the job to be {expected} to {verb} it, got {state}")

@@ -1,0 +1,172 @@
+"""Lists of jobs: every choice, in pages that stay correct, by an index however many jobs there are."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localqueue import lifecycle
+from localqueue.ids import uuid7
+from localqueue.models import Job, JobState
+from localqueue.store import Store, database, listing
+from localqueue.store.listing import Filter
+from tests.support import run_async
+
+NOW = 1_000_000
+KEYS = [("shop", "work"), ("shop", "other"), ("mail", "work"), ("mail", "sync")]
+RUNNING = {7, 11, 12, 90}
+CHOICES = list(itertools.product((None, "shop", "nobody"), (None, "work"), (None, *JobState)))
+
+
+def some_jobs(count: int) -> list[Job]:
+    """Return jobs of every queue and state, as they are on disk."""
+    source = random.Random(4)
+    jobs = []
+    for seq in range(1, count + 1):
+        namespace, queue = source.choice(KEYS)
+        job = Job(seq, uuid7(NOW, source.randbytes(10)), namespace, queue, NOW, NOW - 5)
+        finished = source.choice([None, None, *(state for state in JobState if state.is_finished)])
+        if finished is not None and seq not in RUNNING:
+            job = replace(job, finished=finished, finished_ms=NOW)
+        elif seq not in RUNNING:
+            job = replace(job, due_ms=NOW + source.choice([-1, 0, 1, 500]))
+        jobs.append(job)
+    return jobs
+
+
+def state_of(job: Job) -> JobState:
+    return lifecycle.state_of(job, is_running=job.seq in RUNNING, now_ms=NOW)
+
+
+def fits(job: Job, chosen: Filter) -> bool:
+    return (
+        chosen.fits(job.key)
+        and chosen.state in (None, state_of(job))
+        and (chosen.id is None or job.id.startswith(chosen.id) or job.short_id.startswith(chosen.id))
+    )
+
+
+async def filled(path: Path, jobs: list[Job]) -> Store:
+    store = await Store.open(path, durable=False, keep=10_000)
+    for job in jobs:
+        await store.insert(replace(job, finished=None, finished_ms=None), b"null", lambda: None)
+    finished = [job for job in jobs if job.finished is not None]
+    await store.change([(replace(job, finished=None, finished_ms=None), job) for job in finished])
+    return store
+
+
+def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_missing(tmp_path: Path) -> None:
+    """Rule api.lists."""
+
+    async def check() -> None:
+        jobs = some_jobs(100)
+        store = await filled(tmp_path / "queue.db", jobs)
+        parts = [None, jobs[3].id, jobs[3].short_id[:2], jobs[3].id[:20], "f"]
+        for (namespace, queue, state), part in itertools.product(CHOICES, parts):
+            chosen = Filter(namespace, queue, state, part, limit=7)
+            found: list[Job] = []
+            while page := await store.jobs(chosen, KEYS, NOW, list(RUNNING)):
+                found += page
+                chosen = replace(chosen, after=page[-1].seq)
+            assert found == [job for job in reversed(jobs) if fits(job, chosen)], chosen
+        await store.close()
+
+    run_async(check())
+
+
+def test_more_queues_than_one_statement_takes_are_listed(tmp_path: Path) -> None:
+    """Rule api.lists."""
+
+    async def check() -> None:
+        keys = [("shop", f"queue-{number}") for number in range(listing.KEYS_AT_ONCE * 2 + 1)]
+        jobs = [Job(seq, uuid7(NOW, bytes([seq % 256] * 10)), *key, NOW, NOW) for seq, key in enumerate(keys, 1)]
+        store = await filled(tmp_path / "queue.db", jobs)
+        found = await store.jobs(Filter("shop", limit=200), keys, NOW, [])
+        assert [job.seq for job in found] == list(range(len(keys), len(keys) - 200, -1))
+        await store.close()
+
+    run_async(check())
+
+
+def plan(connection: sqlite3.Connection, chosen: Filter) -> list[str]:
+    found = []
+    for sql, values in listing.queries(chosen, KEYS, NOW, RUNNING):
+        found += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    return [line for line in found if "jobs" in line]
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[sqlite3.Connection]:
+    """Yield a database with our tables and without statistics, as every one is."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for sql in database.migrations():
+            connection.executescript(sql)
+        yield connection
+
+
+@pytest.mark.parametrize(("namespace", "queue", "state"), CHOICES)
+def test_every_choice_uses_an_index(
+    connection: sqlite3.Connection, namespace: str | None, queue: str | None, state: JobState | None
+) -> None:
+    """Rule api.indexes: by queue and state its own, else along the table by seq, to stop as soon as a page is full."""
+    found = plan(connection, Filter(namespace, queue, state))
+    by_seq = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid"
+    indexes = {
+        "SEARCH jobs USING COVERING INDEX jobs_by_state (namespace=? AND queue=? AND finished=? AND seq<?)",
+        "SEARCH jobs USING COVERING INDEX jobs_pending (namespace=? AND queue=?",
+    }
+    assert all(line.startswith((by_seq, *indexes)) for line in found), found
+    if namespace != "nobody" and state is not JobState.RUNNING and (namespace, queue, state) != (None, None, None):
+        assert any(line.startswith(tuple(indexes)) for line in found), found
+    if state is JobState.RUNNING:
+        assert found == [f"{by_seq}=?)"]
+
+
+def test_an_id_is_found_by_its_index(connection: sqlite3.Connection) -> None:
+    """Rule api.indexes."""
+    assert plan(connection, Filter("shop", None, JobState.QUEUED, "0" * 36)) == [
+        "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)"
+    ]
+
+
+def test_a_database_of_an_older_version_is_migrated_with_its_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    connection = sqlite3.connect(path)
+    for number, sql in enumerate(database.migrations()[:2], 1):
+        connection.executescript(f"{sql};PRAGMA application_id={database.APPLICATION_ID};PRAGMA user_version={number};")
+    connection.execute(
+        "INSERT INTO jobs (seq, id, namespace, queue, created_ms, due_ms, round, attempt, failures, max_attempts, "
+        "data_size) VALUES (1, 'x', 'shop', 'work', 1, 1, 1, 0, 0, 4, 4)"
+    )
+    connection.commit()
+    connection.close()
+
+    async def check() -> None:
+        store = await Store.open(path, durable=False, keep=10)
+        found = await store.jobs(Filter("shop", "work", JobState.QUEUED), KEYS, NOW, [])
+        assert [job.id for job in found] == ["x"]
+        assert await store.counts(0) == {("shop", "work"): {"pending": 1, "waiting": 1}}
+        await store.close()
+
+    run_async(check())
+
+
+def test_a_change_of_a_job_that_is_not_as_it_was_does_nothing(tmp_path: Path) -> None:
+    async def check() -> None:
+        jobs = some_jobs(20)
+        store = await filled(tmp_path / "queue.db", jobs)
+        failed = [job for job in jobs if job.finished is JobState.FAILED]
+        stale = replace(failed[0], round=9)
+        changes = [(job, lifecycle.new_round(job, NOW)) for job in (stale, *failed[1:])]
+        assert await store.change(changes) == [after for _, after in changes[1:]]
+        assert await store.failed(KEYS, 0, 10) == failed[:1]
+        await store.close()
+
+    run_async(check())
