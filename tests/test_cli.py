@@ -267,6 +267,13 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_colours_are_used(shop: Shop,
         assert wide == [], words
 
 
+def test_what_the_encoding_of_a_terminal_lacks_is_escaped(shop: Shop) -> None:
+    """Rule cli.terminal."""
+    id_ = shop.server.enqueue("é漢")
+    found = seen("job", id_, "--url", shop.server.url, encoding="latin-1", PYTHONIOENCODING="latin-1")
+    assert 'payload   "é\\u6f22"' in found.lines[4]
+
+
 def test_colours_are_left_out_where_nobody_wants_them(shop: Shop) -> None:
     """Rule cli.terminal."""
     shop.server.enqueue()
