@@ -9,7 +9,6 @@ from localqueue.control import jobs, queues, status, streaming, time
 from localqueue.control.board import Board
 from localqueue.control.context import Context, Place
 from localqueue.control.feed import Feed
-from localqueue.control.metrics import Metrics
 from localqueue.engine import Engine
 
 PREFIX = "/_localqueue"
@@ -24,5 +23,5 @@ OPERATIONS = (
 
 def routes(engine: Engine, place: Place) -> Mount:
     """Return every route under /_localqueue."""
-    context = Context(engine, place, Feed(engine), Board(engine), Metrics(engine))
+    context = Context(engine, place, Feed(engine), Board(engine))
     return Mount(PREFIX, routes=[*operation.routes(OPERATIONS, context), *dashboard.routes()])

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from localqueue.control.board import Board
 from localqueue.control.feed import Feed
-from localqueue.control.metrics import Metrics
 from localqueue.engine import Engine
 
 
@@ -31,4 +30,3 @@ class Context:
     place: Place
     feed: Feed
     board: Board
-    metrics: Metrics

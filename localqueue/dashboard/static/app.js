@@ -23,13 +23,23 @@ function draw() {
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
   document.title = title();
-  patch(part("top"), top.view());
-  patch(part("notices"), messages.notices());
-  patch(part("queues"), queues.view());
-  patch(part("jobs"), jobs.view());
   part("job").hidden = !isJob;
-  patch(part("job"), isJob ? job.view() : null);
-  patch(part("toasts"), messages.toasts());
+  show("top", top.view);
+  top.settle();
+  show("notices", messages.notices);
+  show("queues", queues.view);
+  show("jobs", jobs.view);
+  show("job", isJob ? job.view : () => null);
+  show("toasts", messages.toasts);
+}
+
+/** Show a part; a fault in one of them leaves the others alone. */
+function show(id, view) {
+  try {
+    patch(part(id), view());
+  } catch (error) {
+    reportError(error);
+  }
 }
 
 function title() {

@@ -37,6 +37,11 @@ export function now() {
   return isVirtual() ? state.clock.at : Date.now() + behind;
 }
 
+/** Return the server's time in ISO 8601. */
+export function iso() {
+  return new Date(now()).toISOString();
+}
+
 /** Return a <time> that counts: `how` is until, soon, since or ago. */
 export function ticking(how, at, iso) {
   const node = document.createElement("time");
@@ -49,14 +54,14 @@ export function ticking(how, at, iso) {
 
 /** Count from now on; with reduced motion once a second. `also` is called each time. */
 export function start(also) {
-  let skipped = 0;
+  let ticks = 0;
   setInterval(() => {
-    skipped += 1;
-    if (document.hidden || (calm.matches && skipped % 10)) return;
+    ticks += 1;
+    if (document.hidden || (calm.matches && ticks % 10)) return;
     for (const node of document.querySelectorAll("[data-tick]")) {
       const text = WORDS[node.dataset.tick](Number(node.dataset.at));
       if (node.firstChild.nodeValue !== text) node.firstChild.nodeValue = text;
     }
-    also();
+    also(ticks);
   }, 100);
 }

@@ -42,8 +42,8 @@ export function patch(parent, ...children) {
   let at = parent.firstChild;
   for (const node of fresh) {
     while (at && key(at) && !wanted.has(key(at))) at = removed(at);
-    const match = key(node) ? known.get(key(node)) : alike(at, node) && at;
-    if (!match) parent.insertBefore(node, at);
+    const match = key(node) ? known.get(key(node)) : at && !key(at) && at;
+    if (match?.nodeName !== node.nodeName) parent.insertBefore(node, at);
     else {
       if (match === at) at = at.nextSibling;
       else parent.insertBefore(match, at);
@@ -62,10 +62,6 @@ function removed(node) {
 
 function key(node) {
   return node.dataset?.key;
-}
-
-function alike(one, other) {
-  return one && !key(one) && one.nodeName === other.nodeName;
 }
 
 function morph(node, fresh) {

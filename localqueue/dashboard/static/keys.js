@@ -73,6 +73,7 @@ function leave(event) {
   if (event.target.matches("input")) {
     event.target.value = "";
     event.target.blur();
+    router.go({ ...state.route, id: null });
   } else if (state.isClockOpen) run("clock");
   else if (state.route.job !== null) {
     const { job } = state.route;

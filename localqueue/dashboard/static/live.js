@@ -23,7 +23,7 @@ const HANDLERS = {
     state.link = "live";
     load.all();
   },
-  job: ({ job }) => note(job),
+  job: ({ job }) => note(job.state === "running" ? { ...job, startedAt: job.startedAt ?? clock.iso() } : job),
   attempt({ job, attempt }) {
     note({ ...job, last: attempt });
     hear(job, attempt);
@@ -170,7 +170,8 @@ function belongs(job, route) {
   return (
     (route.namespace === null || job.namespace === route.namespace) &&
     (route.queue === null || job.queue === route.queue) &&
-    (route.state === null || job.state === route.state)
+    (route.state === null || job.state === route.state) &&
+    (route.id === null || job.id.startsWith(route.id) || job.shortId.startsWith(route.id))
   );
 }
 

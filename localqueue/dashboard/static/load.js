@@ -22,8 +22,7 @@ export async function overview() {
   try {
     const [status, queues, clockNow] = await Promise.all(["status", "queues", "clock"].map((path) => api.get(path)));
     Object.assign(state, { version: status.version, services: status.services, queues: queues.queues });
-    state.problems = status.catalog?.problems ?? [];
-    state.warnings = status.warnings ?? [];
+    state.catalog = status.catalog;
     state.storageError = status.storage.error;
     clock.set(clockNow);
   } catch (error) {
@@ -89,8 +88,8 @@ export async function more() {
   }
 }
 
-function query({ namespace, queue, state: jobState }, after) {
-  const given = Object.entries({ namespace, queue, state: jobState, limit: PAGE, after });
+function query({ namespace, queue, state: jobState, id }, after) {
+  const given = Object.entries({ namespace, queue, state: jobState, id, limit: PAGE, after });
   return `jobs?${new URLSearchParams(given.filter(([, value]) => value !== null && value !== undefined))}`;
 }
 
@@ -129,11 +128,8 @@ async function loadInto(open) {
 export function follow(route) {
   const before = state.route;
   state.route = route;
-  const isSameList = ["namespace", "queue", "state"].every((name) => route[name] === before[name]);
-  if (!isSameList) {
-    Object.assign(state.list, { jobs: [], next: null });
-    list();
-  }
+  const isSameList = ["namespace", "queue", "state", "id"].every((name) => route[name] === before[name]);
+  if (!isSameList) list();
   if (route.job === null) state.open = null;
   else if (state.open?.id !== route.job) {
     state.open = { id: route.job, job: null, text: null, error: null, selected: null };

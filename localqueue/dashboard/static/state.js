@@ -4,13 +4,13 @@ const PERIOD_MS = 100;
 
 export const state = {
   link: "connecting", // live, lost, refused, stopping, asleep
-  route: { namespace: null, queue: null, job: null, state: null },
+  route: { namespace: null, queue: null, job: null, state: null, id: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
   queues: null, // null: not known yet
   services: [],
-  problems: [], // of catalogs
-  warnings: [],
+  catalog: { refused: [], warnings: [] }, // what is wrong in catalogs
+  storageError: null,
   list: { jobs: [], next: null, isLoading: true, isLoadingMore: false, error: null, unseen: new Set() },
   open: null, // {id, job, text, error, selected}
   busy: new Set(),

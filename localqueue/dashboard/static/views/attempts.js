@@ -5,7 +5,7 @@ import { h, s } from "../dom.js";
 import * as format from "../format.js";
 import { glyph, outcomeShape } from "../glyphs.js";
 import { asText } from "../markup.js";
-import { state } from "../state.js";
+import { changed, state } from "../state.js";
 import * as body from "./body.js";
 import { button, spoken } from "./controls.js";
 import { ending, outcomeWord } from "./explain.js";
@@ -15,6 +15,7 @@ const STEPS = [1, 2, 5].flatMap((n) => [1, 10, 100, 1000].map((size) => n * size
   .sort((one, other) => one - other);
 const MOST_TICKS = 5;
 const SHOWN = 60;
+const REDRAWN = 2; // ticks
 
 /** Return the rounds, the latest one open. */
 export function view(job, selected) {
@@ -32,14 +33,15 @@ function roundView(job, round, all, chosen) {
   const attempts = all.filter((each) => each.round === round).slice(-SHOWN);
   const isLatest = round === job.round;
   const waiting = isLatest ? pendingRow(job, attempts) : null;
-  if (attempts.length === 0 && (waiting === null || waiting.at <= clock.now())) return null;
+  const isToCome = waiting?.kind === "running" || waiting?.at > clock.now();
+  if (attempts.length === 0 && !isToCome) return null;
   const scale = makeScale(attempts, waiting);
   const rows = [
     axis(scale),
     h("ol", {}, attempts.map((each, at) => h("li", {}, attemptRow(each, attempts[at - 1], scale, each.index === chosen))),
       waiting ? h("li", { class: "pending" }, waitingRow(waiting, attempts.at(-1), scale)) : null),
   ];
-  if (job.round === 1) return h("div", { class: "round", "data-key": `${job.id} 1` }, rows);
+  if (job.round === 1) return h("div", { class: "round", "data-key": `${job.id} only` }, rows);
   return h("details", { class: "round", "data-key": `${job.id} ${round}`, open: isLatest || attempts.some((each) => each.index === chosen) },
     h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(attempts.length, "attempt")}`)), rows);
 }
@@ -105,7 +107,7 @@ function story(attempt, before) {
 function waitingRow(waiting, before, scale) {
   const isRunning = waiting.kind === "running";
   const marks = isRunning
-    ? s("line", { class: "run running grows", x1: percent(place(scale, waiting.at)), x2: percent(place(scale, clock.now())), y1: "50%", y2: "50%", "data-from": scale.from, "data-at": waiting.at })
+    ? bar("run running", scale, waiting.at, clock.now())
     : [before ? bar("wait", scale, format.ms(before.endedAt), waiting.at) : null, diamond(percent(place(scale, waiting.at)))];
   const took = isRunning ? clock.ticking("since", waiting.at) : waiting.held ? "held" : clock.ticking("soon", waiting.at, waiting.iso);
   return h("div", { class: `attempt ${waiting.kind}` },
@@ -130,17 +132,13 @@ function nowLine(scale) {
   return s("line", { class: "now", x1: x, x2: x, y1: 0, y2: "100%", "data-from": scale.from, "data-span": scale.span });
 }
 
-/** Move what stands for the present. */
-export function tick() {
+/** Move what stands for the present; while an attempt is under way, the whole axis moves. */
+export function tick(count) {
+  if (count % REDRAWN === 0 && state.open?.job?.state === "running") changed();
   for (const line of document.querySelectorAll("line.now")) {
     const x = percent(place({ from: Number(line.dataset.from), span: Number(line.dataset.span) }, clock.now()));
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
-  }
-  for (const line of document.querySelectorAll("line.grows")) {
-    const from = Number(line.dataset.from);
-    line.setAttribute("x1", percent(place({ from, span: Math.max(clock.now() - from, 1) }, Number(line.dataset.at))));
-    line.setAttribute("x2", "97%");
   }
 }
 

@@ -19,7 +19,7 @@ export function view(queue) {
   const { route } = state;
   const declared = state.queues.filter((each) => each.held !== "queue_missing");
   if (route.queue !== null && queue === null) return unknownQueue(route);
-  if (route.state !== null) return noMatch(route);
+  if (route.state !== null || route.id !== null) return noMatch(route);
   return declared.length === 0 ? noQueue() : noJob(queue ?? declared[0]);
 }
 
@@ -46,7 +46,8 @@ function noJob(queue) {
 }
 
 function noMatch(route) {
-  return h("div", { class: "empty" }, h("h2", {}, `No job is ${route.state}`), h("p", {}, h("a", { href: router.href({ ...route, state: null }) }, "Show all")));
+  const what = route.id === null ? `No job is ${route.state}` : `No ${route.state ?? ""} job's id begins with ${route.id}`;
+  return h("div", { class: "empty" }, h("h2", {}, what.replace("  ", " ")), h("p", {}, h("a", { href: router.href({ ...route, state: null, id: null }) }, "Show all")));
 }
 
 function unknownQueue(route) {

@@ -34,7 +34,8 @@ export function ending(attempt) {
 export function explain(job, attempts) {
   const last = attempts.filter((each) => each.round === job.round).at(-1) ?? null;
   const found = STATES[job.state](job, last, attempts);
-  return last?.error?.code === "connect_refused" && job.state !== "completed" ? { ...found, rest: [startService(job, last), found.rest] } : found;
+  const isNobodyThere = last?.error?.code === "connect_refused" && job.state !== "completed";
+  return isNobodyThere ? { ...found, rest: [startService(job, last), found.rest] } : found;
 }
 
 const STATES = {
@@ -44,7 +45,7 @@ const STATES = {
   }),
   failed: (job, last) => ({
     head: `Failed: ${last ? ending(last) : "no retries left"}`,
-    rest: `${job.maxAttempts === 1 ? "The only attempt was made" : `All ${job.maxAttempts} attempts were made`}, none is left. Fix the handler, then retry: a new round begins at once.`,
+    rest: `${allMade(job.maxAttempts)}, none is left. ${last?.error?.code === "connect_refused" ? "Then retry" : "Fix the handler, then retry"}: a new round begins at once.`,
     action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
   }),
   retrying: (job, last) => ({
@@ -53,7 +54,7 @@ const STATES = {
     action: job.held ? held(job) : tryButton(job, "Try now"),
   }),
   running: (job) => ({
-    head: `Attempt ${job.attempt} of ${job.maxAttempts} is under way`,
+    head: [`Attempt ${job.attempt} of ${job.maxAttempts} is under way`, job.startedAt && [" for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)]],
     rest: timeout(job),
   }),
   queued: (job) => {
@@ -69,6 +70,11 @@ const STATES = {
     action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
   }),
 };
+
+function allMade(most) {
+  if (most <= 2) return most === 1 ? "The only attempt was made" : "Both attempts were made";
+  return `All ${most} attempts were made`;
+}
 
 function capital(text) {
   return text[0].toUpperCase() + text.slice(1);

@@ -124,12 +124,17 @@ function rowNode(job, isOpen) {
   const { last } = job;
   return h("a", { class: "row", "data-key": job.id, "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
     stateLabel(job.state),
-    h("span", { class: "c-queue" }, job.queue),
+    h("span", { class: "c-queue" }, job.queue, isAmbiguous(job) ? h("span", { class: "dim" }, ` ${job.namespace}`) : null),
     h("code", { class: "c-data" }, preview(job)),
     h("span", { class: "c-attempt" }, job.attempt ? [spoken("attempt "), `${job.attempt}/${job.maxAttempts}`] : null),
     h("span", { class: `c-last ${last && last.outcome !== "completed" ? "is-bad" : ""}` }, last ? outcomeWord(last) : null),
     h("span", { class: "c-when" }, when(job)),
     h("code", { class: "c-id" }, job.shortId));
+}
+
+/** Return whether another namespace has a queue of the same name. */
+function isAmbiguous({ namespace, queue }) {
+  return (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
 }
 
 /** Return the beginning of the payload: what tells one job from the next. */
@@ -140,8 +145,8 @@ function preview(job) {
 function when(job) {
   if (job.held === "paused") return [glyph("paused"), "paused"];
   if (job.held) return [glyph("warning"), "held"];
-  if (job.state === "retrying") return ["next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)];
+  if (job.state === "retrying") return ["next try ", clock.ticking("soon", format.ms(job.dueAt), job.dueAt)];
   if (job.state === "queued") return "due now";
-  if (job.state === "running") return "under way";
+  if (job.state === "running") return job.startedAt ? ["for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)] : "under way";
   return clock.ticking("ago", format.ms(job.finishedAt), job.finishedAt);
 }

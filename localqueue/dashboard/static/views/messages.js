@@ -30,12 +30,17 @@ function storage() {
 }
 
 function catalogs() {
-  if (state.problems.length === 0) return null;
-  const lines = state.problems.map((each) => h("li", {}, h("code", {}, typeof each === "string" ? each : `${each.file}:${each.line}:${each.column}: ${each.code} ${each.message}`)));
-  return notice("catalogs", "warn", h("strong", {}, "A catalog is wrong; the last good one stays in force."), h("ul", {}, lines));
+  const { refused, warnings } = state.catalog;
+  const found = refused.length ? refused : warnings;
+  if (found.length === 0) return null;
+  const lines = found.map((each) => h("li", {}, h("code", {}, `${each.file}:${each.line}:${each.column}: ${each.code} ${each.message}`)));
+  const what = refused.length ? "A catalog is wrong; the last good one stays in force." : "A catalog may not say what you mean.";
+  return notice("catalogs", "warn", h("strong", {}, what), h("ul", {}, lines));
 }
 
+/** Tell of services that are not there; where a job is open, its page does. */
 function services() {
+  if (state.route.job !== null) return [];
   return state.services.filter((each) => each.listening === false).map((service) =>
     notice(`service ${service.namespace}`, "warn", h("strong", {}, `${service.namespace} is not there. `), "Nothing listens on ", h("code", {}, service.target),
       ": its jobs fail with ", h("code", {}, "connect_refused"), " until it does. Start it there, or say where it is: ", h("code", {}, "localqueue up --target URL"), "."));

@@ -1,14 +1,16 @@
 // Draw the bar at the top: search, clock, connection.
 
-import * as api from "../api.js";
 import * as clock from "../clock.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
 import { glyph } from "../glyphs.js";
-import { fail } from "../notices.js";
+import * as load from "../load.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import { button, spoken } from "./controls.js";
+
+const TYPING_MS = 150;
+let typing = null;
 
 const LINKS = {
   connecting: ["queued", "connecting"],
@@ -41,23 +43,42 @@ function search() {
   );
 }
 
-/** Open the job whose id, or short id, was entered. */
+/** Show the jobs whose ids begin as what is typed; Enter opens the one that is left. */
 export function listen() {
-  document.addEventListener("submit", async (event) => {
+  document.addEventListener("input", (event) => {
+    if (event.target.id !== "find") return;
+    clearTimeout(typing);
+    typing = setTimeout(() => find(event.target.value), TYPING_MS);
+  });
+  document.addEventListener("submit", (event) => {
     if (event.target.id !== "search") return;
     event.preventDefault();
-    const input = document.querySelector("#find");
-    const id = input.value.trim().toLowerCase();
-    if (id === "") return;
-    try {
-      const found = await api.get(api.jobPath(id));
-      input.value = "";
-      input.blur();
-      router.go({ ...state.route, job: found.id });
-    } catch (error) {
-      fail(error);
-    }
+    clearTimeout(typing);
+    choose(document.querySelector("#find"));
   });
+}
+
+async function choose(input) {
+  find(input.value);
+  await load.list();
+  const [first, ...others] = state.list.jobs;
+  if (first && others.length === 0) {
+    input.blur();
+    router.go({ ...state.route, id: null, job: first.id });
+  } else document.querySelector("#rows a.row")?.focus();
+}
+
+function find(text) {
+  const id = text.trim().toLowerCase() || null;
+  const route = { ...state.route, id, job: null };
+  load.follow(route);
+  router.go(route, { replace: true });
+}
+
+/** Empty the search where the address does not name one any more. */
+export function settle() {
+  const input = document.querySelector("#find");
+  if (input && state.route.id === null && document.activeElement !== input) input.value = "";
 }
 
 function clockButton() {
