@@ -7,18 +7,20 @@ the event loop is at work. So a group is one call, and equal statements are one 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from localqueue import crashpoint
 
 Row = tuple[Any, ...]
 Call = Callable[[sqlite3.Connection], Any]
-MOST_ROWS = 64
-"""How many rows one statement takes at the most."""
+SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+"""How many rows one statement takes: few sizes, so that few texts are to be prepared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Statement:
 
     def execute(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         """Execute it for all rows, in few steps."""
-        for some in _in_powers_of_two(rows):
+        for some in _in_sizes(rows):
             connection.execute(_text(self, len(some)), [value for row in some for value in row])
 
 
@@ -40,40 +42,67 @@ def _text(statement: Statement, count: int) -> str:
     return statement.sql.format(rows=", ".join([row] * count))
 
 
-def _in_powers_of_two(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut the rows into parts of few lengths, so that few texts are to be prepared."""
+def _in_sizes(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     at = 0
     while at < len(rows):
-        size = min(MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+        size = next(size for size in SIZES if size <= len(rows) - at)
         yield rows[at : at + size]
         at += size
 
 
 @dataclass(slots=True, eq=False)
-class Group:
-    """Hold what is committed together: rows by statement, then calls; `results` are what the calls returned."""
+class Write:
+    """Hold what is to be written together: rows for statements, or one call with the connection.
 
-    rows: dict[Statement, list[Row]]
-    calls: Sequence[Call]
-    results: list[Any]
+    Rows of equal statements of all waiting writes are executed together, in the order of their first
+    appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
+    has a transaction of its own, after everything before it and before everything behind it.
+    """
+
+    done: asyncio.Future[Any]
+    rows: tuple[tuple[Statement, Row], ...] = ()
+    call: Call | None = None
+    then: Callable[[], None] | None = None
+    alone: bool = False
+    result: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Hold what is committed together; an empty one is filled when its turn comes."""
+
+    writes: list[Write] = field(default_factory=list)
 
 
 class GroupConnection(sqlite3.Connection):
-    """Be a connection whose `commit` is the whole transaction of the group that was staged."""
+    """Be a connection whose `commit` is the whole transaction of the next group.
 
-    staged: Group | None = None
+    `fill` gives the writes that wait; `at_end` is called in each transaction. Both run on the connection's thread.
+    """
+
+    groups: deque[Group]
+    fill: Callable[[], list[Write]]
+    at_end: Call
 
     def commit(self) -> None:
-        """Execute and commit what was staged, all or nothing. Raises sqlite3.Error."""
-        group, self.staged = self.staged, None
-        if group is None:
+        """Execute and commit the next group, all or nothing. Raises sqlite3.Error."""
+        if not getattr(self, "groups", None):
             super().commit()
             return
+        group = self.groups.popleft()
+        group.writes = group.writes or self.fill()
+        if group.writes:
+            self._commit_all(group.writes)
+
+    def _commit_all(self, writes: Sequence[Write]) -> None:
         self.execute("BEGIN IMMEDIATE")
         try:
-            for statement, rows in group.rows.items():
+            for statement, rows in _by_statement(writes).items():
                 statement.execute(self, rows)
-            group.results = [call(self) for call in group.calls]
+            for write in writes:
+                if write.call is not None:
+                    write.result = write.call(self)
+            self.at_end(self)
             crashpoint.reach("before-commit")
             super().commit()
         except BaseException:
@@ -83,9 +112,9 @@ class GroupConnection(sqlite3.Connection):
         crashpoint.reach("after-commit")
 
 
-def grouped(pairs: Iterable[tuple[Statement, Row]]) -> dict[Statement, list[Row]]:
-    """Return the rows by statement, both in the order of their first appearance."""
+def _by_statement(writes: Iterable[Write]) -> dict[Statement, list[Row]]:
     found: dict[Statement, list[Row]] = {}
-    for statement, row in pairs:
-        found.setdefault(statement, []).append(row)
+    for write in writes:
+        for statement, row in write.rows:
+            found.setdefault(statement, []).append(row)
     return found

@@ -1,51 +1,40 @@
-"""Write to disk: one task, one connection, and everything that waits goes into one transaction."""
+"""Write to disk: one connection, and everything that waits goes into one transaction."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import aiosqlite
 
 from localqueue.errors import StorageUnavailable
-from localqueue.store.group import Call, Group, GroupConnection, Row, Statement, grouped
+from localqueue.store.group import Call, Group, GroupConnection, Row, Statement, Write
 
-
-@dataclass(slots=True, eq=False)
-class Write:
-    """Hold what is to be written together: rows for statements, or one call with the connection.
-
-    Rows of equal statements of all waiting writes are executed together, in the order of their first
-    appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
-    has a transaction of its own, after everything before it and before everything behind it.
-    """
-
-    done: asyncio.Future[Any]
-    rows: tuple[tuple[Statement, Row], ...] = ()
-    call: Call | None = None
-    then: Callable[[], None] | None = None
-    alone: bool = False
-    result: Any = None
+COMMITTERS = 2
+"""How many groups are on their way to the connection's thread: it has the next one before we know of the last."""
 
 
 class Writer:
     """Commit writes in groups; a write is done when it is on disk."""
 
-    def __init__(self, connection: aiosqlite.Connection, raw: GroupConnection, after_rows: Call) -> None:
+    def __init__(self, connection: aiosqlite.Connection, raw: GroupConnection, at_end: Call) -> None:
         self._connection = connection
-        self._raw = raw
-        self._after_rows = after_rows
+        self._groups = raw.groups = deque[Group]()
+        raw.fill, raw.at_end = self._fill, at_end
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Write] = []
+        self._waiting: deque[Write] = deque()
+        self._filling = threading.Lock()
         self._wake = asyncio.Event()
+        self._under_way = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._closing = False
         self.error: str | None = None
-        self._task = asyncio.create_task(self._run(), name="store-writer")
+        self._tasks = [asyncio.create_task(self._run(), name="store-writer") for _ in range(COMMITTERS)]
 
     def write(
         self, *rows: tuple[Statement, Row], then: Callable[[], None] | None = None, alone: bool = False
@@ -58,7 +47,7 @@ class Writer:
         return self._submit(Write(self._loop.create_future(), rows, then=then, alone=alone))
 
     def call(self, call: Call, *, alone: bool = False) -> asyncio.Future[Any]:
-        """Call with the connection inside a transaction; the future gives what it returned."""
+        """Call with the connection inside a transaction, on its thread; the future gives what it returned."""
         return self._submit(Write(self._loop.create_future(), call=call, alone=alone))
 
     def _submit(self, write: Write) -> asyncio.Future[Any]:
@@ -78,56 +67,53 @@ class Writer:
         """Commit what waits, then close the connection."""
         self._closing = True
         self._wake.set()
-        await self._task
+        await asyncio.gather(*self._tasks)
         await self._connection.close()
+
+    def _fill(self) -> list[Write]:
+        """Take what waits, up to a write that is to be done alone; called on the connection's thread, too."""
+        taken: list[Write] = []
+        with self._filling:
+            while self._waiting and not (taken and (taken[-1].alone or self._waiting[0].alone)):
+                taken.append(self._waiting.popleft())
+        return taken
 
     async def _run(self) -> None:
         while self._waiting or not self._closing:
             await self._wake.wait()
-            self._wake.clear()
-            batch, self._waiting = self._waiting, []
-            for part in _parts(batch):
-                await self._commit_all(part)
-            if not self._waiting:
+            if self._waiting:
+                self._under_way += 1
+                await self._commit(Group())
+                self._under_way -= 1
+            elif not self._closing:
+                self._wake.clear()
+            if not self._waiting and not self._under_way:
                 self._is_idle.set()
 
-    async def _commit_all(self, batch: list[Write]) -> None:
-        error = await self._try(batch)
+    async def _commit(self, group: Group) -> None:
+        error = await self._try(group)
         if error is None:
-            _finish(batch)
-        elif len(batch) > 1 and not _is_trouble_with_disk(error):
-            for write in batch:  # one of them is wrong in itself: it must not take the others along
-                await self._commit_all([write])
+            _finish(group.writes)
+            return
+        group.writes = group.writes or self._fill()
+        if len(group.writes) > 1 and not _is_trouble_with_disk(error):
+            for write in group.writes:  # one of them is wrong in itself: it must not take the others along
+                await self._commit(Group([write]))
         else:
-            _fail(batch, error)
+            _fail(group.writes, error)
 
-    async def _try(self, batch: list[Write]) -> sqlite3.Error | None:
+    async def _try(self, group: Group) -> sqlite3.Error | None:
+        self._groups.append(group)
         try:
-            await self._commit(batch)
+            await self._connection.commit()
         except sqlite3.Error as error:
             self.error = str(error)
+            if group in self._groups:  # it was not even begun
+                self._groups.remove(group)
             return error
-        self.error = None
+        if group.writes:
+            self.error = None
         return None
-
-    async def _commit(self, batch: list[Write]) -> None:
-        calling = [write for write in batch if write.call is not None]
-        calls = [*(write.call for write in calling if write.call is not None), self._after_rows]
-        group = Group(grouped(pair for write in batch for pair in write.rows), calls, [])
-        self._raw.staged = group
-        await self._connection.commit()
-        for write, result in zip(calling, group.results, strict=False):
-            write.result = result
-
-
-def _parts(batch: list[Write]) -> list[list[Write]]:
-    """Split at writes that are to be done alone."""
-    parts: list[list[Write]] = []
-    for write in batch:
-        if write.alone or not parts or parts[-1][0].alone:
-            parts.append([])
-        parts[-1].append(write)
-    return parts
 
 
 def _is_trouble_with_disk(error: sqlite3.Error) -> bool:
