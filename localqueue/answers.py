@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from localqueue.errors import LocalqueueError
 from localqueue.events import AttemptEnded
-from localqueue.models import Attempt, Finding, Glimpse, JobState, Queue
+from localqueue.models import Attempt, Finding, Glimpse, Queue
 from localqueue.models import Response as WorkerResponse
 from localqueue.text import iso
 from localqueue.views import JobView, QueueStatus
@@ -74,7 +74,7 @@ def queue(status: QueueStatus, target: str | None) -> dict[str, Any]:
         "held": status.held,
         **(queue_settings(status.queue) if status.queue is not None else {}),
         "enqueued": status.enqueued,
-        "inFlight": status.counts[JobState.RUNNING],
+        "inFlight": status.in_flight,
         "counts": {state.value: count for state, count in status.counts.items()},
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from localqueue.models import Attempt, Catalog, Finding, Job
 from localqueue.records import record
@@ -112,15 +112,23 @@ class Hub:
 
     def __init__(self, report: Report) -> None:
         self._listeners: list[Report] = [report]
+        self._specialists: dict[type, list[Report]] = {}
 
     def __call__(self, event: Event) -> None:
         """Tell all of them."""
         for listener in tuple(self._listeners):
             listener(event)
+        for listener in self._specialists.get(type(event), ()):
+            listener(event)
 
     def add(self, listener: Report) -> None:
-        """Tell one more from now on."""
+        """Tell one more of everything from now on."""
         self._listeners.append(listener)
+
+    def add_for(self, kinds: Iterable[type], listener: Report) -> None:
+        """Tell one more of some kinds of events: a job's own events are many, and each call costs."""
+        for kind in kinds:
+            self._specialists.setdefault(kind, []).append(listener)
 
     def remove(self, listener: Report) -> None:
         """Tell one no more."""

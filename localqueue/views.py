@@ -23,6 +23,11 @@ class QueueStatus:
     held: str | None
     enqueued: int
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many attempts are under way."""
+        return self.counts[JobState.RUNNING]
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:

@@ -26,6 +26,7 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
         self._process = process
         self._end = end
+        self.encoding = "utf-8"
         self._bytes = b""
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -37,7 +38,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return self._bytes.decode().replace("\r\n", "\n")
+        return self._bytes.decode(self.encoding).replace("\r\n", "\n")
 
     @property
     def lines(self) -> list[str]:
@@ -95,8 +96,9 @@ def localqueue_on_terminal(*words: str, columns: int = 80, **env: str) -> Iterat
         yield found
 
 
-def seen(*words: str, columns: int = 80, **env: str) -> Terminal:
+def seen(*words: str, columns: int = 80, encoding: str = "utf-8", **env: str) -> Terminal:
     """Return what `localqueue` wrote on a terminal once it has ended well."""
     with localqueue_on_terminal(*words, columns=columns, **env) as found:
+        found.encoding = encoding
         assert found.wait_end() == 0, found.screen
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from localqueue.cli import markup, table
 from localqueue.cli.paint import Paint
 from localqueue.cli.table import Cell, Column
 from tests.conftest import Shop
-from tests.support import Reply
+from tests.support import Reply, localqueue, serving, until, write_catalog
 from tests.terminal import seen
 
 BUSY: Reply = (503, b'{"error": "the scoring model is busy"}', {"Content-Type": "application/json"})
@@ -165,9 +166,9 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     shop.shown("advance", "1s")
     queued = shop.server.enqueue(queue="other")
     status = shop.shown("status")
-    assert f"{shop.server.url}, localqueue {__version__}, pid {shop.server.process.pid}\n" in status
+    assert f"{shop.server.url}, localqueue {__version__}, pid {shop.server.process.pid}, up for" in status
     assert "2026-01-01T00:00:01.000Z, virtual clock, moved by +1.000s" in status
-    assert f"shop at {shop.worker.url} listens on 127.0.0.1" in status
+    assert f"shop at {shop.worker.url} listens\n" in status
     assert status.endswith(shop.shown("queues"))
     row = next(line for line in status.splitlines() if line.startswith("shop/work")).split()
     assert row[:7] == ["shop/work", "0", "0/5", "1", "0", "0", "0"]
@@ -176,6 +177,18 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
         f"{queued[-8:]}  other  queued    0/4            due now            null           00:00:01.000\n"
         f'{retrying[-8:]}  work   retrying  1/3      500   next try in 4.0 s  {{"claimId":7}}  00:00:00.000\n'
     )
+
+
+def test_status_says_what_is_wrong(tmp_path: Path) -> None:
+    """Rule cli.lists."""
+    catalog = write_catalog(tmp_path)
+    with serving(tmp_path, "--target", "http://localhost:9") as server:
+        catalog.write_text(catalog.read_text().replace("/work", "work"))
+        until(lambda: server.get("/status")["catalog"]["refused"], "the edit was refused")
+        text = localqueue("status", "--url", server.url).stdout
+    assert f"{tmp_path}/.localqueue/queue.db, " in text
+    assert "shop at http://localhost:9: nothing listens there; start it" in text
+    assert "refused: catalog-info.yaml:7:" in text
 
 
 def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop) -> None:
@@ -265,6 +278,13 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_colours_are_used(shop: Shop,
         assert "\x1b[" in found.screen
         wide = [line for line in found.lines if len(line) > columns and "--url" not in line]
         assert wide == [], words
+
+
+def test_what_the_encoding_of_a_terminal_lacks_is_escaped(shop: Shop) -> None:
+    """Rule cli.terminal."""
+    id_ = shop.server.enqueue("é漢")
+    found = seen("job", id_, "--url", shop.server.url, encoding="latin-1", PYTHONIOENCODING="latin-1")
+    assert 'payload   "é\\u6f22"' in found.lines[4]
 
 
 def test_colours_are_left_out_where_nobody_wants_them(shop: Shop) -> None:

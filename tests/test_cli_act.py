@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shop
-from tests.support import answering, localqueue
+from tests.support import answering, localqueue, serving, write_catalog
 from tests.terminal import localqueue_on_terminal
 
 
@@ -126,6 +127,60 @@ def test_jobs_are_retried_and_cancelled_one_by_one_and_errors_do_not_stop_the_re
         shop.shown("cancel", queued, failed) == f"cancelled {queued[-8:]} of other\ncancelled {failed[-8:]} of work\n"
     )
     assert shop.server.job(failed)["state"] == "cancelled"
+
+
+def test_all_failed_jobs_are_retried_or_those_of_a_queue(shop: Shop) -> None:
+    """Rule cli.act."""
+    shop.worker.answer = lambda _: 500
+    jobs = [shop.server.enqueue() for _ in range(3)]
+    other = shop.server.enqueue(queue="other")
+    shop.shown("drain")
+    assert shop.shown("retry", "--failed", "--queue", "other") == "retried 1 failed job\n"
+    assert [shop.server.job(id_)["state"] for id_ in (*jobs, other)] == [*["failed"] * 3, "queued"]
+    assert shop.shown("retry", "--failed") == "retried 3 failed jobs\n"
+    shop.worker.answer = lambda _: 200
+    shop.shown("drain")
+    assert {shop.server.job(id_)["state"] for id_ in (*jobs, other)} == {"completed"}
+
+
+@pytest.mark.parametrize("raw", ["1.0", '{ "a" : 1E400 }', "-"])
+def test_a_replay_carries_the_same_data_or_other_byte_for_byte_and_names_the_original(shop: Shop, raw: str) -> None:
+    """Rule cli.act, cli.enqueue."""
+    id_ = shop.shown("enqueue", "other", '{"big":12345678901234567890}').strip()
+    same = shop.shown("replay", id_[-8:]).strip()
+    other = shop.shown("replay", id_, "--data", raw, given="[ 7.0 ]\n").strip()
+    shop.shown("drain")
+    sent = [body.split(b'"data":')[1][:-1].decode() for body in shop.worker.bodies]
+    assert sorted(sent) == sorted(['{"big":12345678901234567890}'] * 2 + ["[ 7.0 ]" if raw == "-" else raw])
+    for copy in (same, other):
+        assert shop.server.job(copy)["replayOf"] == id_
+        assert f"replay of  {id_}" in shop.shown("job", copy)
+    assert "line 1, column 2" in shop.failing("replay", id_, "--data", "{x}", code=2)
+
+
+def test_short_ids_are_enough_everywhere(shop: Shop) -> None:
+    """Rule cli.ids."""
+    short = shop.server.enqueue()[-8:]
+    assert f"work  {short}  queued" in shop.shown("job", short)
+    assert shop.shown("cancel", short.upper()) == f"cancelled {short} of work\n"
+    assert shop.shown("retry", short) == f"retried {short} of work\n"
+    assert "there is no job 00000000" in shop.failing("job", "00000000")
+
+
+def test_an_ambiguous_short_id_is_refused_with_the_candidates(tmp_path: Path) -> None:
+    """Rule cli.ids."""
+    write_catalog(tmp_path)
+    with serving(tmp_path, "--clock", "virtual") as server:
+        ids = [server.enqueue()[:27] + f"{number}12345678" for number in range(2)]
+    database = sqlite3.connect(tmp_path / ".localqueue/queue.db")
+    with database:
+        database.executemany("UPDATE jobs SET id = ? WHERE seq = ?", [(id_, seq + 1) for seq, id_ in enumerate(ids)])
+    database.close()
+    with serving(tmp_path, "--clock", "virtual") as server:
+        found = localqueue("job", "12345678", "--url", server.url)
+    assert found.exit_code == 1
+    assert all(id_ in found.stderr for id_ in ids)
+    assert found.stderr.endswith("\nGive the whole id of one of them.\n")
 
 
 @pytest.mark.parametrize(

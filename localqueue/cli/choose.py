@@ -49,14 +49,14 @@ def complete_queue(context: click.Context, _: click.Parameter, incomplete: str) 
 
 def complete_job(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the short ids of the newest jobs that begin like this."""
-    found = _ask(context, "/jobs").get("jobs", ())
+    found = _ask(context, "/jobs", id=incomplete or None).get("jobs", ())
     return _items([(str(each["shortId"]), f"{each['queue']} {each['state']}") for each in found], incomplete)
 
 
-def _ask(context: click.Context, path: str) -> Any:
+def _ask(context: click.Context, path: str, **chosen: str | None) -> Any:
     try:
         with Client(find(context.params.get("url")), patience_s=HASTE_S) as client:
-            return client.get(path)
+            return client.get(path, **chosen)
     except (LocalqueueError, ValueError):
         return {}
 

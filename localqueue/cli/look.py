@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from localqueue.cli import choose, table, words
 from localqueue.cli.paint import STATES, Paint, room
-from localqueue.cli.probe import probe
 from localqueue.cli.table import Cell, Column
 from localqueue.cli.talk import as_json, coloured, print_json, suggestion, talks
-from localqueue.client import Client, announced
+from localqueue.client import Client
 from localqueue.models import JobState, OutcomeKind
 from localqueue.text import counted, duration, moment, offset, parse_time, safe
 
 Found = dict[str, Any]
+SHOWN_WARNINGS = 5
 EXAMPLE = "'{\"claimId\": 7}'"
 NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog of your service"
 
@@ -29,17 +28,18 @@ NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog o
 def status(client: Client, is_json: bool, paint: Paint) -> None:
     """Show the server, its time and storage, services and queues.
 
-    Of a service it is shown whether something listens there, and on which address.
+    Of a service it is shown whether anything listens there; then what is wrong, if anything is.
     """
     if is_json:
         print_json(client.text("/status"))
         return
     found, clock = client.check(), client.get("/clock")
     facts = [
-        ("server", Cell(f"{client.url}, localqueue {found['version']}, pid {found['pid']}")),
+        ("server", Cell(_server(found))),
         ("time", Cell(_time(clock))),
-        ("storage", _storage(found)),
+        ("storage", _storage(found["storage"])),
         *map(_service, found["services"]),
+        *_warnings(found, parse_time(clock["now"])),
     ]
     _print([*table.facts(facts, paint, room()), "", *_queue_lines(client, paint)])
 
@@ -73,7 +73,8 @@ def jobs(client: Client, queue: str | None, state: str | None, limit: int, is_js
         return
     _print(_job_lines(client, found, paint) if found else [_no_job(client, queue, state)])
     if pages[-1]["next"] is not None and room():
-        click.echo(paint("dim", f"there may be more: {suggestion('jobs', '--limit', str(limit * 5))}"))
+        chosen = [*(("--queue", queue) if queue else ()), *(("--state", state) if state else ())]
+        click.echo(paint("dim", f"there are more: {suggestion('jobs', *chosen, '--limit', str(limit * 5))}"))
 
 
 def _print(lines: list[str]) -> None:
@@ -84,22 +85,41 @@ def _print(lines: list[str]) -> None:
 # status
 
 
+def _server(found: Found) -> str:
+    state = "is stopping" if found["stopping"] else f"up for {duration(int(found['uptimeMs']))}"
+    return f"{found['url']}, localqueue {found['version']}, pid {found['pid']}, {state}"
+
+
 def _time(clock: Found) -> str:
     moved = f", moved by {offset(int(clock['offsetMs']))}" if clock["offsetMs"] else ""
     return f"{clock['now']}, {clock['mode']} clock{moved}"
 
 
 def _storage(found: Found) -> Cell:
-    if found["storage"]["error"]:
-        return Cell(f"can't be written: {found['storage']['error']}", "bad")
-    known = announced(Path.cwd())
-    return Cell(known["db"] if known.get("pid") == str(found["pid"]) else "can be written")
+    if found["error"]:
+        return Cell(f"can't be written: {found['error']}", "bad")
+    where = "a temporary file, removed at exit" if found["ephemeral"] else found["path"]
+    return Cell(f"{where}, {int(found['sizeBytes']) / 1024:,.0f} KiB")
 
 
 def _service(found: Found) -> tuple[str, Cell]:
-    seen = probe(found["target"])
-    what = f"{found['namespace']} at {found['target']} {seen}"
-    return "service", Cell(what) if seen.listening else Cell(f"{what}: start it", "bad")
+    where = f"{found['namespace']} at {found['target']}"
+    if found["listening"]:
+        return "service", Cell(f"{where} listens")
+    return "service", Cell(f"{where}: nothing listens there; start it", "bad")
+
+
+def _warnings(found: Found, now_ms: int) -> list[tuple[str, Cell]]:
+    """Return what the user should know: a refused catalog, and the latest warnings."""
+    refused = [
+        Cell(f"refused: {each['file']}:{each['line']}:{each['column']}: {each['code']} {each['message']}", "bad")
+        for each in found["catalog"]["refused"]
+    ]
+    warnings = [
+        Cell(f"{moment(parse_time(each['at']), now_ms)} {each['message']}", "warn")
+        for each in found["warnings"][-SHOWN_WARNINGS:]
+    ]
+    return [*(("catalog", cell) for cell in refused), *(("warning", cell) for cell in warnings)]
 
 
 # queues

@@ -79,7 +79,7 @@ def coloured(command: Callable[..., None]) -> Callable[..., None]:
 
 def failure(error: ClientError) -> click.ClickException:
     """Return the error as click shows it: exit code 1."""
-    lines = [safe(error.message, 400), safe(error.hint, 400)]
+    lines = [safe(error.message, 1000), safe(error.hint, 400)]
     return click.ClickException("\n".join(line for line in lines if line))
 
 

@@ -9,6 +9,7 @@ from localqueue.control import jobs, queues, status, streaming, time
 from localqueue.control.board import Board
 from localqueue.control.context import Context, Place
 from localqueue.control.feed import Feed
+from localqueue.control.metrics import Metrics
 from localqueue.engine import Engine
 
 PREFIX = "/_localqueue"
@@ -23,5 +24,5 @@ OPERATIONS = (
 
 def routes(engine: Engine, place: Place) -> Mount:
     """Return every route under /_localqueue."""
-    context = Context(engine, place, Feed(engine), Board(engine))
+    context = Context(engine, place, Feed(engine), Board(engine), Metrics(engine))
     return Mount(PREFIX, routes=[*operation.routes(OPERATIONS, context), *dashboard.routes()])

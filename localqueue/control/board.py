@@ -34,7 +34,7 @@ class Board:
         self._probes: dict[str, tuple[float, asyncio.Task[bool]]] = {}
         self.warnings: deque[Noted] = deque(maxlen=WARNINGS)
         self.refused: tuple[Finding, ...] = ()
-        engine.hub.add(self._take)
+        engine.hub.add_for((events.Warned, events.CatalogRefused, events.CatalogChanged), self._take)
 
     def _take(self, event: events.Event) -> None:
         match event:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localqueue.control.board import Board
 from localqueue.control.feed import Feed
+from localqueue.control.metrics import Metrics
 from localqueue.engine import Engine
 
 
@@ -30,3 +31,4 @@ class Context:
     place: Place
     feed: Feed
     board: Board
+    metrics: Metrics

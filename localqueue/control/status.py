@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 import localqueue
 from localqueue import answers
+from localqueue.control import metrics
 from localqueue.control.context import Context
 from localqueue.models import Catalog, JobState
 from localqueue.operation import Operation
@@ -51,6 +52,12 @@ async def status(context: Context, _: Request) -> Response:
     )
 
 
+async def show_metrics(context: Context, _: Request) -> Response:
+    """Answer with every number in Prometheus' text format."""
+    text = context.metrics.text(await context.engine.queues())
+    return Response(text.encode("utf-8", "replace"), media_type=metrics.MEDIA_TYPE)
+
+
 async def _services(context: Context) -> list[dict[str, Any]]:
     services = context.engine.catalog.services
     listening = await context.board.listening(each.target for each in services)
@@ -85,4 +92,7 @@ def _size(db: Path) -> int:
     return sum(path.stat().st_size for path in (db, Path(f"{db}-wal")) if path.exists())
 
 
-OPERATIONS = (Operation("GET", "/status", status, "Tell how the server is."),)
+OPERATIONS = (
+    Operation("GET", "/status", status, "Tell how the server is."),
+    Operation("GET", "/metrics", show_metrics, "Show numbers for Prometheus."),
+)
