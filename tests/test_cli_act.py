@@ -267,6 +267,16 @@ def test_queues_states_and_jobs_of_the_running_server_are_completed(shop: Shop) 
     assert complete("localqueue pause o", IEC_QUEUE_URL="http://localhost:9") == []
 
 
+def test_a_command_to_copy_runs_nothing_else_whatever_a_server_calls_its_queues() -> None:
+    """Rule cli.hostile-server."""
+    queue = json.dumps({"queues": [{"name": "x; rm -rf ~", "namespace": "n"}], "now": "2026-01-01T00:00:00.000Z"})
+    jobs, status = '{"jobs": [], "next": null}', '{"name": "localqueue"}'
+    paths = {"/_localqueue/status": status, "/_localqueue/jobs?limit=20": jobs, "*": queue}
+    with answering(paths) as url:
+        told = localqueue("jobs", "--url", url).stdout
+    assert told == f"no job yet; enqueue one: localqueue enqueue 'x; rm -rf ~' '{{\"claimId\": 7}}' --url {url}\n"
+
+
 def test_what_a_hostile_server_answers_is_an_error_without_a_traceback(shop: Shop) -> None:
     """Rule cli.hostile-server."""
     status = {"name": "localqueue"}

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +233,7 @@ def _exports(place: Place) -> Iterator[Check]:
 def _queue_url(place: Place) -> Check:
     exported = place.environ.get("IEC_QUEUE_URL", "").rstrip("/")
     expected = find(None, {}, place.folder) if place.status is None else place.url
-    remedy = f"before you start your service: export IEC_QUEUE_URL={expected}"
+    remedy = f"before you start your service: export IEC_QUEUE_URL={shlex.quote(expected)}"
     if not exported:
         return Check("environment", "note", "IEC_QUEUE_URL is not set here", remedy)
     if place.status is None and place.url == exported:
@@ -247,7 +248,7 @@ def _namespace(place: Place) -> Iterator[Check]:
     exported = place.environ.get("SERVICE_NAMESPACE")
     if not known:
         return
-    remedy = f"before you start your service: export SERVICE_NAMESPACE={nearest(exported or '', known)[0]}"
+    remedy = f"before you start your service: export SERVICE_NAMESPACE={shlex.quote(nearest(exported or '', known)[0])}"
     if exported in known:
         yield Check("environment", "ok", f"SERVICE_NAMESPACE={exported}")
     elif exported:

@@ -76,7 +76,7 @@ def _follow(client: Client, id_: str) -> str:
 def _obstacles(found: dict[str, Any], mode: str) -> Iterator[str]:
     """Yield why the job would not end by itself, and what to do."""
     if found["held"]:
-        yield safe(f"waiting, but the job is held: {words.held(found['held'])}; {words.remedy(found)}")
+        yield f"waiting, but the job is held: {safe(words.held(found['held']))}; {words.remedy(found)}"
     if mode == "virtual":
         drain, advance = suggestion("drain"), suggestion("advance", "5s")
         yield f"waiting, but virtual time stands still: move it elsewhere with `{drain}` or `{advance}`"
@@ -90,4 +90,4 @@ def _progress(found: dict[str, Any], now_ms: int) -> str:
 def _end(found: dict[str, Any]) -> str:
     made = heard.attempt(found["attempts"][-1]) if found["attempts"] else None
     how = f", attempt {made.number}/{made.max_attempts}: {words.outcome_word(made)}" if made else ""
-    return f"{safe(found['state'] + how)}; more: {suggestion('job', safe(found['shortId']))}"
+    return f"{safe(found['state'] + how)}; more: {suggestion('job', found['shortId'])}"

@@ -151,7 +151,7 @@ class View:
 
     def _next(self) -> Iterator[str]:
         """Yield what becomes of the job, and the command that does something about it."""
-        state, id_ = self.found["state"], safe(self.found["shortId"])
+        state = self.found["state"]
         if self.found["held"]:
             yield from self._held()
         elif self.found["finishedAt"]:
@@ -159,7 +159,7 @@ class View:
             mark = self.paint(STATES[state], _MARKS[state])
             yield f"  {mark} {safe(state)} {distance(ended_ms - self.now_ms)}, at {self._time(ended_ms)}"
             reason, verb = _AGAIN[state]
-            yield self._command(reason, verb, id_)
+            yield self._command(reason, verb, self.found["shortId"])
         elif state == JobState.RUNNING:
             since = words.running(self.found, self.now_ms)
             yield f"  ◐ attempt {self._number(int(self.found['attempt']))} is under way {since}"
@@ -169,7 +169,7 @@ class View:
     def _held(self) -> Iterator[str]:
         reason = safe(words.held(self.found["held"]))
         yield f"  ○ attempt {self._number()} is {self.paint('warn', 'held')}: {reason}"
-        yield f"    {safe(words.remedy(self.found))}"
+        yield f"    {words.remedy(self.found)}"
 
     def _due(self) -> Iterator[str]:
         due_ms = parse_time(self.found["dueAt"])
@@ -184,8 +184,8 @@ class View:
         else:
             yield f"  ○ attempt {self._number()} is {self.paint('warn', 'due now')}: it starts when a slot is free"
 
-    def _command(self, reason: str, *words: str) -> str:
-        return f"    {reason}: {self.paint('bold', suggestion(*words))}"
+    def _command(self, reason: str, *command: str) -> str:
+        return f"    {reason}: {self.paint('bold', suggestion(*command))}"
 
     # parts
 
@@ -206,7 +206,7 @@ class View:
         return block.lines(block.pretty(text, columns), columns, limit, self._full())
 
     def _full(self) -> str:
-        return suggestion("job", safe(self.found["shortId"]), "--full")
+        return suggestion("job", self.found["shortId"], "--full")
 
 
 def _phrase(status: int | None) -> str:

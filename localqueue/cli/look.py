@@ -13,11 +13,11 @@ from localqueue.cli.table import Cell, Column
 from localqueue.cli.talk import as_json, coloured, print_json, suggestion, talks
 from localqueue.client import Client
 from localqueue.models import JobState, OutcomeKind
-from localqueue.text import counted, duration, moment, offset, parse_time, safe
+from localqueue.text import counted, duration, moment, offset, parse_time
 
 Found = dict[str, Any]
 SHOWN_WARNINGS = 5
-EXAMPLE = "'{\"claimId\": 7}'"
+EXAMPLE = '{"claimId": 7}'
 NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog of your service"
 
 
@@ -211,4 +211,4 @@ def _no_job(client: Client, queue: str | None, state: str | None) -> str:
     known = client.get("/queues")["queues"]
     if not known:
         return NO_QUEUE
-    return f"no job yet; enqueue one: {suggestion('enqueue', safe(known[0]['name']), EXAMPLE)}"
+    return f"no job yet; enqueue one: {suggestion('enqueue', known[0]['name'], EXAMPLE)}"

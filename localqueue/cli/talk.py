@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,6 @@ def print_json(text: str) -> None:
 
 
 def suggestion(*words: str) -> str:
-    """Return a command for the same server, to copy."""
+    """Return a command for the same server, to copy; what is in the words, a shell takes them for words."""
     url = click.get_current_context().params.get("url")
-    return " ".join(["localqueue", *words, *(["--url", safe(str(url))] if url else [])])
+    return safe(shlex.join(["localqueue", *words, *(["--url", str(url)] if url else [])]), 1000)

@@ -24,7 +24,7 @@ def remedy(found: Mapping[str, Any]) -> str:
     """Return what to do about a held job."""
     if found["held"] == "paused":
         return f"go on with: {suggestion('resume', '/'.join((found['namespace'], found['queue'])))}"
-    return f"declare it under spec.queues in the catalog of {found['namespace']}"
+    return f"declare it under spec.queues in the catalog of {safe(found['namespace'])}"
 
 
 def when(found: Mapping[str, Any], now_ms: int) -> str:
