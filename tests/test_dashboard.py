@@ -118,10 +118,11 @@ def test_a_waiting_job_is_cancelled_and_a_cancelled_one_retried(wall: Board) -> 
 
 def test_every_failed_job_of_a_queue_is_retried_at_once(wall: Board) -> None:
     wall.script += [BROKEN] * 6
-    ids = [wall.server.enqueue(n) for n in range(2)]
+    ids = wall.enqueue(b"1", b"2")
     for _ in range(2):
-        until(lambda: wall.server.get("/queues")["queues"][1]["counts"]["running"] == 0, "both have been tried")
-        wall.post("/clock/advance", {"to": "next"})
+        wall.wait("retrying", 2)
+        wall.post("/clock/advance", {"ms": NEVER_MS})
+    wall.wait("failed", 2)
     wall.open("#/queues/shop/work?state=failed")
     expect(wall.rows()).to_have_count(2)
     wall.press("Retry 2 failed")
@@ -153,8 +154,7 @@ def test_a_replay_is_a_new_job_with_an_edited_payload_that_names_its_original(wa
 
 
 def test_a_replay_that_was_not_edited_is_sent_byte_for_byte(wall: Board) -> None:
-    body = b'{"namespace":"shop","queue":"work","data":{"a" :1.0,  "b":1E400,"a":2}}'
-    id_ = wall.post_raw(body)
+    (id_,) = wall.enqueue(b'{"a" :1.0,  "b":1E400,"a":2}')
     wall.open(f"#/jobs/{id_}")
     wall.press("Replay…")
     wall.page.get_by_role("dialog").get_by_role("button", name="Replay").click()
@@ -248,9 +248,7 @@ def test_a_job_is_found_by_its_short_id(wall: Board) -> None:
 
 def test_everything_is_within_reach_of_the_keyboard(wall: Board) -> None:
     """Rule dashboard.keys."""
-    ids = [wall.server.enqueue(n) for n in range(4)]
-    for id_ in ids:
-        wall.server.wait_state(id_, "completed")
+    ids = wall.enqueue(b"1", b"2", b"3", b"4")
     wall.open()
     expect(wall.rows()).to_have_count(4)
     key = wall.page.keyboard.press
@@ -285,34 +283,41 @@ def test_what_is_copied_is_the_payload_as_it_was_sent(wall: Board, browser: Brow
     assert json.loads(wall.page.evaluate("navigator.clipboard.readText()")) == {"n": 1}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_screen_is_accessible(browser: Browser, server: Server, worker: Worker, scheme: str) -> None:
+def test_every_screen_is_accessible_in_light_and_dark(browser: Browser, server: Server, worker: Worker) -> None:
     """Rule dashboard.accessible."""
-    with board(browser, server, worker, color_scheme=scheme, reduced_motion="reduce") as found:
+    with board(browser, server, worker, reduced_motion="reduce") as found:
         found.open()
         found.see("No job yet")
-        assert axe(found.page) == []
+        assert both(found) == []
         found.script += [BROKEN] * 3
-        ids = [server.enqueue({"claimId": n}) for n in range(4)]
-        for id_ in ids:
-            server.wait_state(id_, "retrying", "completed")
+        ids = found.enqueue(*[b"{}"] * 4)
+        found.wait("retrying", 3)
         found.post("/queues/shop/other/pause")
         server.enqueue("held", queue="other")
         found.press("Clock")
         expect(found.rows()).to_have_count(5)
-        assert axe(found.page) == []
+        assert both(found) == []
         found.row(ids[0]).click()
         found.see("Next try")
-        assert axe(found.page) == []
+        assert both(found) == []
         found.press("Replay…")
         found.page.get_by_label("Payload (JSON)").fill("{")
-        assert axe(found.page) == []
+        assert both(found) == []
         found.page.keyboard.press("Escape")
         found.press("?")
-        assert axe(found.page) == []
+        assert both(found) == []
         found.page.keyboard.press("Escape")
         found.page.set_viewport_size({"width": 400, "height": 800})
-        assert axe(found.page) == []
+        assert both(found) == []
+
+
+def both(found: Board) -> list[str]:
+    """Return what axe finds in light and in dark."""
+    problems: list[str] = []
+    for scheme in ("light", "dark"):
+        found.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        problems += axe(found.page)
+    return problems
 
 
 def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worker) -> None:
@@ -330,26 +335,28 @@ def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worke
         expect(found.job()).to_be_hidden()
 
 
-def test_it_is_dark_where_the_reader_s_other_windows_are(browser: Browser, server: Server, worker: Worker) -> None:
+def test_it_is_dark_where_the_reader_s_other_windows_are(wall: Board) -> None:
     """Rule dashboard.dark."""
+    wall.open()
     grounds = []
     for scheme in ("light", "dark"):
-        with board(browser, server, worker, color_scheme=scheme) as found:
-            found.open()
-            grounds.append(found.page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    light, dark = (int(re.findall(r"\d+", ground)[0]) for ground in grounds)
-    assert light > 200 and dark < 60
+        wall.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        ground = wall.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        grounds.append(int(re.findall(r"\d+", ground)[0]))
+    assert grounds[0] > 200 and grounds[1] < 60
 
 
-def test_nothing_turns_for_readers_who_ask_for_less_motion(browser: Browser, server: Server, worker: Worker) -> None:
+def test_nothing_turns_for_readers_who_ask_for_less_motion(wall: Board) -> None:
     """Rule dashboard.motion."""
+    release = wall.hold()
+    wall.open()
+    id_ = wall.server.enqueue(1)
+    expect(wall.row(id_)).to_contain_text("running")
+    shape = wall.row(id_).locator("svg").first
     names = []
     for motion in ("no-preference", "reduce"):
-        with board(browser, server, worker, reduced_motion=motion) as found:
-            hold, _ = found.hold(), found.open()
-            id_ = server.enqueue(1)
-            expect(found.row(id_)).to_contain_text("running")
-            names.append(found.row(id_).locator("svg").first.evaluate("(svg) => getComputedStyle(svg).animationName"))
-            hold.set()
-            server.wait_state(id_, "completed")
+        wall.page.emulate_media(reduced_motion=motion)  # type: ignore[arg-type]
+        names.append(shape.evaluate("(svg) => getComputedStyle(svg).animationName"))
+    release.set()
+    wall.server.wait_state(id_, "completed")
     assert names == ["turn", "none"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_the_virtual_clock_stands_still_until_it_is_moved(virtual: Board) -> Non
 
 
 def test_the_list_is_paged_and_stays_in_order_while_jobs_arrive(virtual: Board) -> None:
-    ids = [virtual.server.enqueue(n) for n in range(130)]
+    ids = virtual.enqueue(*[b"1"] * 130)
     virtual.open()
     expect(virtual.rows()).to_have_count(100)
     ids.append(virtual.server.enqueue("new"))
@@ -113,8 +114,7 @@ def test_the_list_is_paged_and_stays_in_order_while_jobs_arrive(virtual: Board) 
 
 
 def test_new_jobs_do_not_move_a_list_that_somebody_reads(virtual: Board) -> None:
-    for n in range(60):
-        virtual.server.enqueue(n)
+    virtual.enqueue(*[b"1"] * 60)
     virtual.open()
     expect(virtual.rows()).to_have_count(60)
     virtual.page.locator("#rows").evaluate("(rows) => rows.scrollTo(0, 400)")
@@ -220,3 +220,25 @@ def test_where_the_service_is_not_there_the_page_says_what_should_listen_where(
             found.row(id_).click()
             expect(found.job()).to_contain_text(f"Nothing listens on {target}")
             expect(found.page.locator(".where.is-down")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_jobs_show_their_first_page_within_a_second(
+    browser: Browser, tmp_path: Path, worker: Worker
+) -> None:
+    """Rule dashboard.first-page."""
+    write_catalog(tmp_path)
+    options = ("--ephemeral", "--clock", "virtual", "--target", worker.url)
+    with serving(tmp_path, *options) as server, board(browser, server, worker) as found:
+        for _ in range(100):
+            found.enqueue(*[b'{"claimId": 7}'] * 1000)
+        times = []
+        for address in ("", "#/queues/shop/work?state=queued"):
+            found.page.goto("about:blank")
+            began = time.monotonic()
+            found.page.goto(f"{server.url}/_localqueue/{address}")
+            found.rows().nth(99).wait_for()
+            times.append(time.monotonic() - began)
+        print(f"first pages of 100,000 jobs: {', '.join(f'{each:.2f} s' for each in times)}")
+        assert max(times) < 1
+        expect(found.page.locator(".queue.all")).to_contain_text("100,000 queued")

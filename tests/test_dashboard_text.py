@@ -83,14 +83,14 @@ def test_hostile_payloads_and_answers_are_shown_as_text(wall: Board) -> None:
         "Location": "javascript:alert(1)",
     }
     wall.worker.answer = lambda job: (500, bodies[job["data"]["n"]], headers)
-    ids = [wall.server.enqueue({"n": n, text: [text, {"__proto__": text}]}) for n, text in enumerate(HOSTILE)]
-    for id_ in ids:
-        wall.server.wait_state(id_, "retrying")
+    payloads = [{"n": n, text: [text, {"__proto__": text}]} for n, text in enumerate(HOSTILE)]
+    ids = wall.enqueue(*[json.dumps(payload).encode() for payload in payloads])
+    wall.wait("retrying", len(ids))
     wall.open()
     wall.page.evaluate("import('/_localqueue/static/state.js').then(({ state }) => { state.isSourceShown = true })")
     expect(wall.rows()).to_have_count(len(HOSTILE))
     for n, (id_, text) in enumerate(zip(ids, HOSTILE, strict=True)):
-        wall.page.evaluate("(address) => { location.hash = address }", f"#/jobs/{id_}")
+        wall.go(f"#/jobs/{id_}")
         expect(wall.job().locator("h1 code")).to_have_text(id_[-8:])
         expect(wall.job().locator(".answer .body")).to_contain_text(shown(text)[:60])
         expect(wall.job().locator(".block[aria-label=Payload] .body")).to_contain_text(f'"n": {n}')
@@ -118,10 +118,10 @@ EXACT = [
 
 def test_a_payload_is_shown_as_it_was_sent(wall: Board) -> None:
     """Rule dashboard.exact: its own text, laid out; nothing is parsed into values."""
+    ids = wall.enqueue(*map(str.encode, EXACT))
     wall.open()
-    for data in EXACT:
-        id_ = wall.post_raw(b'{"namespace":"shop","queue":"work","data":%s}' % data.encode())
-        wall.page.evaluate("(address) => { location.hash = address }", f"#/jobs/{id_}")
+    for id_, data in zip(ids, EXACT, strict=True):
+        wall.go(f"#/jobs/{id_}")
         expect(wall.job().locator("h1 code")).to_have_text(id_[-8:])
         body = wall.job().locator(".block[aria-label=Payload] .body")
         assert without_space(body.text_content() or "") == without_space(data)

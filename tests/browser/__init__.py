@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
 
-from tests.support import JSON, Reply, Server, Worker
+from tests.support import JSON, Reply, Server, Worker, until
 
 FOLDER = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -69,11 +69,23 @@ class Board:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def post_raw(self, body: bytes) -> str:
-        """Enqueue a job by its bytes; return its id."""
-        answer = httpx.post(f"{self.server.url}/jobs", content=body, headers=JSON, trust_env=False)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+    def enqueue(self, *payloads: bytes) -> list[str]:
+        """Enqueue jobs in the queue `work`, over one connection; return their ids."""
+        with httpx.Client(trust_env=False, headers=JSON) as client:
+            bodies = [b'{"namespace":"shop","queue":"work","data":%s}' % payload for payload in payloads]
+            return [client.post(f"{self.server.url}/jobs", content=body).json()["id"] for body in bodies]
+
+    def wait(self, state: str, count: int) -> None:
+        """Wait until so many jobs of the queue `work` are in a state."""
+        until(lambda: self._count(state) == count, f"{count} jobs are {state}")
+
+    def _count(self, state: str) -> int:
+        queues = {each["name"]: each["counts"] for each in self.server.get("/queues")["queues"]}
+        return int(queues["work"][state])
+
+    def go(self, address: str) -> None:
+        """Go to another screen of the open page."""
+        self.page.evaluate("(address) => { location.hash = address }", address)
 
     def hold(self) -> threading.Event:
         """Let the worker answer only once the event is set."""
