@@ -135,7 +135,7 @@ async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request)
     try:
         if response.status_code < 200:
             raise ExchangeError("protocol", f"the service answered {response.status_code:03}")
-        headers = _kept_headers(response)
+        headers = _kept_headers(tuple(response.headers.raw))
         body, is_truncated = await _read(response, stream)
     finally:
         await stream.aclose()
@@ -165,8 +165,9 @@ def _is_at_end(response: httpx.Response) -> bool:
     return length == str(RESPONSE_BODY_LIMIT)
 
 
-def _kept_headers(response: httpx.Response) -> tuple[tuple[str, str], ...]:
-    raw = response.headers.raw
+@functools.lru_cache(maxsize=256)
+def _kept_headers(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the headers as text, but for cookies; a service mostly answers with the same ones."""
     if sum(len(name) + len(value) + 4 for name, value in raw) > HEAD_LIMIT:
         raise ExchangeError("protocol", f"the head of the answer is longer than {HEAD_LIMIT // 1024} KiB")
     pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
