@@ -48,7 +48,7 @@ try:
 except ImportError:
     uvloop = None
 
-SHORT_MS = 100
+SHORT_MS = 250
 LONG_MS = 10_000
 BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
