@@ -8,7 +8,7 @@ from localqueue.models import Job
 from localqueue.records import record
 
 LIMIT = 256
-"""How many jobs are read from disk at once; at most twice as many are held."""
+"""How many jobs are read from disk at once, where a queue has few slots; at most twice as many are held."""
 SMALL = 16 * 1024
 """A payload over this many bytes is not held but read again when its job starts."""
 
@@ -29,6 +29,11 @@ class Entry:
         return (self.job.due_ms, self.job.seq)
 
 
+def limit_for(slots: int) -> int:
+    """Return a limit with which a backlog always knows more jobs than there are slots, if there are more."""
+    return max(LIMIT, 4 * slots)
+
+
 class Backlog:
     """Know the smallest pending jobs of a queue.
 
@@ -36,12 +41,13 @@ class Backlog:
     A job is taken from the moment it is started, or about to be changed, until it is put back.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._heap: list[Key] = []
         self._held: dict[int, Entry] = {}
         self._taken: set[int] = set()
         self._horizon: Key | None = _BEGINNING
+        self._asked = 0  # how many jobs the load under way asked for
         self._touched: set[int] | None = None  # while a load is under way
         self._arrived: dict[int, Entry] = {}  # beyond the old horizon, perhaps not beyond the next
 
@@ -51,7 +57,7 @@ class Backlog:
     @property
     def needs_load(self) -> bool:
         """Return whether there may be more on disk and it is time to look."""
-        return self._horizon is not None and self._touched is None and len(self._held) <= self._limit // 4
+        return self._horizon is not None and self._touched is None and len(self._held) <= self.limit // 4
 
     def offer(self, job: Job, data: bytes | None = None) -> None:
         """Add a job that is pending on disk; one that lies beyond the horizon stays there."""
@@ -96,16 +102,22 @@ class Backlog:
         self._touch(seq)
         self._taken.discard(seq)
 
+    def renewed(self) -> Backlog:
+        """Return a backlog that reads everything again; what is taken stays taken."""
+        fresh = Backlog(self.limit)
+        fresh._taken = self._taken
+        return fresh
+
     def begin_load(self) -> tuple[Key, int]:
         """Return behind which key to read from disk, and how many."""
-        self._touched = set()
-        return self._horizon or _BEGINNING, self._limit
+        self._touched, self._asked = set(), self.limit
+        return self._horizon or _BEGINNING, self._asked
 
     def end_load(self, read: list[Entry]) -> None:
         """Add what was read, but for jobs that were touched meanwhile: of those memory knows better."""
         touched, self._touched = self._touched or set(), None
         arrived, self._arrived = self._arrived, {}
-        self._horizon = read[-1].key if len(read) == self._limit else None
+        self._horizon = read[-1].key if len(read) == self._asked else None
         fresh = [entry for entry in read if entry.job.seq not in touched]
         for entry in (*fresh, *arrived.values()):
             if entry.job.seq not in self._taken and self._is_within(entry.key):
@@ -126,9 +138,9 @@ class Backlog:
 
     def _trim(self) -> None:
         """Leave what is too much to the disk; not during a load, which starts from the old horizon."""
-        if len(self._held) <= 2 * self._limit or self._touched is not None:
+        if len(self._held) <= 2 * self.limit or self._touched is not None:
             return
-        kept = heapq.nsmallest(self._limit, (entry.key for entry in self._held.values()))
+        kept = heapq.nsmallest(self.limit, (entry.key for entry in self._held.values()))
         self._heap = kept
         self._held = {seq: self._held[seq] for _, seq in kept}
         self._horizon = kept[-1]

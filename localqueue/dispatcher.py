@@ -41,6 +41,7 @@ class Dispatcher:
         self._lanes = Lanes()
         self._targets: Mapping[str, str] = {}
         self._flights: dict[int, Flight] = {}
+        self._claims: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loads: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -71,6 +72,10 @@ class Dispatcher:
     def _note(self, lane: Lane) -> None:
         self._lanes.note(lane)
         self.wake()
+
+    def owe(self, key: Key, until: int) -> None:
+        """Keep a slot of a queue until then, for an attempt of an earlier run that timed out."""
+        self._lanes.all.setdefault(key, Lane(key)).owed.append(until)
 
     def wake(self) -> None:
         """Look again at what can be started: there is news, or the clock has jumped."""
@@ -110,10 +115,16 @@ class Dispatcher:
         self._waiters.append(waiter)
         await waiter
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Return whether no attempt is under way, no job is being changed, and the next jobs are known."""
+        is_known = not any(lane.needs_load for lane in self._lanes.with_news)
+        return is_known and not (self._tasks or self._claims or self._loads)
+
     async def landed(self) -> None:
-        """Return when no attempt is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Return when no attempt is under way and no job is being changed."""
+        while self._tasks or self._claims:
+            await (asyncio.wait(self._tasks) if self._tasks else self.changed())
 
     async def loaded(self) -> None:
         """Return when the next jobs of every queue are known."""
@@ -125,23 +136,28 @@ class Dispatcher:
             await asyncio.wait(self._loads)
 
     def claim(self, job: Job) -> bool:
-        """Keep a waiting job from being started while it is changed; return False if it is under way."""
-        if job.seq in self._flights:
+        """Keep a waiting job from being started or claimed by another; return False if it is under way or claimed."""
+        if job.seq in self._flights or job.seq in self._claims:
             return False
         lane = self._lanes.all.get(job.key)
         if lane is not None:
             lane.backlog.take(job.seq)
             self._lanes.note(lane)
+        self._claims.add(job.seq)
         return True
 
-    def unclaim(self, job: Job) -> None:
-        """End a claim; the job, as it is now, is started when it is due."""
-        lane = self._lanes.all.get(job.key)
+    def unclaim(self, before: Job, after: Job | None) -> None:
+        """End a claim; the job, as it is now, is started when it is due. None: look on disk how it is."""
+        self._claims.discard(before.seq)
+        lane = self._lanes.all.get(before.key)
         if lane is not None:
-            lane.backlog.put_back(job.seq)
+            lane.backlog.put_back(before.seq)
+            if after is None:
+                lane.backlog = lane.backlog.renewed()
             self._note(lane)
-        if job.finished is None:
-            self.offer(job)
+        if after is not None and after.finished is None:
+            self.offer(after)
+        self.wake()
 
     async def cut(self, seq: int, kind: OutcomeKind) -> None:
         """Cut an attempt off and return once that is on disk."""
@@ -160,7 +176,7 @@ class Dispatcher:
             await wipe()
         finally:
             for lane in self._lanes.all.values():
-                lane.backlog, lane.owed = backlog.Backlog(), []
+                lane.clear()
             self._lanes.note_all()
             self._is_clearing = False
             self._stalled -= 1
@@ -328,7 +344,7 @@ class Dispatcher:
 
     def _fill(self, lane: Lane) -> None:
         """Read the next jobs of a queue from disk when there may be more and few are left."""
-        if lane.queue is not None and lane.backlog.needs_load and not self._stopping and not self._is_clearing:
+        if lane.needs_load and not self._stopping and not self._is_clearing:
             self._spawn(self._load(lane, lane.backlog, *lane.backlog.begin_load()), self._loads)
 
     async def _load(self, lane: Lane, into: backlog.Backlog, after: backlog.Key, limit: int) -> None:

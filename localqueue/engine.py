@@ -95,6 +95,8 @@ class Engine:
         if self._clock.mode == "virtual":
             self._start_ms = int(facts.get("start_ms", self._start_ms))
             self._clock.advance(max(int(facts.get("now_ms", 0)), last_time))
+            for key, until in await self._store.timeouts(self._clock.now()):
+                self._dispatcher.owe(key, until)
         else:
             await self._clamp_due_times()
         await self._store.save(self._facts())
@@ -223,13 +225,7 @@ class Engine:
 
     async def advance_to_next(self, settle_ms: int = 0) -> Made:
         """Move the time to the next instant at which something is due; where nothing is, move nothing."""
-
-        async def end() -> int | None:
-            await self._dispatcher.loaded()
-            due = self._dispatcher.next_due()
-            return None if due is None else max(due, self._clock.now())
-
-        return await self._timeline.advance(end, settle_ms)
+        return await self._timeline.advance(self._timeline.next_due, settle_ms)
 
     async def drain(self, timeout_ms: int = 30_000, settle_ms: int = 0) -> Drained:
         """Go on until nothing is queued, running or retrying; held jobs do not count.
@@ -248,7 +244,7 @@ class Engine:
 
     async def _wipe(self) -> None:
         """Empty memory and disk; memory at once, for jobs may arrive while the disk is being emptied."""
-        before = self._next_seq, self._numbers
+        before = self._next_seq, self._numbers, self._start_ms, self._clock.now()
         self._next_seq, self._numbers = 1, {}
         self._epoch += 1  # jobs that are committed before the wipe must not be offered after it
         self._clock.reset()
@@ -256,7 +252,8 @@ class Engine:
         try:
             await self._store.reset(self._facts())
         except StorageUnavailable:
-            self._next_seq, self._numbers = before
+            self._next_seq, self._numbers, self._start_ms, now = before
+            self._clock.advance(now)
             raise
         self._configuration.reset()
         self._configure()

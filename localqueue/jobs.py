@@ -135,19 +135,20 @@ class Jobs:
         return count
 
     async def _change(self, changes: Iterable[tuple[Job, Job]]) -> list[Job]:
-        """Change jobs that are not under way and still as they were; return them as they are now."""
+        """Change jobs that are free and still as they were; return them as they are now."""
         claimed = [change for change in changes if self._dispatcher.claim(change[0])]
-        kept = {before.seq: before for before, _ in claimed}
-        changed: list[Job] = []
+        if not claimed:
+            await self._dispatcher.changed()  # who has them is about to change them
+            return []
+        changed: dict[int, Job] = {}
         try:
-            changed = await self._store.change(claimed)
-            kept |= {job.seq: job for job in changed}
+            changed = {job.seq: job for job in await self._store.change(claimed)}
         finally:
-            for job in changed:
+            for job in changed.values():
                 self._hub(events.Changed(job))
-            for job in kept.values():
-                self._dispatcher.unclaim(job)
-        return changed
+            for before, _ in claimed:
+                self._dispatcher.unclaim(before, changed.get(before.seq))
+        return list(changed.values())
 
 
 def _unknown(id_: str) -> NotFound:

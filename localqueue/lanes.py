@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from localqueue.backlog import Backlog, Entry
+from localqueue.backlog import LIMIT, Backlog, Entry, limit_for
 from localqueue.models import Queue
 
 Key = tuple[str, str]
@@ -23,10 +23,25 @@ class Lane:
     key: Key
     queue: Queue | None = None
     is_paused: bool = False
-    backlog: Backlog = field(default_factory=Backlog)
+    backlog: Backlog = field(default_factory=lambda: Backlog(LIMIT))
     slots_taken: int = 0
     owed: list[int] = field(default_factory=list)
     planned: int | None = None
+
+    def configure(self, queue: Queue | None, is_paused: bool) -> None:
+        """Follow a catalog."""
+        self.queue, self.is_paused = queue, is_paused
+        if queue is not None:
+            self.backlog.limit = limit_for(queue.concurrency)
+
+    def clear(self) -> None:
+        """Forget every job."""
+        self.backlog, self.owed = Backlog(self.backlog.limit), []
+
+    @property
+    def needs_load(self) -> bool:
+        """Return whether jobs of the queue are to be read from disk."""
+        return self.queue is not None and self.backlog.needs_load
 
     @property
     def is_held(self) -> bool:
@@ -70,9 +85,8 @@ class Lanes:
 
     def configure(self, queues: Mapping[Key, Queue], paused: Collection[Key]) -> None:
         """Follow a catalog: what it lacks, and what is paused, is held."""
-        for key in {*self.all, *queues}:
-            lane = self.all.setdefault(key, Lane(key))
-            lane.queue, lane.is_paused = queues.get(key), key in paused
+        for key in {**self.all, **queues}:  # no set: the order must not depend on hashes
+            self.all.setdefault(key, Lane(key)).configure(queues.get(key), key in paused)
         self.note_all()
 
     def note(self, lane: Lane) -> None:

@@ -41,6 +41,7 @@ class Timeline(ABC):
         self._arrivals = arrivals
         self._lock = asyncio.Lock()
         self._playing: asyncio.Task[None] | None = None
+        self._interruptions = 0
 
     @abstractmethod
     async def run(self) -> None:
@@ -50,33 +51,51 @@ class Timeline(ABC):
     async def _play(self, until: Until) -> None:
         """Make every attempt that is due by then, and wait for them."""
 
+    @abstractmethod
+    async def _rest(self) -> None:
+        """Return when it is known what comes next."""
+
+    @abstractmethod
+    def _is_over(self, until: Until) -> bool:
+        """Return whether there is nothing to make up to then."""
+
     async def advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> Made:
         """Move the time to `end()`, which is asked once, and make what is due by then; return those attempts.
 
         With `settle_ms`, return only after that much real time without a new job. An end of None moves nothing.
         """
-        with self._collecting() as made:
-            async with self._lock:
-                until = await end()
-                if until is not None:
-                    await self._guarded(self._play_and_settle(until, settle_ms))
+        made: Made = []
+        asked_at = self._interruptions
+        async with self._lock:
+            if self._interruptions == asked_at:
+                await self._guarded(self._advance(end, settle_ms), made)
         return made
+
+    async def next_due(self) -> Until:
+        """Return the next instant at which something is due, now at the earliest; None where nothing is."""
+        await self._rest()
+        due = self._dispatcher.next_due()
+        return None if due is None else max(due, self._clock.now())
 
     async def drain(self, timeout_ms: int, settle_ms: int) -> Drained:
         """Go on until no job waits, is under way or waits for a retry; held ones do not count.
 
         Gives up after `timeout_ms` of real time.
         """
-        with self._collecting() as made:
-            try:
-                async with asyncio.timeout(timeout_ms / 1000), self._lock:
-                    await self._guarded(self._play_and_settle(None, settle_ms))
-            except TimeoutError:
-                return Drained(False, made)
-            return Drained(self._dispatcher.is_quiet(None), made)
+        made: Made = []
+        asked_at = self._interruptions
+        try:
+            async with asyncio.timeout(timeout_ms / 1000), self._lock:
+                if self._interruptions == asked_at:
+                    is_idle = await self._guarded(self._play_and_settle(None, settle_ms), made)
+                    return Drained(is_idle, made)
+        except TimeoutError:
+            return Drained(False, made)
+        return Drained(self._dispatcher.is_quiet(None), made)
 
     async def interrupt(self, work: Callable[[], Awaitable[None]]) -> None:
-        """End an advance or a drain under way, then do something while no other can begin."""
+        """End every advance and drain, then do something while no other can begin."""
+        self._interruptions += 1
         if self._playing is not None:
             self._playing.cancel()
         async with self._lock:
@@ -88,16 +107,27 @@ class Timeline(ABC):
         if to_ms > before:
             self._hub(events.TimeMoved(self._clock.now(), self._clock.offset_ms))
 
-    async def _guarded(self, playing: Coroutine[Any, Any, None]) -> None:
-        """Play in a task of its own, so that a reset can end it without ending the caller."""
+    async def _guarded(self, playing: Coroutine[Any, Any, None], made: Made) -> bool:
+        """Play in a task of its own, so that a reset can end it without ending the caller.
+
+        Collect what is made meanwhile, and return whether it came to its end.
+        """
         self._playing = asyncio.create_task(playing)
         try:
-            await asyncio.wait([self._playing])
-            if not self._playing.cancelled():
-                self._playing.result()
+            with self._collecting(made):
+                await asyncio.wait([self._playing])
+            if self._playing.cancelled():
+                return False
+            self._playing.result()
+            return not self._dispatcher.is_stopping
         finally:
             self._playing.cancel()
             self._playing = None
+
+    async def _advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> None:
+        until = await end()
+        if until is not None:
+            await self._play_and_settle(until, settle_ms)
 
     async def _play_and_settle(self, until: Until, settle_ms: int) -> None:
         while True:
@@ -106,19 +136,17 @@ class Timeline(ABC):
             if not settle_ms or self._dispatcher.is_stopping:
                 return
             await self._clock.sleep(settle_ms / 1000)
-            if self._arrivals() == seen:
+            if self._arrivals() == seen and self._is_over(until):
                 return
 
     @contextlib.contextmanager
-    def _collecting(self) -> Iterator[Made]:
-        made: Made = []
-
+    def _collecting(self, made: Made) -> Iterator[None]:
         def collect(event: events.Event) -> None:
             if isinstance(event, events.AttemptEnded):
                 made.append(event)
 
         with self._hub.listening(collect):
-            yield made
+            yield
 
 
 class WallTimeline(Timeline):
@@ -134,6 +162,12 @@ class WallTimeline(Timeline):
             self._dispatcher.wake()
         while not self._dispatcher.is_quiet(until) and not self._dispatcher.is_stopping:
             await self._dispatcher.changed()
+
+    async def _rest(self) -> None:
+        await self._dispatcher.loaded()
+
+    def _is_over(self, until: Until) -> bool:
+        return self._dispatcher.is_quiet(until)
 
 
 class VirtualTimeline(Timeline):
@@ -151,22 +185,42 @@ class VirtualTimeline(Timeline):
             await self._dispatcher.changed()
 
     async def _play(self, until: Until) -> None:
+        on_disk = None  # the time there may be ahead of ours, never behind
         await self._play_instant()
-        while not self._dispatcher.is_stopping:
-            due = self._dispatcher.next_due()
-            if due is None or (until is not None and due > until):
-                break
-            self._move(due)
+        while (instant := self._next_instant(until)) is not None:
+            if instant == on_disk:
+                self._move(instant)
+            else:
+                await self._store.save({"now_ms": str(instant)})
+                on_disk = instant  # and look again: something may have come meanwhile
             await self._play_instant()
-        if not self._dispatcher.is_stopping:
-            self._move(self._dispatcher.last_owed() if until is None else until)
-            await self._store.save({"now_ms": str(self._clock.now())})
+
+    def _is_over(self, until: Until) -> bool:
+        return self._next_instant(until) is None
+
+    def _next_instant(self, until: Until) -> int | None:
+        """Return the next instant to play, or None after the last one."""
+        if self._dispatcher.is_stopping:
+            return None
+        due = self._dispatcher.next_due()
+        if due is not None and (until is None or due <= until):
+            return due
+        end = self._dispatcher.last_owed() if until is None else until
+        return end if end > self._clock.now() else None
 
     async def _play_instant(self) -> None:
-        """Start what is due now until nothing more is; all of it is on disk then."""
+        """Start what is due now until nothing more is; all of it is on disk then.
+
+        No await may come between the last look and what follows it, or time moves while a commit is pending.
+        """
         while True:
+            await self._rest()
+            if not self._dispatcher.start_due(Batch()):
+                return
+
+    async def _rest(self) -> None:
+        """Return when nothing is under way, nothing waits to be written, and the next jobs are known."""
+        while not (self._dispatcher.is_at_rest and self._store.is_idle) and not self._dispatcher.is_stopping:
             await self._dispatcher.landed()
             await self._store.settled()
             await self._dispatcher.loaded()
-            if not self._dispatcher.start_due(Batch()):
-                return

@@ -164,6 +164,11 @@ class Store:
 
         return self._writer.call(call, alone=True)
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no write waits or is under way."""
+        return self._writer.is_idle
+
     async def settled(self) -> None:
         """Return when no write waits or is under way."""
         await self._writer.settled()
@@ -198,6 +203,14 @@ class Store:
     async def pauses(self) -> set[tuple[str, str]]:
         """Return the queues that are paused."""
         return {(namespace, queue) for namespace, queue in await self._fetch("SELECT * FROM pauses")}
+
+    async def timeouts(self, now_ms: int) -> list[tuple[tuple[str, str], int]]:
+        """Return the queue and the end of every attempt that timed out and ends later than now."""
+        sql = (
+            "SELECT namespace, queue, ended_ms FROM attempts JOIN jobs USING (seq) "
+            "WHERE outcome = 'timeout' AND ended_ms > ?"
+        )
+        return [((namespace, queue), ended_ms) for namespace, queue, ended_ms in await self._fetch(sql, (now_ms,))]
 
     async def ledger(self) -> list[LedgerEntry]:
         """Return every attempt that is kept, in starting order."""
@@ -292,7 +305,7 @@ class Store:
 async def _rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any]) -> list[Any]:
     try:
         return list(await connection.execute_fetchall(sql, values))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:  # ValueError: it was closed meanwhile
         raise StorageUnavailable(f"the database can't be read: {error}") from error
 
 

@@ -59,6 +59,11 @@ class Writer:
         self._is_idle.clear()
         return write.done
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether no write waits or is under way."""
+        return self._is_idle.is_set()
+
     async def settled(self) -> None:
         """Return when no write waits or is under way."""
         await self._is_idle.wait()
