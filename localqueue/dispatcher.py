@@ -174,9 +174,11 @@ class Dispatcher:
             while self._tasks or self._loads:
                 await asyncio.wait(self._tasks | self._loads)
             await wipe()
+            for lane in self._lanes.all.values():
+                lane.owed.clear()
         finally:
             for lane in self._lanes.all.values():
-                lane.clear()
+                lane.forget_jobs()
             self._lanes.note_all()
             self._is_clearing = False
             self._stalled -= 1

@@ -76,8 +76,10 @@ class Engine:
         try:
             engine = cls(catalog, clock, store, deliverer, report, seed)
             await engine._recover(path)
-        except BaseException:
+        except BaseException as error:
             await store.close()
+            if isinstance(error, StorageUnavailable):
+                raise DatabaseUnusable(error.message, "Make room or release the file, then start again.") from error
             raise
         return engine
 

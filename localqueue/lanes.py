@@ -34,9 +34,9 @@ class Lane:
         if queue is not None:
             self.backlog.limit = limit_for(queue.concurrency)
 
-    def clear(self) -> None:
-        """Forget every job."""
-        self.backlog, self.owed = Backlog(self.backlog.limit), []
+    def forget_jobs(self) -> None:
+        """Forget every job: those that are still on disk are read again."""
+        self.backlog = Backlog(self.backlog.limit)
 
     @property
     def needs_load(self) -> bool:

@@ -1,0 +1,63 @@
+"""Check a history against what must hold of every history.
+
+The rules are those of docs/semantics.md; the invariants, by their short names:
+
+I1 no acknowledged job is missing, I2 each of them ends, I3 completed means that an attempt was answered 2xx in
+full and in time, I4 failed means exactly retries + 1 counted attempts in the last round, I5 the next attempt is
+due exactly retryDelayMs after the end of the failed one and is never early, I6 no more attempts than `concurrency`
+are under way, I7 nothing starts after a final state but by a retry by hand, I8 the bytes delivered are the bytes
+submitted, I9 numbers are dense within a round, I10 nothing is left over, I11 what is due and has a slot is started.
+
+A call has three outcomes: done, refused, or unknown (no answer: it may have been done or not). Where two calls
+about the same job overlap, either order is right, and the job's state is unknown until it can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.sim import history
+from tests.sim.checker.attempts import Attempts
+from tests.sim.checker.calls import Calls
+from tests.sim.checker.expected import FINAL, Expected, Problem
+from tests.sim.checker.process import Process
+from tests.sim.history import History
+
+__all__ = ["Problem", "check"]
+
+
+def check(found: History, *, is_settled: bool = True) -> list[Problem]:
+    """Return what is wrong. `is_settled` says that everything had the chance to finish."""
+    expected = Expected(found)
+    attempts = Attempts(expected)
+    calls, process = Calls(expected), Process(expected, attempts)
+    handlers: dict[type, Callable[[Any], None]] = {
+        history.Opened: process.opened,
+        history.Configured: process.configured,
+        history.Crashed: process.crashed,
+        history.Stopped: process.stopped,
+        history.Disk: process.disk,
+        history.Trouble: process.trouble,
+        history.Wrong: lambda fact: expected.wrong("I10", fact.what),
+        history.Called: calls.called,
+        history.Returned: calls.returned,
+        history.Gone: calls.gone,
+        history.Moved: calls.moved,
+        history.Begun: attempts.begun,
+        history.Arrived: attempts.arrived,
+        history.Answered: attempts.answered,
+        history.Ended: attempts.ended,
+    }
+    for index, entry in enumerate(found):
+        expected.index, expected.now, expected.real = index, entry.now, entry.real
+        handlers[type(entry.fact)](entry.fact)
+    if is_settled:
+        _settled(expected)
+    return expected.problems
+
+
+def _settled(expected: Expected) -> None:
+    for job in expected.jobs.values():
+        if job.is_there and job.state not in FINAL:
+            expected.wrong("I2", f"{job.id} ends as {job.state}")

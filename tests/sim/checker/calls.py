@@ -1,0 +1,229 @@
+"""Check what clients were answered, and how the time was moved for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.sim import history
+from tests.sim.checker.expected import PLAYS, Call, Expected, Job
+from tests.sim.history import Key
+
+ALONE = (*PLAYS, "reset", "stop")
+
+
+class Calls:
+    """Follow calls from their beginning to their answers."""
+
+    def __init__(self, expected: Expected) -> None:
+        self._expected = expected
+
+    def called(self, fact: history.Called) -> None:
+        """Follow the beginning of a call."""
+        here = self._expected
+        call = Call(here.index, here.now, here.real, fact.verb, fact.args, len(here.ended))
+        for other in here.calls.values():
+            other.is_undisturbed = call.is_undisturbed = False
+            if fact.verb in ALONE and other.verb in ALONE:
+                call.is_alone = other.is_alone = False
+        here.calls[fact.call] = call
+        if fact.verb == "enqueue":
+            self._enqueue(fact.call, *fact.args)
+        elif fact.verb in ("cancel", "retry"):
+            self._ask(fact.call, call)
+        elif fact.verb in ("pause", "resume"):
+            here.lane(fact.args[0]).pausing.add(fact.call)
+
+    def _enqueue(self, number: int, key: Key, data: bytes) -> None:
+        here = self._expected
+        code = here.answers.get(number)
+        job = Job(number, key, data, here.now, here.now, here.now, here.index)
+        job.is_void = code not in ("ok", None)
+        job.is_known = code == "ok" and not here.outstanding("reset")
+        here.jobs[data] = job
+
+    def _ask(self, number: int, call: Call) -> None:
+        call.job = self._expected.by_id.get(call.args[0])
+        if call.job is not None:
+            call.job.asked.add(number)
+            if call.job.flight is not None:
+                call.job.flight.is_cut = True
+
+    def gone(self, fact: history.Gone) -> None:
+        """Follow a client that has gone away."""
+        forget(self._expected, fact.call)
+
+    def returned(self, fact: history.Returned) -> None:
+        """Compare an answer with what must be."""
+        here = self._expected
+        call = here.calls.pop(fact.call)
+        if call.job is not None:
+            call.job.asked.discard(fact.call)
+        if call.verb in ("pause", "resume"):
+            here.lane(call.args[0]).pausing.discard(fact.call)
+        if fact.code == "ok":
+            if call.verb not in ("pause", "resume", "look"):
+                here.told_ms = here.now
+            self._done(fact, call)
+        elif fact.code == "wrong_state" and call.job is not None:
+            self._refused(fact, call, call.job)
+
+    def _done(self, fact: history.Returned, call: Call) -> None:
+        if call.verb == "enqueue":
+            self._enqueued(self._expected.jobs[call.args[1]], fact.value)
+        elif call.verb in ("pause", "resume"):
+            lane = self._expected.lane(call.args[0])
+            lane.is_paused, lane.since = call.verb == "pause", self._expected.index
+        elif call.verb == "reset":
+            self._expected.wipe(fact.call)
+        elif call.verb in PLAYS:
+            self._played(fact, call)
+        elif call.verb == "look":
+            self._looked(call, *fact.value)
+        elif call.job is not None and not call.job.is_void:
+            (self._cancelled if call.verb == "cancel" else self._retried)(call.job, call, fact.value)
+
+    # jobs
+
+    def _enqueued(self, job: Job, id_: str) -> None:
+        self._expected.learn(job, id_)
+        if job.flight is None and not job.rows:
+            job.since = self._expected.index
+
+    def _cancelled(self, job: Job, call: Call, _: Any) -> None:
+        here = self._expected
+        if job.asked or (call.index < job.since and job.state not in ("cancelled", "pending")):
+            job.state = None
+        elif job.flight is not None:
+            here.wrong("states.cancelled", f"{job.id} is said to be cancelled while an attempt is under way")
+        elif job.state == "pending":
+            job.state = "cancelled"
+        elif job.state not in ("cancelled", None):
+            here.wrong("states.cancelled", f"{job.id} was cancelled though it was {job.state}")
+        job.was_final = here.index
+
+    def _retried(self, job: Job, call: Call, round_: int) -> None:
+        here = self._expected
+        if job.round == round_ and job.state == "pending":
+            return  # it was seen to be in its new round before
+        is_certain = job.state is not None and not job.asked
+        if is_certain and (job.state not in ("failed", "cancelled") or round_ != job.round + 1):
+            here.wrong("retry.by-hand", f"round {round_} of {job.id}, which was {job.state} in round {job.round}")
+        job.new_round(call.now, here.now, here.index)
+        job.round = round_
+        if job.asked:
+            job.state = None
+
+    def _refused(self, fact: history.Returned, call: Call, job: Job) -> None:
+        here = self._expected
+        if job.is_void or job.asked or job.state is None or here.outstanding("reset"):
+            return
+        if call.verb == "cancel" and job.state == "pending" and job.was_final < call.index and job.flight is None:
+            here.wrong("states.cancelled", f"{job.id} was waiting, but could not be cancelled: {fact.value}")
+        if call.verb == "retry" and job.state in ("failed", "cancelled") and job.since < call.index:
+            here.wrong("retry.by-hand", f"{job.id} was {job.state}, but could not be retried: {fact.value}")
+
+    def _looked(self, call: Call, counts: Mapping[Key, Mapping[str, int]], listed: Any) -> None:
+        """Compare what is shown with what must be, where nothing else was going on."""
+        here = self._expected
+        there = [job for job in here.jobs.values() if not job.is_void]
+        is_still = call.is_undisturbed and here.last_end < call.index and here.keep > 100
+        if not is_still or any(job.flight or job.state is None or not job.is_known for job in there):
+            return
+        states = {job.id: (job.queue, self._state(job)) for job in there}
+        if {id_: (queue, state) for id_, queue, state in listed} != states:
+            here.wrong("states", f"listed is {listed}, there are {states}")
+        shown = {(key, state): n for key, found in counts.items() for state, n in found.items() if n}
+        if shown != Counter(states.values()):
+            here.wrong("states", f"counted are {shown}, there are {Counter(states.values())}")
+
+    def _state(self, job: Job) -> str | None:
+        if job.state != "pending":
+            return job.state
+        return "retrying" if job.due > self._expected.now else "queued"
+
+    # time
+
+    def _played(self, fact: history.Returned, call: Call) -> None:
+        is_whole, made = fact.value if call.verb == "drain" else (True, fact.value)
+        self._look_at_made(made, call)
+        if not call.is_alone:
+            return
+        if is_whole:
+            self._look_for_forgotten(max(call.index, self._expected.last_end))
+        if call.verb == "drain":
+            self._drained(is_whole, call)
+        else:
+            self._advanced(call)
+
+    def _look_at_made(self, made: Sequence[tuple[str, int, int]], call: Call) -> None:
+        seen = self._expected.ended[call.ended :]
+        if call.is_alone and list(made) != seen:
+            self._expected.wrong("time.advance", f"{len(made)} attempts are said to be made, {len(seen)} were")
+        if not set(made) <= set(seen):
+            self._expected.wrong("time.advance", "attempts are said to be made that were not")
+
+    def _advanced(self, call: Call) -> None:
+        here = self._expected
+        if call.verb == "advance_to_next":
+            if call.moves > 1 and call.is_undisturbed:
+                here.wrong("time.to-next", "advanced by more than one instant")
+            return
+        end = call.now + call.args[0] if call.verb == "advance" else max(call.now, call.args[0])
+        if here.now != end:
+            here.wrong("time.advance", f"advanced to {here.now} instead of {end}")
+
+    def _drained(self, is_idle: bool, call: Call) -> None:
+        here = self._expected
+        took_ms = (here.real - call.real) * 1000
+        if not is_idle and took_ms < call.args[0] - 1:
+            here.wrong("time.drain", f"not idle after {took_ms:.0f} ms of {call.args[0]}")
+        for job, _ in here.ready():
+            if is_idle and job.id:
+                here.wrong("time.drain", f"idle, but {job.id} is due at {job.due}")
+                return
+
+    def _look_for_forgotten(self, before: int) -> None:
+        """Look for jobs that were ready before this fact, and have not been started."""
+        now = self._expected.now
+        for job, lane in self._expected.ready():
+            is_old = job.id and max(job.since, lane.since) < before and job.due_latest <= now
+            if is_old and lane.first_slot(now) == now:
+                self._expected.wrong("I11", f"{job.id} is due and has a slot, but was not started")
+                return
+
+    def moved(self, fact: history.Moved) -> None:
+        """Check that the time may move, and that it jumps over nothing."""
+        here = self._expected
+        if fact.after < fact.before:
+            here.told_ms = fact.after
+            if not here.outstanding("reset"):
+                here.wrong("time.virtual", f"time went back by {fact.before - fact.after} ms")
+            return
+        if not here.outstanding(*PLAYS, "reset"):  # a reset that fails moves it back to where it was
+            here.wrong("time.virtual", "time moved by itself")
+        for call in here.calls.values():
+            call.moves += 1
+        if any(lane.under_way for lane in here.lanes.values()):
+            here.wrong("time.virtual", "time moved while an attempt was under way")
+        for job, lane in here.ready():
+            slot = lane.first_slot(fact.before)
+            if slot is not None and max(job.due_latest, slot) < fact.after:
+                by_ms = fact.after - max(job.due, slot)
+                here.wrong("I11", f"time jumped over {job.id or job.data[:20]!r}, due at {job.due}, by {by_ms} ms")
+                return
+
+
+def forget(expected: Expected, number: int) -> None:
+    """Take note that it will never be known what came of a call."""
+    call = expected.calls.pop(number)
+    if call.job is not None:
+        call.job.asked.discard(number)
+        call.job.state = None
+    if call.verb in ("pause", "resume"):
+        lane = expected.lane(call.args[0])
+        lane.pausing.discard(number)
+        lane.is_paused = None
+    if call.verb == "enqueue" and not expected.jobs[call.args[1]].id:
+        expected.jobs[call.args[1]].is_known = False

@@ -1,0 +1,173 @@
+"""Stand in for aiosqlite: real SQLite, executed on the loop with delays from a seed, so that it can die at any moment.
+
+Like aiosqlite's threads, a connection does one thing after the other, and goes on with a statement whose caller
+has been cancelled. Unlike them it is deterministic, and the process that owns it can be killed: what was executed
+stays in the file as it is, nothing more is executed, and nobody gets an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any
+
+Work = Callable[[sqlite3.Connection], Any]
+
+
+class Disk:
+    """Hold the connections of one process.
+
+    `died` is called when the fuse has burnt down, `troubled` when a statement has failed.
+    """
+
+    def __init__(self, rng: random.Random, died: Callable[[], None], troubled: Callable[[str], None]) -> None:
+        self._rng = rng
+        self._died = died
+        self.troubled = troubled
+        self._read_s, self._write_s = (rng.choice((0.0005, 0.002, 0.002, 0.02)) for _ in range(2))
+        self.connections: list[Connection] = []
+        self.is_dead = False
+        self.fuse: int | None = None
+        """How many statements are still executed before the process dies; None: it lives."""
+        self.trouble: list[str] = []
+        """Errors with which the next statements that write fail."""
+
+    def connect(self, path: Any, **options: Any) -> Connection:
+        """Be `aiosqlite.connect`."""
+        return Connection(self, path, options)
+
+    def kill(self) -> None:
+        """End the process: close the files without a commit."""
+        if not self.is_dead:
+            self.is_dead = True
+            for connection in self.connections:
+                connection.abandon()
+            self._died()
+
+    def later(self, is_write: bool, callback: Callable[[], None]) -> None:
+        """Call back soon, or a little later."""
+        loop = asyncio.get_running_loop()
+        if self._rng.random() < 0.7:
+            loop.call_soon(callback)
+        else:
+            loop.call_later(self._rng.random() * (self._write_s if is_write else self._read_s), callback)
+
+    def burn(self) -> bool:
+        """Burn the fuse down by one statement; return whether the process is dead."""
+        if self.fuse is not None and not self.is_dead:
+            self.fuse -= 1
+            if self.fuse <= 0:
+                self.kill()
+        return self.is_dead
+
+
+class Connection:
+    """Execute what is asked for in order, some ticks later."""
+
+    def __init__(self, disk: Disk, path: Any, options: dict[str, Any]) -> None:
+        self._disk = disk
+        self._path, self._options = path, options
+        self._is_writer = not options.get("uri")
+        self._queue: deque[tuple[asyncio.Future[Any], Work]] = deque()
+        self._db: sqlite3.Connection | None = None
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._open().__await__()
+
+    async def _open(self) -> Connection:
+        if self._disk.is_dead:
+            await asyncio.get_running_loop().create_future()
+        self._db = sqlite3.connect(self._path, **self._options)
+        self._disk.connections.append(self)
+        return self
+
+    def abandon(self) -> None:
+        """Close the file as the end of a process does."""
+        self._queue.clear()
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it was just being closed
+                self._db.rollback()  # closing alone would leave the lock to whoever still holds a cursor
+            self._db.close()
+            self._db = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._db is not None
+
+    async def _do(self, work: Work) -> Any:
+        if self._db is None and not self._disk.is_dead:
+            raise ValueError("Connection closed")  # as aiosqlite does
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if not self._disk.is_dead:
+            self._queue.append((future, work))
+            if len(self._queue) == 1:
+                self._disk.later(self._is_writer, self._next)
+        return await future
+
+    def _next(self) -> None:
+        if self._disk.is_dead or self._disk.burn():
+            return
+        future, work = self._queue[0]
+        result, error = self._tried(work)
+        self._disk.later(self._is_writer, lambda: self._answer(future, result, error))
+
+    def _tried(self, work: Work) -> tuple[Any, Exception | None]:
+        try:
+            if self._db is None:
+                raise ValueError("no active connection")  # as aiosqlite does
+            if self._is_writer and self._disk.trouble and work not in (_rollback, _close):
+                self._disk.troubled(self._disk.trouble[0])
+                raise sqlite3.OperationalError(self._disk.trouble.pop(0))
+            return work(self._db), None
+        except (sqlite3.Error, ValueError) as error:
+            return None, error
+
+    def _answer(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+        if self._disk.is_dead or self._disk.burn():
+            return
+        self._queue.popleft()
+        if not future.done():
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        if self._queue:
+            self._disk.later(self._is_writer, self._next)
+
+    async def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = await self._do(lambda db: db.execute(sql, values))
+        return cursor
+
+    async def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = await self._do(lambda db: db.executemany(sql, rows))
+        return cursor
+
+    async def executescript(self, sql: str) -> None:
+        await self._do(lambda db: db.executescript(sql) and None)
+
+    async def execute_fetchall(self, sql: str, values: Any = ()) -> list[Any]:
+        rows: list[Any] = await self._do(lambda db: db.execute(sql, values).fetchall())
+        return rows
+
+    async def commit(self) -> None:
+        await self._do(lambda db: db.commit())
+
+    async def rollback(self) -> None:
+        await self._do(_rollback)
+
+    async def close(self) -> None:
+        if self._db is not None:
+            await self._do(_close)
+            self._db = None
+
+
+def _rollback(db: sqlite3.Connection) -> None:
+    db.rollback()
+
+
+def _close(db: sqlite3.Connection) -> None:
+    db.close()

@@ -1,0 +1,275 @@
+"""Plant bugs in the product, for as long as a test runs: a checker that finds none of them finds nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import httpx
+
+from localqueue import backlog, delivery, dispatcher, envelope, flight, lanes, lifecycle, timeline
+from localqueue.clock import VirtualClock
+from localqueue.engine import Engine
+from localqueue.models import OutcomeKind, Queue
+from localqueue.store import Store
+from localqueue.store.writer import Write
+
+Plant = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def _decide(change: Callable[..., lifecycle.Decision]) -> Plant:
+    return lambda: mock.patch.object(lifecycle, "decide", change)
+
+
+_real_decide = lifecycle.decide
+
+
+def _from_start(job: Any, queue: Queue, outcome: Any, ended_ms: int) -> lifecycle.Decision:
+    owed_ms = queue.timeout_ms if outcome.kind is OutcomeKind.TIMEOUT else 0
+    return _real_decide(job, queue, outcome, ended_ms - owed_ms)
+
+
+def _one_more(job: Any, queue: Queue, outcome: Any, ended_ms: int) -> lifecycle.Decision:
+    return _real_decide(job, replace(queue, retries=queue.retries + 1), outcome, ended_ms)
+
+
+def _one_fewer(job: Any, queue: Queue, outcome: Any, ended_ms: int) -> lifecycle.Decision:
+    return _real_decide(job, replace(queue, retries=max(queue.retries - 1, 0)), outcome, ended_ms)
+
+
+def _interruption_counts(job: Any, queue: Queue, outcome: Any, ended_ms: int) -> lifecycle.Decision:
+    found = _real_decide(job, queue, outcome, ended_ms)
+    if outcome.kind is not OutcomeKind.INTERRUPTED:
+        return found
+    return replace(found, job=replace(found.job, failures=job.attempt))
+
+
+def _redirects_complete() -> Any:
+    real = delivery._judged
+
+    def judged(response: Any, kept: Any) -> Any:
+        found = real(response, kept)
+        return replace(found, kind=OutcomeKind.COMPLETED, error=None) if found.status in (301, 304) else found
+
+    return mock.patch.object(delivery, "_judged", judged)
+
+
+def _cut_completes() -> Any:
+    real = delivery._read
+
+    async def read(response: Any) -> tuple[bytes, bool]:
+        try:
+            return await real(response)
+        except httpx.RemoteProtocolError:
+            return b"", False
+
+    return mock.patch.object(delivery, "_read", read)
+
+
+def _free_at_once() -> Any:
+    def free(self: lanes.Lane, now: int) -> int:
+        return 0 if self.is_held else self.queue.concurrency - self.slots_taken  # type: ignore[union-attr]
+
+    return mock.patch.object(lanes.Lane, "free", free)
+
+
+def _one_slot_more() -> Any:
+    real = lanes.Lane.free
+    return mock.patch.object(lanes.Lane, "free", lambda self, now: 0 if self.is_held else real(self, now) + 1)
+
+
+def _pause_is_ignored() -> Any:
+    real = lanes.Lane.configure
+    return mock.patch.object(lanes.Lane, "configure", lambda self, queue, _: real(self, queue, False))
+
+
+def _cancelled_runs() -> Any:
+    real = dispatcher.Dispatcher.unclaim
+
+    def unclaim(self: Any, before: Any, after: Any) -> None:
+        real(self, before, before if after is not None and after.finished is not None else after)
+
+    return mock.patch.object(dispatcher.Dispatcher, "unclaim", unclaim)
+
+
+def _stale_cancel() -> Any:
+    """Bring back what the simulation found: a job that had ended meanwhile was started again."""
+    real = dispatcher.Dispatcher.unclaim
+    return mock.patch.object(
+        dispatcher.Dispatcher, "unclaim", lambda self, before, after: real(self, before, after or before)
+    )
+
+
+def _encoded_again() -> Any:
+    real = envelope.delivery_body
+
+    def body(job_id: str, queue: str, attempt: int, data: bytes) -> bytes:
+        return real(job_id, queue, attempt, json.dumps(json.loads(data)).encode())
+
+    return mock.patch.object(envelope, "delivery_body", body)
+
+
+def _acknowledged_early() -> Any:
+    real = Store.insert
+
+    async def insert(self: Store, *args: Any, **options: Any) -> None:
+        task = asyncio.ensure_future(real(self, *args, **options))
+        await asyncio.sleep(0)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    return mock.patch.object(Store, "insert", insert)
+
+
+def _arrivals_are_forgotten() -> Any:
+    real = backlog.Backlog.end_load
+
+    def end_load(self: backlog.Backlog, read: Any) -> None:
+        self._arrived = {}
+        real(self, read)
+
+    return mock.patch.object(backlog.Backlog, "end_load", end_load)
+
+
+def _answer_order() -> Any:
+    def add(self: flight.Batch, _: Any) -> None:
+        self._unanswered += 1  # and let it land as soon as it is answered
+
+    return mock.patch.object(flight.Batch, "add", add)
+
+
+def _newest_first() -> Any:
+    def take_due(self: backlog.Backlog, now_ms: int) -> Any:
+        due = [entry.key for entry in self._held.values() if entry.job.due_ms <= now_ms]
+        return self.take(max(due)[1]) if due else None
+
+    return mock.patch.object(backlog.Backlog, "take_due", take_due)
+
+
+def _retrying_is_forgotten() -> Any:
+    real = Store.pending
+
+    async def pending(self: Store, *args: Any) -> Any:
+        return [(job, data) for job, data in await real(self, *args) if job.failures == 0]
+
+    return mock.patch.object(Store, "pending", pending)
+
+
+def _recorded_twice() -> Any:
+    real = Store.record
+
+    async def record(self: Store, before: Any, after: Any, attempt: Any) -> None:
+        await real(self, before, after, attempt)
+        sql = "INSERT INTO attempts SELECT (SELECT max(id) + 1 FROM attempts), * FROM ({}) LIMIT 1"
+        columns = "seq, round, number, max_attempts, due_ms, started_ms, ended_ms, duration_ms, url, outcome, status, "
+        columns += "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason"
+        copy = sql.format(f"SELECT {columns} FROM attempts WHERE seq = ? ORDER BY id DESC")
+        if attempt.number == 2:
+            await self._writer.submit(Write(((copy, (before.seq,)),)))
+
+    return mock.patch.object(Store, "record", record)
+
+
+def _slot_is_lost() -> Any:
+    real = dispatcher.Dispatcher._end
+
+    async def end(self: Any, lane: lanes.Lane, flight: Any, outcome: Any, data: Any) -> None:
+        lane.slots_taken += outcome.kind is OutcomeKind.CANCELLED
+        await real(self, lane, flight, outcome, data)
+
+    return mock.patch.object(dispatcher.Dispatcher, "_end", end)
+
+
+def _time_jumps() -> Any:
+    def next_instant(self: Any, until: int | None) -> int | None:
+        due = self._dispatcher.next_due()
+        end = until if until is not None else due
+        return end if end is not None and end > self._clock.now() else None
+
+    return mock.patch.object(timeline.VirtualTimeline, "_next_instant", next_instant)
+
+
+def _owed_is_forgotten() -> Any:
+    return mock.patch.object(dispatcher.Dispatcher, "owe", lambda self, key, until: None)
+
+
+def _time_is_not_stored() -> Any:
+    real = Store.save
+
+    async def save(self: Store, facts: Any) -> None:
+        await real(self, {name: value for name, value in facts.items() if name != "now_ms"})
+
+    return mock.patch.object(Store, "save", save)
+
+
+def _timeout_takes_no_time() -> Any:
+    return mock.patch.object(VirtualClock, "owed", lambda self, timeout_ms: 0)
+
+
+def _pause_is_not_stored() -> Any:
+    async def pause(self: Store, key: Any, is_paused: bool) -> None:
+        await self.settled()
+
+    return mock.patch.object(Store, "pause", pause)
+
+
+def _reset_leaves_the_backlog() -> Any:
+    return mock.patch.object(lanes.Lane, "forget_jobs", lambda self: None)
+
+
+def _edit_is_late() -> Any:
+    def configure(self: Engine) -> None:
+        found = self._configuration
+        asyncio.get_running_loop().call_later(
+            0.01, self._dispatcher.configure, found.queues, found.targets, found.paused
+        )
+
+    def first(self: Engine) -> None:
+        found = self._configuration
+        self._dispatcher.configure(found.queues, found.targets, found.paused)
+        self._configure = configure.__get__(self)  # type: ignore[method-assign]
+
+    return mock.patch.object(Engine, "_configure", first)
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """Hold a bug, the rule that it breaks, and seeds that were seen to show it."""
+
+    plant: Plant
+    rule: str
+    seeds: tuple[int, ...] = ()
+
+
+PLANTS = {
+    "the delay is counted from the start of an attempt": Planted(_decide(_from_start), "I5"),
+    "there is one retry too many": Planted(_decide(_one_more), "I4"),
+    "there is one retry too few": Planted(_decide(_one_fewer), "I4"),
+    "an interruption costs a retry": Planted(_decide(_interruption_counts), "I9"),
+    "a redirect completes a job": Planted(_redirects_complete, "I3"),
+    "a body that is cut short completes a job": Planted(_cut_completes, "I3"),
+    "a timeout frees its slot at once": Planted(_free_at_once, "I6"),
+    "a timeout takes no time": Planted(_timeout_takes_no_time, "I5"),
+    "a queue has one slot more": Planted(_one_slot_more, "I6"),
+    "a paused queue is dispatched": Planted(_pause_is_ignored, "states.paused"),
+    "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused"),
+    "a cancelled job runs again": Planted(_cancelled_runs, "I7"),
+    "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7"),
+    "data is encoded again": Planted(_encoded_again, "I8"),
+    "a job is acknowledged before it is on disk": Planted(_acknowledged_early, "I1"),
+    "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11"),
+    "outcomes are applied in the order of the answers": Planted(_answer_order, "time.order"),
+    "the newest job comes first": Planted(_newest_first, "deliver.order"),
+    "a restart forgets jobs that wait for a retry": Planted(_retrying_is_forgotten, "I2"),
+    "an attempt is recorded twice": Planted(_recorded_twice, "states.attempts"),
+    "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11"),
+    "time jumps over what is due": Planted(_time_jumps, "I11"),
+    "a restart forgets the slots of timeouts": Planted(_owed_is_forgotten, "I6"),
+    "a restart forgets the time": Planted(_time_is_not_stored, "time.stored"),
+    "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7"),
+    "an edited catalog takes effect late": Planted(_edit_is_late, "configure.queues"),
+}

@@ -1,0 +1,222 @@
+"""Play a history that a seed decides."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from unittest import mock
+
+from localqueue import backlog
+from tests.sim import service
+from tests.sim.history import History, Key, Wrong
+from tests.sim.loop import SimLoop, Stuck
+from tests.sim.plan import Plan, draw_queue
+from tests.sim.world import World
+
+PAYLOADS = (
+    '{{"n":{n}}}', '[{n}, 1.0, 1E400, -0, 12345678901234567890]', '{{ "b" :1,"a":{n} , "b":2}}',
+    '"{n} \\ud800 \\u0000 ü"', "{n}", " {n} ", '{{"n":{n},"data":{{"jobId":"x"}}}}', '"{n}' + "x" * 20_000 + '"',
+)  # fmt: skip
+
+
+def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
+    """Return the history of a seed."""
+    with tempfile.TemporaryDirectory(prefix="localqueue-sim-") as folder:
+        scenario = Scenario(seed, Path(folder), tell)
+        world, loop = scenario.world, SimLoop()
+        try:
+            with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
+                loop.run_until_complete(scenario.run())
+        except Stuck as error:
+            world.history.add(Wrong(str(error)))
+        finally:
+            world.close()
+            _end(loop)
+    return world.history
+
+
+def _end(loop: SimLoop) -> None:
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left))
+    loop.close()
+
+
+class Scenario:
+    """Do random things to a world, one after the other and at the same time."""
+
+    def __init__(self, seed: int, folder: Path, tell: Callable[[str], None] | None = None) -> None:
+        self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
+        self.plan = Plan.draw(self._ops)
+        self.world = World(folder, self.plan.queues, self._handle, seed=seed, keep=self.plan.keep, tell=tell)
+        self._keys = list(self.plan.queues)
+        self._ids: list[str] = []
+        self._at_work: list[str] = []
+        self._serial = 0
+        self._is_calm = False
+
+    async def run(self) -> None:
+        """Play everything, then let it come to rest."""
+        await self._open()
+        for _ in range(self.plan.steps):
+            await self._revive()
+            if self._ops.random() < 0.25:
+                self.world.background(self._step(self._ops))
+                await asyncio.sleep(self._ops.random() * 0.02)
+            elif self._ops.random() < 0.06:
+                await self._end_process()
+            else:
+                await self._step(self._ops)
+        await self._calm_down()
+        await self.world.call("drain", 10**9, 0)
+        await self.world.call("look")
+        await self.world.stop()
+
+    # the process
+
+    async def _open(self) -> None:
+        has_fuse = not self._is_calm and self._ops.random() < 0.1
+        await self.world.open(fuse=self._ops.randint(1, 60) if has_fuse else None)
+
+    async def _revive(self) -> None:
+        while self.world.engine is None:
+            await self.world.bury()
+            await self._open()
+
+    async def _end_process(self) -> None:
+        """Stop it, kill it, or see to it that it dies soon."""
+        kind = self._ops.choice(("stop", "stop", "kill", "fuse", "fuse"))
+        if kind == "kill":
+            self.world.disk.kill()
+        elif kind == "fuse":
+            self.world.disk.fuse = self._ops.randint(1, 20)
+        else:
+            await self.world.stop(self._ops.choice((0.0, 0.005, 10.0)))
+            if not self.world.disk.is_dead:
+                await self._open()
+
+    async def _calm_down(self) -> None:
+        """End all trouble, so that everything can finish."""
+        self._is_calm = True
+        self.world.disk.fuse = None
+        self.world.disk.trouble.clear()
+        await self.world.wait_outside()
+        await self._revive()
+        self.world.restore()
+        for key in self._keys:
+            await self.world.call("resume", key)
+
+    # the service
+
+    async def _handle(self, id_: str) -> service.Reaction:
+        self._at_work = [*self._at_work[-2:], id_]
+        if not self._is_calm and self._acts.random() < self.plan.meddling:
+            work = self._step(self._acts, id_)
+            if self._acts.random() < 0.6:
+                await work
+            else:
+                self.world.background(work)
+        if not self._is_calm and self._acts.random() < 0.1:
+            self.world.background(self._fan_out())
+        return service.choose(self._acts, 0.3 if self._is_calm else self.plan.failing)
+
+    async def _fan_out(self) -> None:
+        """Enqueue after the answer."""
+        await asyncio.sleep(self._acts.random() * 0.05)
+        await self._enqueue(self._acts)
+
+    # what clients do; `own_id` is the job that a handler is at work on
+
+    async def _step(self, rng: random.Random, own_id: str = "") -> None:
+        steps: dict[Callable[[random.Random], Awaitable[None]], float] = {
+            self._enqueue: 30, self._pause: 8, self._advance: 14, self._advance_to: 3, self._next: 8, self._drain: 7,
+            self._reset: 1.5, self._edit: 6, self._change: 3, self._target: 1.5, self._look: 3, self._sleep: 5,
+            self._trouble: 3, lambda rng: self._cancel(rng, own_id): 30 if own_id else 7,
+            lambda rng: self._retry(rng, own_id): 7,
+        }  # fmt: skip
+        await rng.choices(list(steps), list(steps.values()))[0](rng)
+
+    async def _enqueue(self, rng: random.Random) -> None:
+        number, is_burst = rng.choice((1, 1, 1, 1, 4, 12)), rng.random() < 0.5
+        for each in [self._enqueue_one(rng) for _ in range(number)]:
+            if is_burst:
+                self.world.background(each)
+            else:
+                await each
+
+    async def _enqueue_one(self, rng: random.Random) -> None:
+        self._serial += 1
+        data = rng.choice(PAYLOADS).format(n=self._serial).encode()
+        gone_after_s = rng.random() * 0.001 if rng.random() < 0.03 else None
+        id_ = await self.world.call("enqueue", self._some_key(rng), data, gone_after_s=gone_after_s)
+        if id_ is not None:
+            self._ids.append(id_)
+
+    def _some_key(self, rng: random.Random) -> Key:
+        return rng.choice(self._keys)
+
+    def _some_id(self, rng: random.Random, own_id: str) -> str:
+        if own_id and rng.random() < 0.4:
+            return own_id
+        if self._at_work and rng.random() < 0.4:
+            return rng.choice(self._at_work)
+        return rng.choice(self._ids[-12:]) if self._ids else "nobody"
+
+    async def _cancel(self, rng: random.Random, own_id: str) -> None:
+        await self.world.call("cancel", self._some_id(rng, own_id))
+
+    async def _retry(self, rng: random.Random, own_id: str) -> None:
+        for _ in range(3):
+            await self.world.call("retry", self._some_id(rng, own_id))
+
+    async def _pause(self, rng: random.Random) -> None:
+        await self.world.call(rng.choice(("pause", "resume")), self._some_key(rng))
+
+    async def _advance(self, rng: random.Random) -> None:
+        ms = rng.choice((0, 1, 99, 100, 250, 999, 1000, 5000, 60_000))
+        await self.world.call("advance", ms, rng.choice((0, 0, 0, 20)))
+
+    async def _advance_to(self, rng: random.Random) -> None:
+        await self.world.call("advance_to", self.world.clock.now() + rng.choice((-1000, 0, 100, 5000)))
+
+    async def _next(self, _: random.Random) -> None:
+        await self.world.call("advance_to_next")
+
+    async def _drain(self, rng: random.Random) -> None:
+        await self.world.call("drain", rng.choice((10, 1000, 30_000, 30_000)), rng.choice((0, 0, 60)))
+
+    async def _reset(self, _: random.Random) -> None:
+        await self.world.call("reset")
+
+    async def _edit(self, rng: random.Random) -> None:
+        key = self._some_key(rng)
+        if key in self.world.catalog and rng.random() < 0.4:
+            self.world.edit(key, None)
+        else:
+            self.world.edit(key, draw_queue(rng, key) if rng.random() < 0.5 else self.plan.queues[key])
+
+    async def _change(self, rng: random.Random) -> None:
+        field, name, values = rng.choice((
+            ("concurrency", "concurrency", (1, 2, 4)), ("retries", "retries", (0, 1, 4)),
+            ("retry_delay_ms", "retryDelayMs", (0, 10, 700)), ("timeout_ms", "timeoutMs", (80, 900)),
+        ))  # fmt: skip
+        self.world.change(self._some_key(rng), field, name, rng.choice(values))
+
+    async def _target(self, rng: random.Random) -> None:
+        namespace = self._some_key(rng)[0]
+        self.world.change_target(namespace, f"http://{namespace}{rng.randint(1, 3)}.test")
+
+    async def _look(self, _: random.Random) -> None:
+        await self.world.call("look")
+
+    async def _sleep(self, rng: random.Random) -> None:
+        await asyncio.sleep(rng.random() * 0.5)
+
+    async def _trouble(self, rng: random.Random) -> None:
+        if self.plan.has_trouble and not self._is_calm and self.world.engine is not None:
+            message = rng.choice(("database or disk is full", "disk I/O error", "database is locked"))
+            self.world.disk.trouble += [message] * rng.choice((1, 1, 3, 8))

@@ -1,0 +1,208 @@
+"""Be the service that jobs are delivered to: one that does everything that services do wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+
+from localqueue.delivery import Delivery
+from localqueue.dispatcher import Send
+from localqueue.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
+from tests.sim.history import Answered, Arrived, Begun, History, Wrong
+
+GOOD = (200, 200, 201, 204, 299)
+BAD = (301, 304, 400, 404, 429, 500, 500, 503, 599)
+ERRORS: tuple[tuple[str, Exception], ...] = (
+    ("connect", httpx.ConnectError("refused")),
+    ("connect", httpx.ConnectError("All connection attempts failed")),
+    ("send", httpx.WriteError("broken pipe")),
+    ("wait", httpx.ReadError("reset by peer")),
+    ("wait", httpx.RemoteProtocolError("Server disconnected without sending a response.")),
+    ("wait", httpx.RemoteProtocolError("illegal status line")),
+    ("wait", ConnectionResetError("reset by peer")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Say what the service does with a delivery: answer, break off, or hang, `delay_s` after it came."""
+
+    kind: str
+    status: int = 200
+    size: int = 2
+    delay_s: float = 0.0
+    phase: str = "wait"
+    error: Exception | None = None
+
+
+def choose(rng: random.Random, failing: float) -> Reaction:
+    """Return what to do; `failing` is the share of deliveries that end badly."""
+    delay_s = rng.choice((0.0, 0.0, 0.001, 0.01, rng.random() * 0.05))
+    if rng.random() >= failing:
+        size = rng.choice((0, 2, 2, 2, 100, RESPONSE_BODY_LIMIT, RESPONSE_BODY_LIMIT + 1))
+        return Reaction("answer", rng.choice(GOOD), size, delay_s)
+    kind = rng.choice(("answer", "answer", "answer", "answer", "break", "break", "cut", "hang", "drip", "expire"))
+    if kind == "answer":
+        return Reaction(kind, rng.choice(BAD), 2, delay_s)
+    if kind == "break":
+        phase, error = rng.choice(ERRORS)
+        return Reaction(kind, delay_s=delay_s, phase=phase, error=error)
+    if kind == "expire":
+        return Reaction(kind, error=httpx.ReadTimeout("the wire's own timeout"))
+    return Reaction(kind, 200, 100, delay_s)
+
+
+class Service:
+    """Answer deliveries; `handler` is what it does with each before it answers, in a task of its own."""
+
+    def __init__(self, history: History, handler: Callable[[str], Awaitable[Reaction]]) -> None:
+        self.history = history
+        self.handler = handler
+        self.is_cut_off = False
+        self.open = 0
+        self.expired: set[tuple[str, int]] = set()
+        self.tasks: set[asyncio.Task[Reaction]] = set()
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Be what `Delivery(transport=...)` asks for."""
+        return _Transport(self)
+
+    def handle(self, id_: str) -> asyncio.Task[Reaction]:
+        """Run the handler; it goes on if the connection is closed meanwhile."""
+        task = asyncio.ensure_future(self.handler(id_))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+class _Transport(httpx.AsyncBaseTransport):
+    """Be one connection to the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.phase = "connect"
+        self._is_busy = False
+        service.open += 1
+
+    async def aclose(self) -> None:
+        self._service.open -= 1
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._service.is_cut_off:
+            await asyncio.get_running_loop().create_future()
+        if self._is_busy:
+            self._service.history.add(Wrong("two deliveries over one connection"))
+        self._is_busy = True
+        self.phase = "wait"
+        assert isinstance(request.stream, httpx.ByteStream)
+        arrived = _arrived(b"".join(request.stream), str(request.url))
+        self._service.history.add(arrived)
+        try:
+            reaction = await asyncio.shield(self._service.handle(arrived.id))
+            if reaction.delay_s:
+                await asyncio.sleep(reaction.delay_s)
+            return self._answer(arrived, reaction, await self._head(reaction))
+        except asyncio.CancelledError:
+            self._ended(arrived, "gone")
+            raise
+        except httpx.TimeoutException:
+            self._service.expired.add((arrived.id, arrived.attempt))
+            self._ended(arrived, "timeout")
+            raise
+        except Exception:
+            self._ended(arrived, "connection_error")
+            raise
+
+    async def _head(self, reaction: Reaction) -> int:
+        if reaction.error is not None:
+            self.phase = reaction.phase
+            raise reaction.error
+        if reaction.kind == "hang":
+            await asyncio.get_running_loop().create_future()
+        self.phase = "read"
+        return reaction.status
+
+    def _answer(self, arrived: Arrived, reaction: Reaction, status: int) -> httpx.Response:
+        return httpx.Response(status, headers={"X-Served": "yes"}, stream=_Body(self, arrived, reaction))
+
+    def _ended(self, arrived: Arrived, kind: str) -> None:
+        self._is_busy = False
+        if not self._service.is_cut_off:
+            self._service.history.add(Answered(arrived.id, arrived.attempt, kind))
+
+
+class _Body(httpx.AsyncByteStream):
+    """Send what the reaction says; tell how it went."""
+
+    def __init__(self, transport: _Transport, arrived: Arrived, reaction: Reaction) -> None:
+        self._transport, self._arrived, self._reaction = transport, arrived, reaction
+        self._sent = 0
+        self._is_over = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        reaction = self._reaction
+        half = reaction.size // 2
+        for size in (half, reaction.size - half):
+            await asyncio.sleep(0)
+            self._sent += size
+            yield b"x" * size
+            if reaction.kind == "cut":
+                self._end("connection_error")
+                raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
+            if reaction.kind == "drip":
+                await asyncio.get_running_loop().create_future()
+        self._end("completed" if 200 <= reaction.status < 300 else "http_error")
+
+    async def aclose(self) -> None:
+        is_good = 200 <= self._reaction.status < 300
+        self._end(("completed" if is_good else "http_error") if self._sent >= RESPONSE_BODY_LIMIT else "gone")
+
+    def _end(self, kind: str) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._transport._ended(self._arrived, kind)
+
+
+def _arrived(body: bytes, url: str) -> Arrived:
+    """Read a delivery as it came; `data` is what lies between its key and the last brace, byte for byte."""
+    head, found, rest = body.partition(b',"data":')
+    fields = json.loads(head + b"}")
+    assert found and list(fields) == ["jobId", "queue", "attempt"], body[:200]
+    return Arrived(fields["jobId"], fields["queue"], fields["attempt"], rest[:-1], url)
+
+
+class Tap:
+    """Stand between dispatcher and delivery, and note what is started."""
+
+    def __init__(self, service: Service, delivery: Delivery) -> None:
+        self._service = service
+        self._delivery = delivery
+
+    def begin(self, queue: Queue) -> Send:
+        """Be the deliverer that the dispatcher knows."""
+        begun = Begun(queue)
+        if not self._service.is_cut_off:
+            self._service.history.add(begun)
+        send = self._delivery.begin(queue)
+
+        async def deliver(request: Request) -> Outcome:
+            arrived = _arrived(request.body, request.url)
+            begun.id, begun.attempt, begun.data, begun.url = arrived.id, arrived.attempt, arrived.data, arrived.url
+            before = asyncio.get_running_loop().time()
+            outcome = await send(request)
+            took_ms = (asyncio.get_running_loop().time() - before) * 1000
+            self._look_at_time(begun, outcome, took_ms)
+            return outcome
+
+        return deliver
+
+    def _look_at_time(self, begun: Begun, outcome: Outcome, took_ms: float) -> None:
+        limit = begun.queue.timeout_ms
+        is_early = outcome.kind is OutcomeKind.TIMEOUT and took_ms < limit - 1
+        if took_ms > limit + 1 or (is_early and (begun.id, begun.attempt) not in self._service.expired):
+            self._service.history.add(Wrong(f"an attempt of {took_ms:.0f} ms with timeoutMs {limit}: {outcome.kind}"))

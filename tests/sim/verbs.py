@@ -1,0 +1,76 @@
+"""Ask the engine for what clients can ask for; what it answers goes into the history."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from localqueue import events
+from localqueue.engine import Engine
+from localqueue.store import Filter
+from tests.sim.history import Key
+
+Made = tuple[tuple[str, int, int], ...]
+
+
+async def _enqueue(engine: Engine, key: Key, data: bytes) -> str:
+    return (await engine.enqueue(*key, data)).id
+
+
+async def _cancel(engine: Engine, id_: str) -> str:
+    return str((await engine.cancel(id_)).finished)
+
+
+async def _retry(engine: Engine, id_: str) -> int:
+    return (await engine.retry(id_)).round
+
+
+async def _pause(engine: Engine, key: Key) -> None:
+    await engine.pause(*key)
+
+
+async def _resume(engine: Engine, key: Key) -> None:
+    await engine.pause(*key, is_paused=False)
+
+
+async def _advance(engine: Engine, ms: int, settle_ms: int) -> Made:
+    return _made(await engine.advance(ms, settle_ms))
+
+
+async def _advance_to(engine: Engine, to_ms: int) -> Made:
+    return _made(await engine.advance_to(to_ms))
+
+
+async def _advance_to_next(engine: Engine) -> Made:
+    return _made(await engine.advance_to_next())
+
+
+async def _drain(engine: Engine, timeout_ms: int, settle_ms: int) -> tuple[bool, Made]:
+    found = await engine.drain(timeout_ms, settle_ms)
+    return found.is_idle, _made(found.attempts)
+
+
+async def _reset(engine: Engine) -> None:
+    await engine.reset()
+
+
+async def _stop(engine: Engine, grace: float) -> None:
+    await engine.close(grace)
+
+
+async def _look(engine: Engine) -> Any:
+    """Return how many jobs each queue has by state, and the state of each job."""
+    counts = {status.key: {str(state): n for state, n in status.counts.items()} for status in await engine.queues()}
+    listed = await engine.jobs(Filter(limit=10_000))
+    return counts, tuple((view.job.id, view.job.key, str(view.state)) for view in listed)
+
+
+def _made(made: list[events.AttemptEnded]) -> Made:
+    return tuple((event.job.id, event.attempt.round, event.attempt.number) for event in made)
+
+
+VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "enqueue": _enqueue, "cancel": _cancel, "retry": _retry, "pause": _pause, "resume": _resume, "advance": _advance,
+    "advance_to": _advance_to, "advance_to_next": _advance_to_next, "drain": _drain, "reset": _reset, "stop": _stop,
+    "look": _look,
+}  # fmt: skip

@@ -1,0 +1,275 @@
+"""Be the machine on which localqueue runs: a process that can be started, stopped and killed, and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import aiosqlite
+
+from localqueue import events
+from localqueue.clock import VirtualClock
+from localqueue.delivery import Delivery
+from localqueue.engine import Engine
+from localqueue.errors import RequestError, Unavailable
+from localqueue.models import Catalog, Queue, Service
+from tests.sim import history, service, verbs
+from tests.sim.disk import Disk
+from tests.sim.history import Called, Configured, Crashed, Gone, History, Key, Opened, Returned, Stopped, Trouble, Wrong
+
+START_MS = 1_767_225_600_000
+PATIENCE_S = 3600.0
+"""Within how much of the loop's time every call must have been answered."""
+Handler = Callable[[str], Awaitable[service.Reaction]]
+
+
+class _SimClock(VirtualClock):
+    """Tell when it is moved."""
+
+    moved: Callable[[int, int], None] | None = None
+
+    def advance(self, to: int) -> None:
+        before = self.now()
+        super().advance(to)
+        self._tell(before)
+
+    def reset(self) -> None:
+        before = self.now()
+        super().reset()
+        self._tell(before)
+
+    def _tell(self, before: int) -> None:
+        if self.moved is not None and self.now() != before:
+            self.moved(before, self.now())
+
+
+class World:
+    """Run the engine, and write down what happens.
+
+    `handler` is what the service does with a delivery, given the id of its job.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        queues: Mapping[Key, Queue],
+        handler: Handler,
+        *,
+        seed: int = 0,
+        keep: int = 10_000,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self._path = folder / "queue.db"
+        self._seed, self._keep = seed, keep
+        self._ticks = random.Random(f"{seed}:ticks")
+        self._handler = handler
+        self._declared = dict(queues)
+        self._changes: dict[Key, dict[str, Any]] = {}
+        self._targets: dict[str, str] = {}
+        self._namespaces = list(dict.fromkeys(namespace for namespace, _ in queues))
+        self._inside: set[asyncio.Task[None]] = set()
+        self._outside: set[asyncio.Task[Any]] = set()
+        self._services: list[service.Service] = []
+        self._calls = 0
+        self.catalog = dict(queues)
+        self.clock = _SimClock(START_MS)
+        self.history = History(lambda: self.clock.now(), lambda: asyncio.get_running_loop().time(), tell)
+        self.engine: Engine | None = None
+
+    # the process
+
+    async def open(self, fuse: int | None = None) -> None:
+        """Start the process: open the file, recover, be ready. It dies after `fuse` statements, perhaps on the way."""
+        self._crashed = asyncio.get_running_loop().create_future()
+        self.disk = Disk(self._ticks, self._died, lambda message: self.history.add(Trouble(message)))
+        self.disk.fuse = fuse
+        self._service = service.Service(self.history, self._handler)
+        self._services.append(self._service)
+        self._changes, self._targets = {}, {}
+        self.clock = _SimClock(START_MS)
+        self._delivery = Delivery(transport=self._service.transport)
+        await self._finished(self._spawn_inside(self._open()))
+
+    async def _open(self) -> None:
+        with mock.patch.object(aiosqlite, "connect", self.disk.connect):
+            engine = await Engine.open(
+                self._path, self._catalog(), self.clock, service.Tap(self._service, self._delivery), self._report,
+                durable=False, keep=self._keep, seed=self._seed,
+            )  # fmt: skip
+        engine.start()
+        self.engine = engine
+        self._spawn_inside(engine.wait_broken()).set_name("dispatcher")
+        self.history.add(Opened(self._in_force(), self._all_targets(), self._keep))
+        self.clock.moved = lambda before, after: self.history.add(history.Moved(before, after))
+
+    def _report(self, event: events.Event) -> None:
+        if isinstance(event, events.AttemptEnded) and not self.disk.is_dead:
+            self.history.add(history.ended(event.job, event.attempt))
+
+    def _died(self) -> None:
+        self.history.add(Crashed())
+        self._leave()
+        self._service.is_cut_off = True
+        self._crashed.set_result(None)
+
+    def _leave(self) -> None:
+        self.engine = None
+        self.clock.moved = None
+
+    async def bury(self) -> None:
+        """End what is left of a process that has died, and look at its file."""
+        if left := self._left():
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+        self.history.add(history.read_disk(self._path))
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Stop the process as a signal does, and look at what it leaves behind."""
+        await self.call("stop", grace)
+        if self.disk.is_dead:
+            return
+        self._leave()
+        await self._delivery.aclose()
+        if self._inside:
+            await asyncio.wait(self._inside, timeout=PATIENCE_S)
+        self.history.add(Stopped())
+        self._look_for_leaks()
+        self.history.add(history.read_disk(self._path, is_thorough=True))
+
+    def _left(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks of the process."""
+        handlers = {task for each in self._services for task in each.tasks}
+        return asyncio.all_tasks() - {asyncio.current_task()} - self._outside - handlers
+
+    def _look_for_leaks(self) -> None:
+        found = [f"a call that is never answered: {task.get_name()}" for task in self._inside]
+        if left := self._left() - self._inside:
+            found.append(f"{len(left)} tasks left behind: {left}")
+        if self._service.open:
+            found.append(f"{self._service.open} connections left open")
+        if any(connection.is_open for connection in self.disk.connections):
+            found.append("a connection to the database left open")
+        for what in found:
+            self.history.add(Wrong(what))
+        for task in self._inside:
+            task.cancel()
+
+    def close(self) -> None:
+        """Let go of the file, whatever has happened."""
+        for connection in self.disk.connections:
+            connection.abandon()
+
+    # clients
+
+    async def call(self, verb: str, *args: Any, gone_after_s: float | None = None) -> Any:
+        """Ask the engine for something as a client does; return its answer, or None if there was none."""
+        engine = self.engine
+        if engine is None:
+            return None
+        call, self._calls = self._calls, self._calls + 1
+        result: list[Any] = [None]
+        task = self._spawn_inside(self._ask(engine, call, verb, args, result))
+        task.set_name(f"{verb}#{call}")
+        await self._finished(task, gone_after_s)
+        if not task.done() and not self.disk.is_dead:
+            task.cancel()
+            await asyncio.wait([task])
+            self.history.add(Gone(call))
+        return result[0]
+
+    async def _ask(self, engine: Engine, call: int, verb: str, args: tuple[Any, ...], result: list[Any]) -> None:
+        self.history.add(Called(call, verb, args))
+        try:
+            found = await verbs.VERBS[verb](engine, *args)
+        except (RequestError, Unavailable) as error:
+            answer = Returned(call, error.code, error.message)
+        else:
+            answer, result[0] = Returned(call, "ok", found), found
+        if self.disk.is_dead:
+            return
+        if verb == "reset" and answer.code == "ok":
+            self._changes, self._targets = {}, {}
+            self._configured()
+        self.history.add(answer)
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let a client do something meanwhile; it outlives the process."""
+        task = asyncio.create_task(work)
+        self._outside.add(task)
+        task.add_done_callback(self._outside.discard)
+
+    async def wait_outside(self) -> None:
+        """Return when no client and no handler is at work."""
+        while waiting := self._outside | {task for each in self._services for task in each.tasks}:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+    def _spawn_inside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._inside.add(task)
+        task.add_done_callback(self._ended_inside)
+        return task
+
+    def _ended_inside(self, task: asyncio.Task[None]) -> None:
+        self._inside.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not self.disk.is_dead:
+            self.history.add(Wrong(f"{task.get_name()} raised {type(error).__name__}: {error}"))
+
+    async def _finished(self, task: asyncio.Task[None], timeout: float | None = None) -> None:
+        """Return when the task is done, the process dead, or the time over."""
+        await asyncio.wait([task, self._crashed], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+    # the catalog
+
+    def edit(self, key: Key, queue: Queue | None) -> None:
+        """Change a queue in the catalog, or take it out."""
+        self.catalog.pop(key, None)
+        if queue is not None:
+            self.catalog[key] = queue
+        self.apply()
+
+    def restore(self) -> None:
+        """Undo all edits of the catalog."""
+        self.catalog = dict(self._declared)
+        self.apply()
+
+    def apply(self) -> None:
+        """Let the catalog take effect."""
+        if self.engine is not None:
+            self.engine.use(self._catalog())
+            self._configured()
+
+    def change(self, key: Key, field: str, name: str, value: int) -> None:
+        """Change a setting until the next reset; `name` is what the catalog calls it."""
+        if self.engine is not None and key in self.catalog:
+            self.engine.change_queue(*key, {name: value})
+            self._changes.setdefault(key, {})[field] = value
+            self._configured()
+
+    def change_target(self, namespace: str, url: str) -> None:
+        """Change where a service listens until the next reset."""
+        if self.engine is not None:
+            self.engine.change_target(namespace, url)
+            self._targets[namespace] = url
+            self._configured()
+
+    def _catalog(self) -> Catalog:
+        return Catalog(tuple(
+            Service(namespace, f"http://{namespace}.test:3000", "catalog-info.yaml",
+                    tuple(queue for queue in self.catalog.values() if queue.namespace == namespace))
+            for namespace in self._namespaces
+        ))  # fmt: skip
+
+    def _in_force(self) -> dict[Key, Queue]:
+        return {key: replace(queue, **self._changes.get(key, {})) for key, queue in self.catalog.items()}
+
+    def _all_targets(self) -> dict[str, str]:
+        return dict(self._catalog().targets) | self._targets
+
+    def _configured(self) -> None:
+        self.history.add(Configured(self._in_force(), self._all_targets()))
