@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-long browser bench lint docs pictures clean
+.PHONY: demo demo-node test test-long test-sim browser bench lint docs pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,11 @@ test: .venv/ready tests/node/node_modules/.ready browser
 
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
+
+# Random histories against the real engine (COUNT=1000 for a look); seeds that fail are kept for the default suite.
+COUNT ?= 50000
+test-sim: .venv/ready
+	$(BIN)/python -m tests.sim --count $(COUNT)
 
 # Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a look).
 bench: .venv/ready

@@ -30,18 +30,14 @@ def test_a_history_that_has_failed_once_keeps_the_rules(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_history_in_every_process() -> None:
-    seeds = [str(seed) for seed in range(8)]
-    digests = {_digests(seeds, hash_seed) for hash_seed in ("1", "2")}
-    assert digests == {tuple(play(int(seed)).digest() for seed in seeds)}
-
-
-def _digests(seeds: list[str], hash_seed: str) -> tuple[str, ...]:
+    seeds = [str(seed) for seed in range(6)]
     command = [sys.executable, "-W", "error", "-m", "tests.sim", *seeds]
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}  # here it is another one
     done = subprocess.run(
         command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True, check=True
     )
-    return tuple(line.split()[-1] for line in done.stdout.splitlines() if line.startswith("seed "))
+    digests = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("seed ")]
+    assert digests == [play(int(seed)).digest() for seed in seeds]
 
 
 @pytest.mark.parametrize("name", PLANTS)

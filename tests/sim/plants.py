@@ -17,7 +17,6 @@ from localqueue.clock import VirtualClock
 from localqueue.engine import Engine
 from localqueue.models import OutcomeKind, Queue
 from localqueue.store import Store
-from localqueue.store.writer import Write
 
 Plant = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -62,9 +61,9 @@ def _redirects_complete() -> Any:
 def _cut_completes() -> Any:
     real = delivery._read
 
-    async def read(response: Any) -> tuple[bytes, bool]:
+    async def read(*args: Any) -> tuple[bytes, bool]:
         try:
-            return await real(response)
+            return await real(*args)
         except httpx.RemoteProtocolError:
             return b"", False
 
@@ -169,7 +168,7 @@ def _recorded_twice() -> Any:
         columns += "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason"
         copy = sql.format(f"SELECT {columns} FROM attempts WHERE seq = ? ORDER BY id DESC")
         if attempt.number == 2:
-            await self._writer.submit(Write(((copy, (before.seq,)),)))
+            await self._writer.call(lambda db: db.execute(copy, (before.seq,)))
 
     return mock.patch.object(Store, "record", record)
 
@@ -249,27 +248,27 @@ PLANTS = {
     "the delay is counted from the start of an attempt": Planted(_decide(_from_start), "I5"),
     "there is one retry too many": Planted(_decide(_one_more), "I4"),
     "there is one retry too few": Planted(_decide(_one_fewer), "I4"),
-    "an interruption costs a retry": Planted(_decide(_interruption_counts), "I9"),
+    "an interruption costs a retry": Planted(_decide(_interruption_counts), "I9", (6,)),
     "a redirect completes a job": Planted(_redirects_complete, "I3"),
     "a body that is cut short completes a job": Planted(_cut_completes, "I3"),
     "a timeout frees its slot at once": Planted(_free_at_once, "I6"),
     "a timeout takes no time": Planted(_timeout_takes_no_time, "I5"),
     "a queue has one slot more": Planted(_one_slot_more, "I6"),
     "a paused queue is dispatched": Planted(_pause_is_ignored, "states.paused"),
-    "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused"),
+    "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused", (11,)),
     "a cancelled job runs again": Planted(_cancelled_runs, "I7"),
-    "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7"),
+    "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7", (148,)),
     "data is encoded again": Planted(_encoded_again, "I8"),
     "a job is acknowledged before it is on disk": Planted(_acknowledged_early, "I1"),
-    "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11"),
+    "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11", (9,)),
     "outcomes are applied in the order of the answers": Planted(_answer_order, "time.order"),
     "the newest job comes first": Planted(_newest_first, "deliver.order"),
     "a restart forgets jobs that wait for a retry": Planted(_retrying_is_forgotten, "I2"),
     "an attempt is recorded twice": Planted(_recorded_twice, "states.attempts"),
-    "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11"),
+    "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11", (6,)),
     "time jumps over what is due": Planted(_time_jumps, "I11"),
     "a restart forgets the slots of timeouts": Planted(_owed_is_forgotten, "I6"),
     "a restart forgets the time": Planted(_time_is_not_stored, "time.stored"),
-    "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7"),
+    "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7", (6,)),
     "an edited catalog takes effect late": Planted(_edit_is_late, "configure.queues"),
 }

@@ -25,8 +25,9 @@ PAYLOADS = (
 def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
     """Return the history of a seed."""
     with tempfile.TemporaryDirectory(prefix="localqueue-sim-") as folder:
-        scenario = Scenario(seed, Path(folder), tell)
-        world, loop = scenario.world, SimLoop()
+        loop = SimLoop()
+        scenario = Scenario(seed, Path(folder), loop.time, tell)
+        world = scenario.world
         try:
             with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
                 loop.run_until_complete(scenario.run())
@@ -49,10 +50,12 @@ def _end(loop: SimLoop) -> None:
 class Scenario:
     """Do random things to a world, one after the other and at the same time."""
 
-    def __init__(self, seed: int, folder: Path, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seed: int, folder: Path, real: Callable[[], float], tell: Callable[[str], None] | None = None
+    ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
         self.plan = Plan.draw(self._ops)
-        self.world = World(folder, self.plan.queues, self._handle, seed=seed, keep=self.plan.keep, tell=tell)
+        self.world = World(folder, self.plan.queues, self._handle, real, seed=seed, keep=self.plan.keep, tell=tell)
         self._keys = list(self.plan.queues)
         self._ids: list[str] = []
         self._at_work: list[str] = []

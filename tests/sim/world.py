@@ -51,7 +51,7 @@ class _SimClock(VirtualClock):
 class World:
     """Run the engine, and write down what happens.
 
-    `handler` is what the service does with a delivery, given the id of its job.
+    `handler` is what the service does with a delivery, given the id of its job; `real` is the loop's time.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class World:
         folder: Path,
         queues: Mapping[Key, Queue],
         handler: Handler,
+        real: Callable[[], float],
         *,
         seed: int = 0,
         keep: int = 10_000,
@@ -78,7 +79,7 @@ class World:
         self._calls = 0
         self.catalog = dict(queues)
         self.clock = _SimClock(START_MS)
-        self.history = History(lambda: self.clock.now(), lambda: asyncio.get_running_loop().time(), tell)
+        self.history = History(lambda: self.clock.now(), real, tell)
         self.engine: Engine | None = None
 
     # the process

@@ -84,16 +84,18 @@ class Process:
 
     def _settle_reset(self, there: set[bytes]) -> None:
         """Conclude whether the reset that the process died in was done."""
-        reset, self._open_reset = self._open_reset, None
-        before = [
-            job for job in self._expected.jobs.values() if job.is_there and reset is not None and job.call < reset
-        ]
-        if reset is not None and not any(job.data in there for job in before):
-            for job in self._expected.jobs.values():
+        here, reset = self._expected, self._open_reset
+        self._open_reset = None
+        if reset is None:
+            return
+        before = [job for job in here.jobs.values() if job.is_there and job.call < reset]
+        if before and not any(job.data in there for job in before):
+            for job in here.jobs.values():
                 job.flight = None
-            self._expected.wipe(reset)
-            for lane in self._expected.lanes.values():
-                lane.is_paused = lane.is_paused if before else None  # without jobs it can't be told
+            here.wipe(reset)
+        elif not before:  # then it can't be told
+            for lane in here.lanes.values():
+                lane.is_paused = None
 
     def _missing(self, job: Job) -> None:
         owed = self._expected.lane(job.queue).owed
