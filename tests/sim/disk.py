@@ -17,6 +17,9 @@ from typing import Any
 
 Work = Callable[[sqlite3.Connection], Any]
 
+PACES = ((0.05, 0.0005), (0.3, 0.002), (0.9, 0.02))
+"""How large a share of what a connection does takes time, and how long at the most, in s."""
+
 
 class Disk:
     """Hold the connections of one process.
@@ -28,7 +31,7 @@ class Disk:
         self._rng = rng
         self._died = died
         self.troubled = troubled
-        self._read_s, self._write_s = (rng.choice((0.0005, 0.002, 0.002, 0.02)) for _ in range(2))
+        self._read_pace, self._write_pace = rng.choice(PACES), rng.choice(PACES)
         self.connections: list[Connection] = []
         self.is_dead = False
         self.fuse: int | None = None
@@ -51,10 +54,11 @@ class Disk:
     def later(self, is_write: bool, callback: Callable[[], None]) -> None:
         """Call back soon, or a little later."""
         loop = asyncio.get_running_loop()
-        if self._rng.random() < 0.7:
-            loop.call_soon(callback)
+        share, most_s = self._write_pace if is_write else self._read_pace
+        if self._rng.random() < share:
+            loop.call_later(self._rng.random() * most_s, callback)
         else:
-            loop.call_later(self._rng.random() * (self._write_s if is_write else self._read_s), callback)
+            loop.call_soon(callback)
 
     def burn(self) -> bool:
         """Burn the fuse down by one statement; return whether the process is dead."""

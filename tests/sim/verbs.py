@@ -7,7 +7,7 @@ from typing import Any
 
 from localqueue import events
 from localqueue.engine import Engine
-from localqueue.store import Filter
+from localqueue.store.listing import Filter
 from tests.sim.history import Key
 
 Made = tuple[tuple[str, int, int], ...]
@@ -18,11 +18,11 @@ async def _enqueue(engine: Engine, key: Key, data: bytes) -> str:
 
 
 async def _cancel(engine: Engine, id_: str) -> str:
-    return str((await engine.cancel(id_)).finished)
+    return str((await engine.jobs.cancel(id_)).finished)
 
 
 async def _retry(engine: Engine, id_: str) -> int:
-    return (await engine.retry(id_)).round
+    return (await engine.jobs.retry(id_)).round
 
 
 async def _pause(engine: Engine, key: Key) -> None:
@@ -61,8 +61,8 @@ async def _stop(engine: Engine, grace: float) -> None:
 async def _look(engine: Engine) -> Any:
     """Return how many jobs each queue has by state, and the state of each job."""
     counts = {status.key: {str(state): n for state, n in status.counts.items()} for status in await engine.queues()}
-    listed = await engine.jobs(Filter(limit=10_000))
-    return counts, tuple((view.job.id, view.job.key, str(view.state)) for view in listed)
+    listed = await engine.jobs.page(Filter(limit=10_000))
+    return counts, tuple((view.job.id, view.job.key, str(view.state)) for view in listed.jobs)
 
 
 def _made(made: list[events.AttemptEnded]) -> Made:
