@@ -183,13 +183,16 @@ def test_a_new_job_begins_as_the_last_one_of_its_queue(wall: Board) -> None:
 def test_a_queue_is_paused_and_resumed_and_its_jobs_say_so(wall: Board) -> None:
     wall.open("#/queues/shop/work")
     expect(wall.page.locator(".settings")).to_contain_text("5 at once")
+    wall.script += [BROKEN]
+    id_ = wall.server.enqueue(1)
+    expect(wall.row(id_)).to_contain_text("next try in 59 min")
     wall.press("Pause")
     expect(wall.page.locator(".queue", has_text="work")).to_contain_text("paused")
-    id_ = wall.server.enqueue(1)
     expect(wall.row(id_)).to_contain_text("paused")
     wall.row(id_).click()
     expect(wall.job()).to_contain_text("The queue is paused: nothing starts until it is resumed.")
     wall.press("Resume queue")
+    wall.press("Try now")
     expect(wall.job()).to_contain_text("Your handler answered 200 OK")
 
 
@@ -330,9 +333,14 @@ def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worke
             found.open(address)
             expect(found.row(id_) if "jobs/" not in address else found.job().locator(".answer")).to_be_visible()
             assert found.page.evaluate("document.documentElement.scrollWidth") <= 400, address
+        expect(found.job()).to_be_focused()
         found.page.get_by_role("link", name="Jobs").click()
         expect(found.row(id_)).to_be_visible()
         expect(found.job()).to_be_hidden()
+        found.page.get_by_role("link", name="All queues").click()
+        found.page.get_by_role("link", name="shop", exact=True).click()
+        expect(found.page.get_by_role("heading", name="shop")).to_be_visible()
+        expect(found.row(id_)).to_be_visible()
 
 
 def test_it_is_dark_where_the_reader_s_other_windows_are(wall: Board) -> None:

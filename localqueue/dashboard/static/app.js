@@ -7,7 +7,7 @@ import * as keys from "./keys.js";
 import * as live from "./live.js";
 import * as load from "./load.js";
 import * as router from "./router.js";
-import { changed, drawWith, state } from "./state.js";
+import { afterDrawing, changed, drawWith, state } from "./state.js";
 import * as attempts from "./views/attempts.js";
 import * as job from "./views/job.js";
 import * as jobs from "./views/jobs.js";
@@ -16,12 +16,14 @@ import * as queues from "./views/queues.js";
 import * as top from "./views/top.js";
 
 const part = (id) => document.getElementById(id);
+let listTop = 0;
 
 function draw() {
   live.settle(jobs.isReading);
   const isJob = state.route.job !== null;
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
+  document.body.classList.toggle("with-scope", state.route.namespace !== null);
   document.title = title();
   part("job").hidden = !isJob;
   show("top", top.view);
@@ -48,10 +50,18 @@ function title() {
   return `${failed ? `(${failed} failed) ` : ""}${name ? `${name} · ` : ""}localqueue`;
 }
 
+/** Follow the address. Where the list makes room for a job, it comes back as it was left. */
 function follow() {
   const from = state.route.job;
   load.follow(router.parse(location.hash));
-  if (state.route.job !== from) part("job").scrollTo(0, 0);
+  const to = state.route.job;
+  if (to === from) return;
+  part("job").scrollTo(0, 0);
+  if (from === null) listTop = scrollY;
+  afterDrawing(() => {
+    if (part("jobs").offsetParent === null) part("job").focus({ preventScroll: true });
+    scrollTo(0, to === null ? listTop : 0);
+  });
 }
 
 drawWith(draw);

@@ -1,4 +1,5 @@
-// Name every screen by its address: #/queues/NAMESPACE/QUEUE/jobs/ID?state=failed&id=3ed5, each part optional.
+// Name every screen by its address, each part optional:
+//   #/queues/NAMESPACE/QUEUE/jobs/ID?state=failed&id=3ed5, or #/namespaces/NAMESPACE/...
 
 import { STATES } from "./glyphs.js";
 
@@ -6,12 +7,16 @@ import { STATES } from "./glyphs.js";
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split("?");
   const parts = path.split("/").map(decoded);
-  const route = { namespace: null, queue: null, job: null, state: null, id: null };
-  if (parts[0] === "queues") [route.namespace, route.queue] = parts.splice(0, 3).slice(1);
-  if (parts[0] === "jobs") route.job = parts[1] || null;
+  const scope = parts.splice(0, { queues: 3, namespaces: 2 }[parts[0]] ?? 0);
   const given = new URLSearchParams(query);
   const state = given.get("state");
-  return { ...route, queue: route.queue ?? null, state: STATES.includes(state) ? state : null, id: given.get("id") || null };
+  return {
+    namespace: scope[1] || null,
+    queue: scope[2] || null,
+    job: (parts[0] === "jobs" && parts[1]) || null,
+    state: STATES.includes(state) ? state : null,
+    id: given.get("id") || null,
+  };
 }
 
 function decoded(part) {
@@ -24,10 +29,8 @@ function decoded(part) {
 
 /** Return the address of a screen. */
 export function href({ namespace, queue, job, state, id }) {
-  const named = [
-    ...(namespace && queue ? ["queues", namespace, queue] : []),
-    ...(job ? ["jobs", job] : []),
-  ];
+  const scope = queue ? ["queues", namespace, queue] : namespace ? ["namespaces", namespace] : [];
+  const named = [...scope, ...(job ? ["jobs", job] : [])];
   const query = new URLSearchParams(Object.entries({ state, id }).filter(([, value]) => value));
   return `#/${named.map(encodeURIComponent).join("/")}${query.size ? `?${query}` : ""}`;
 }

@@ -19,7 +19,20 @@ export const state = {
   isSourceShown: false, // of answers that are HTML
 };
 
+/** Return what keeps a waiting job from being started: "paused", "queue_missing", or null. */
+export function heldBy(job) {
+  if (job.state !== "queued" && job.state !== "retrying") return null;
+  const queue = queueOf(job);
+  return queue ? queue.held : job.held;
+}
+
+/** Return the queue of a job, if it is known. */
+export function queueOf(job) {
+  return state.queues?.find((each) => each.namespace === job.namespace && each.name === job.queue) ?? null;
+}
+
 let draw = () => {};
+let onceDrawn = () => {};
 let isDue = false;
 let drawnAt = -Infinity;
 
@@ -35,8 +48,16 @@ export function changed() {
   setTimeout(() => requestAnimationFrame(drawNow), Math.max(0, drawnAt + PERIOD_MS - performance.now()));
 }
 
+/** Do something once, when the page has been drawn anew. */
+export function afterDrawing(work) {
+  onceDrawn = work;
+  changed();
+}
+
 function drawNow() {
   isDue = false;
   drawnAt = performance.now();
   draw();
+  onceDrawn();
+  onceDrawn = () => {};
 }

@@ -5,7 +5,7 @@ import { h, s } from "../dom.js";
 import * as format from "../format.js";
 import { glyph, outcomeShape } from "../glyphs.js";
 import { asText } from "../markup.js";
-import { changed, state } from "../state.js";
+import { changed, heldBy, state } from "../state.js";
 import * as body from "./body.js";
 import { button, spoken } from "./controls.js";
 import { ending, outcomeWord } from "./explain.js";
@@ -30,20 +30,22 @@ function choose(all, selected) {
 }
 
 function roundView(job, round, all, chosen) {
-  const attempts = all.filter((each) => each.round === round).slice(-SHOWN);
+  const made = all.filter((each) => each.round === round);
+  const attempts = made.slice(-SHOWN);
   const isLatest = round === job.round;
   const waiting = isLatest ? pendingRow(job, attempts) : null;
   const isToCome = waiting?.kind === "running" || waiting?.at > clock.now();
   if (attempts.length === 0 && !isToCome) return null;
   const scale = makeScale(attempts, waiting);
   const rows = [
+    made.length > SHOWN ? h("p", { class: "dim" }, `The latest ${SHOWN} of ${format.number(made.length)} attempts.`) : null,
     axis(scale),
     h("ol", {}, attempts.map((each, at) => h("li", {}, attemptRow(each, attempts[at - 1], scale, each.index === chosen))),
       waiting ? h("li", { class: "pending" }, waitingRow(waiting, attempts.at(-1), scale)) : null),
   ];
   if (job.round === 1) return h("div", { class: "round", "data-key": `${job.id} only` }, rows);
   return h("details", { class: "round", "data-key": `${job.id} ${round}`, open: isLatest || attempts.some((each) => each.index === chosen) },
-    h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(attempts.length, "attempt")}`)), rows);
+    h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(made.length, "attempt")}`)), rows);
 }
 
 /** Return what is to come in this round, or is under way: {state, at, number}. */
@@ -51,7 +53,7 @@ function pendingRow(job, attempts) {
   if (job.state === "running") return { kind: "running", number: job.attempt, most: job.maxAttempts, at: startOf(job) };
   if (job.state !== "retrying" && job.state !== "queued") return null;
   const number = job.state === "queued" && attempts.at(-1)?.outcome === "interrupted" ? job.attempt : job.attempt + 1;
-  return { kind: "due", number, most: job.maxAttempts, at: format.ms(job.dueAt), iso: job.dueAt, held: job.held };
+  return { kind: "due", number, most: job.maxAttempts, at: format.ms(job.dueAt), iso: job.dueAt, held: heldBy(job) };
 }
 
 function startOf(job) {

@@ -3,7 +3,7 @@
 import * as clock from "../clock.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { state } from "../state.js";
+import { heldBy, queueOf, state } from "../state.js";
 import { button } from "./controls.js";
 
 const CODES = {
@@ -50,15 +50,15 @@ const STATES = {
   }),
   retrying: (job, last) => ({
     head: [last ? `${capital(ending(last))}. ` : "", "Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)],
-    rest: ["At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, waits(job)],
-    action: job.held ? held(job) : tryButton(job, "Try now"),
+    rest: ["At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, heldBy(job) ? waits(job) : "Try now moves the clock there, and makes what else is due by then."],
+    action: heldBy(job) ? held(job) : tryButton(job, "Try now"),
   }),
   running: (job) => ({
     head: [`Attempt ${job.attempt} of ${job.maxAttempts} is under way`, job.startedAt && [" for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)]],
     rest: timeout(job),
   }),
   queued: (job) => {
-    if (job.held) return { head: waits(job), rest: "", action: held(job) };
+    if (heldBy(job)) return { head: waits(job), rest: "", action: held(job) };
     if (clock.isVirtual()) {
       return { head: "Due now", rest: "The virtual clock stands still: nothing is delivered until you say so.", action: tryButton(job, "Deliver now") };
     }
@@ -80,18 +80,13 @@ function capital(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-function queueOf(job) {
-  return state.queues?.find((each) => each.namespace === job.namespace && each.name === job.queue) ?? null;
-}
-
 function waits(job) {
-  if (job.held === "paused") return "The queue is paused: nothing starts until it is resumed.";
-  if (job.held) return "No catalog declares its queue any more: the job is held until it is back.";
-  return clock.isVirtual() ? "The virtual clock stands still until you move it." : "";
+  if (heldBy(job) === "paused") return "The queue is paused: nothing starts until it is resumed.";
+  return "No catalog declares its queue any more: the job is held until it is back.";
 }
 
 function held(job) {
-  return job.held === "paused" ? button("Resume queue", "resume", { namespace: job.namespace, queue: job.queue }, { kind: "primary" }) : null;
+  return heldBy(job) === "paused" ? button("Resume queue", "resume", { namespace: job.namespace, queue: job.queue }, { kind: "primary" }) : null;
 }
 
 function tryButton(job, label) {

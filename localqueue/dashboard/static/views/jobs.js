@@ -6,7 +6,7 @@ import * as format from "../format.js";
 import { glyph, stateLabel, STATES } from "../glyphs.js";
 import { run } from "../actions.js";
 import * as router from "../router.js";
-import { state } from "../state.js";
+import { heldBy, state } from "../state.js";
 import { button, spoken } from "./controls.js";
 import { foreign } from "./body.js";
 import { outcomeWord } from "./explain.js";
@@ -43,7 +43,7 @@ function openQueue() {
 
 function inScope() {
   const { namespace, queue } = state.route;
-  return (state.queues ?? []).filter((each) => queue === null || (each.namespace === namespace && each.name === queue));
+  return (state.queues ?? []).filter((each) => (namespace === null || each.namespace === namespace) && (queue === null || each.name === queue));
 }
 
 function total(name) {
@@ -54,8 +54,8 @@ function queueHead(queue) {
   const { route } = state;
   return h("header", { class: "queue-head" },
     h("div", {},
-      route.queue === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
-      h("h1", {}, route.queue ?? "All queues"),
+      route.namespace === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
+      h("h1", {}, route.queue ?? route.namespace ?? "All queues"),
       queue ? settings(queue) : null),
     h("div", { class: "buttons" }, retryAll(route), queue ? pause(queue) : null),
   );
@@ -79,7 +79,7 @@ function pause({ namespace, name: queue, held }) {
 function retryAll({ namespace, queue }) {
   const failed = total("failed");
   if (failed === 0) return null;
-  const given = queue === null ? {} : { namespace, queue };
+  const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
   return button([glyph("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
 }
 
@@ -112,12 +112,10 @@ function list(queue) {
 
 function row(job) {
   const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
+  const shown = [isOpen, heldBy(job), router.href(state.route)].join(" ");
   const known = drawn.get(job.id);
-  const scope = state.route.queue;
-  if (known && known.job === job && known.isOpen === isOpen && known.scope === scope) {
-    return { ...known, node: onPage(known.node) };
-  }
-  return { id: job.id, job, isOpen, scope, node: rowNode(job, isOpen) };
+  if (known && known.job === job && known.shown === shown) return { ...known, node: onPage(known.node) };
+  return { id: job.id, job, shown, node: rowNode(job, isOpen) };
 }
 
 function rowNode(job, isOpen) {
@@ -132,9 +130,9 @@ function rowNode(job, isOpen) {
     h("code", { class: "c-id" }, job.shortId));
 }
 
-/** Return whether another namespace has a queue of the same name. */
+/** Return whether another namespace in view has a queue of the same name. */
 function isAmbiguous({ namespace, queue }) {
-  return (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
+  return state.route.namespace === null && (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
 }
 
 /** Return the beginning of the payload: what tells one job from the next. */
@@ -143,8 +141,8 @@ function preview(job) {
 }
 
 function when(job) {
-  if (job.held === "paused") return [glyph("paused"), "paused"];
-  if (job.held) return [glyph("warning"), "held"];
+  const held = heldBy(job);
+  if (held) return held === "paused" ? [glyph("paused"), "paused"] : [glyph("warning"), "held"];
   if (job.state === "retrying") return ["next try ", clock.ticking("soon", format.ms(job.dueAt), job.dueAt)];
   if (job.state === "queued") return "due now";
   if (job.state === "running") return job.startedAt ? ["for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)] : "under way";

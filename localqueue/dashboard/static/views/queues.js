@@ -24,7 +24,7 @@ function namespaces() {
 function all() {
   const { route } = state;
   const total = (name) => state.queues.reduce((sum, queue) => sum + queue.counts[name], 0);
-  return h("a", { class: "queue all", "data-key": "all", href: router.href({ state: route.state }), "aria-current": route.queue === null && "page" },
+  return h("a", { class: "queue all", "data-key": "all", href: router.href({ state: route.state }), "aria-current": route.namespace === null && "page" },
     h("span", { class: "queue-name" }, "All queues"),
     h("span", { class: "flight" }, total("running") ? `${format.number(total("running"))} in flight` : ""),
     counts(total),
@@ -34,8 +34,11 @@ function all() {
 function namespace(name, queues) {
   const service = state.services.find((each) => each.namespace === name);
   const id = `namespace-${name}`;
+  const { route } = state;
+  const isHere = route.namespace === name && route.queue === null;
+  const link = h("a", { id, href: router.href({ namespace: name, state: route.state }), "aria-current": isHere && "page" }, name);
   return h("section", { "data-key": `namespace ${name}`, "aria-labelledby": id },
-    h("h2", {}, h("span", { id }, name), service ? where(service) : null),
+    h("h2", {}, link, service ? where(service) : null),
     queues.map(queueLink),
   );
 }

@@ -75,10 +75,10 @@ function find(text) {
   router.go(route, { replace: true });
 }
 
-/** Empty the search where the address does not name one any more. */
+/** Let the search show what the address names, unless somebody is typing. */
 export function settle() {
   const input = document.querySelector("#find");
-  if (input && state.route.id === null && document.activeElement !== input) input.value = "";
+  if (input && document.activeElement !== input) input.value = state.route.id ?? "";
 }
 
 function clockButton() {
