@@ -14,7 +14,7 @@ import yaml
 from localqueue import yaml_nodes
 from localqueue.errors import CatalogError
 from localqueue.models import Catalog, Finding, Queue, Service
-from localqueue.text import nearest, safe
+from localqueue.text import DAY_MS, nearest, safe
 from localqueue.yaml_nodes import BadYaml, get, pairs, position
 
 FILE_NAMES = ("catalog-info.yaml", "catalog-info.yml")
@@ -23,8 +23,8 @@ PORT_ANNOTATION = "insureco.io/port"
 RANGES = {
     "concurrency": (1, 1000),
     "retries": (0, 1000),
-    "retryDelayMs": (0, 7 * 24 * 3600 * 1000),
-    "timeoutMs": (1, 24 * 3600 * 1000),
+    "retryDelayMs": (0, 7 * DAY_MS),
+    "timeoutMs": (1, DAY_MS),
 }
 QUEUE_KEYS = ("name", "endpoint", *RANGES)
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -12,20 +12,33 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localqueue import query
+from localqueue.schemas import Schema
 
 Handler = Callable[[Any, Request], Awaitable[Response]]
 """Gets the context of its routes, and the request."""
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Describe one method of one path. A `strict` one refuses parameters that it does not know."""
+    """Describe one method of one path.
+
+    `errors` are the codes that it may answer with, beside those of every route; `also` is a status with which it
+    answers in the same way. A `strict` one refuses parameters that it does not know.
+    """
 
     method: str
     path: str
     handler: Handler
     summary: str
+    answer: Schema
+    description: str = ""
     parameters: tuple[query.Parameter, ...] = ()
+    body: Schema | None = None
+    errors: tuple[str, ...] = ()
+    status: int = 200
+    also: int | None = None
+    media_type: str = JSON
     strict: bool = True
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from localqueue.errors import InvalidRequest
+from localqueue.schemas import Schema
 from localqueue.text import nearest, safe
 
 
@@ -18,7 +18,7 @@ class Parameter:
 
     name: str
     description: str
-    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+    schema: Schema
 
 
 def check(request: Request, known: Collection[Parameter]) -> None:

@@ -25,6 +25,8 @@ from localqueue.delivery import Delivery
 from localqueue.engine import Engine
 
 T = TypeVar("T")
+Told = tuple[str, str, Any]
+"""Of a server-sent event: id, kind, data."""
 WAIT_S = 30.0
 JSON = {"Content-Type": "application/json"}
 
@@ -265,6 +267,30 @@ def localqueue(*words: str, given: str | bytes = "", env: dict[str, str] | None 
     """Run a command in this process, `given` on its standard input; its outputs go to no terminal."""
     clean = {"IEC_QUEUE_URL": None, "SERVICE_NAMESPACE": None, "COLUMNS": None, "NO_COLOR": None, **(env or {})}
     return CliRunner().invoke(main, words, input=given, env=clean, prog_name="localqueue")
+
+
+class Stream:
+    """Read server-sent events as they come."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._lines = answer.iter_lines()
+
+    def __iter__(self) -> Iterator[Told]:
+        return self
+
+    def __next__(self) -> Told:
+        fields: dict[str, str] = {}
+        for line in self._lines:
+            if not line and "data" in fields:
+                return fields["id"], fields["event"], json.loads(fields["data"])
+            assert not line.startswith(":"), "nothing was told for 15 s"
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        raise StopIteration
+
+    def take(self, kind: str, wanted: Callable[[Any], bool] = lambda _: True) -> Any:
+        """Return the data of the next event of a kind."""
+        return next(data for _, found, data in self if found == kind and wanted(data))
 
 
 @contextlib.contextmanager

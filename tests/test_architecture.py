@@ -16,8 +16,10 @@ LAYERS = [
     {
         "answers",
         "body",
+        "schemas",
         "query",
         "operation",
+        "openapi",
         "gate",
         "api",
         "control",

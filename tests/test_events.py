@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +16,18 @@ from localqueue.clock import VirtualClock
 from localqueue.control.feed import CHUNK, KEPT, Chosen, Feed
 from localqueue.engine import Engine
 from localqueue.models import Attempt, Job, Outcome, OutcomeKind, Response
-from tests.support import Server, Worker, run_async, running_engine, serving, until, working, write_catalog
-
-Told = tuple[str, str, Any]
-
-
-class Stream:
-    """Read server-sent events as they come."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._lines = answer.iter_lines()
-
-    def __iter__(self) -> Iterator[Told]:
-        return self
-
-    def __next__(self) -> Told:
-        fields: dict[str, str] = {}
-        for line in self._lines:
-            if not line and "data" in fields:
-                return fields["id"], fields["event"], json.loads(fields["data"])
-            assert not line.startswith(":"), "nothing was told for 15 s"
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        raise StopIteration
-
-    def take(self, kind: str, wanted: Callable[[Any], bool] = lambda _: True) -> Any:
-        """Return the data of the next event of a kind."""
-        return next(data for _, found, data in self if found == kind and wanted(data))
+from tests.support import (
+    Server,
+    Stream,
+    Told,
+    Worker,
+    run_async,
+    running_engine,
+    serving,
+    until,
+    working,
+    write_catalog,
+)
 
 
 @contextlib.contextmanager

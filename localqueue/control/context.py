@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from localqueue.control.board import Board
 from localqueue.control.feed import Feed
@@ -25,10 +26,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Hold the engine, and what listens to it."""
+    """Hold the engine, what listens to it, and what describes every route."""
 
     engine: Engine
     place: Place
     feed: Feed
     board: Board
     metrics: Metrics
+    description: Callable[[], dict[str, Any]]

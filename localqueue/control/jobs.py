@@ -7,7 +7,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localqueue import answers, body, envelope, query
+from localqueue import answers, body, envelope, query, schemas
 from localqueue.control.context import Context
 from localqueue.errors import InvalidRequest
 from localqueue.models import Job, JobState
@@ -95,27 +95,79 @@ def _part_of_id(given: str | None) -> str | None:
     raise InvalidRequest(f"expected id to be the beginning of an id or a short id, got {safe(given)!r}")
 
 
-NAMESPACE = Parameter("namespace", "Only jobs of this namespace.")
-QUEUE = Parameter("queue", "Only jobs of this queue.")
+FINDING = ("unknown_job", "ambiguous_id", "storage_unavailable")
+ONE_QUEUE = schemas.options(namespace=schemas.TEXT, queue=schemas.TEXT)
 OPERATIONS = (
     Operation(
         "GET",
         "/jobs",
         list_jobs,
-        "List jobs, newest first.",
-        (
-            NAMESPACE,
-            QUEUE,
-            Parameter("state", "Only jobs in this state."),
-            Parameter("id", "Only jobs whose id or short id begins so."),
-            Parameter("limit", "How many at the most."),
-            Parameter("after", "Where the page begins: `next` of the page before."),
+        "List jobs, newest first",
+        schemas.record(
+            jobs=schemas.list_of(schemas.ref("ListedJob")),
+            next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last one"),
         ),
+        description="Pages stay correct while jobs arrive: no job comes twice, none is left out.",
+        parameters=(
+            Parameter("namespace", "only jobs of this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs of this queue", schemas.TEXT),
+            Parameter("state", "only jobs in this state", schemas.STATE),
+            Parameter("id", "only jobs whose id or short id begins so", {"type": "string", "maxLength": 36}),
+            Parameter("limit", f"how many at the most; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}),
+            Parameter("after", "where the page begins: `next` of the page before", schemas.TEXT),
+        ),
+        errors=("storage_unavailable",),
     ),
-    Operation("POST", "/jobs/retry", retry_failed, "Retry all failed jobs."),
-    Operation("GET", "/jobs/{id}", show, "Show a job."),
-    Operation("GET", "/jobs/{id}/data", show_data, "Show the bytes of a job's data."),
-    Operation("POST", "/jobs/{id}/retry", retry, "Retry a job."),
-    Operation("POST", "/jobs/{id}/cancel", cancel, "Cancel a job."),
-    Operation("POST", "/jobs/{id}/replay", replay, "Enqueue a job again."),
+    Operation(
+        "POST",
+        "/jobs/retry",
+        retry_failed,
+        "Start a new round of every failed job",
+        schemas.record(retried=schemas.said(schemas.COUNT, "of how many")),
+        description="Or of those of a namespace or a queue. They are started in the order of their enqueueing.",
+        body=ONE_QUEUE,
+        errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
+    ),
+    Operation(
+        "GET", "/jobs/{id}", show, "Show a job with its data and attempts", schemas.ref("WholeJob"), errors=FINDING
+    ),
+    Operation(
+        "GET",
+        "/jobs/{id}/data",
+        show_data,
+        "Show the bytes of a job's data, as they were sent",
+        schemas.ANY,
+        errors=FINDING,
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/retry",
+        retry,
+        "Start a new round of a failed or cancelled job",
+        schemas.ref("Job"),
+        description="Its first attempt is due now.",
+        body=schemas.NOTHING,
+        errors=(*FINDING, "wrong_state"),
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/cancel",
+        cancel,
+        "Cancel a job that has not finished",
+        schemas.ref("Job"),
+        description="An attempt under way is cut off.",
+        body=schemas.NOTHING,
+        errors=(*FINDING, "wrong_state"),
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/replay",
+        replay,
+        "Enqueue a new job like this one",
+        schemas.ref("Job"),
+        description="With the same data, or with `data`, byte for byte. `replayOf` of the new job names this one.",
+        body=schemas.options(data=schemas.ANY),
+        errors=(*FINDING, "unknown_namespace", "unknown_queue", "shutting_down"),
+        status=201,
+    ),
 )

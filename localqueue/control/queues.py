@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localqueue import answers, body, catalog
+from localqueue import answers, body, catalog, schemas
 from localqueue.control.context import Context
 from localqueue.errors import InvalidRequest
 from localqueue.operation import Operation
@@ -61,10 +61,54 @@ def _target(url: Any, is_own: Callable[[str], bool]) -> str:
     return url.rstrip("/")
 
 
+UNKNOWN = ("unknown_namespace", "unknown_queue")
+HELD = schemas.record(held={"enum": ["paused", None]})
 OPERATIONS = (
-    Operation("GET", "/queues", list_queues, "List the queues."),
-    Operation("PATCH", "/queues/{namespace}/{queue}", change_queue, "Change settings of a queue."),
-    Operation("POST", "/queues/{namespace}/{queue}/pause", pause, "Pause a queue."),
-    Operation("POST", "/queues/{namespace}/{queue}/resume", resume, "Resume a queue."),
-    Operation("PUT", "/targets/{namespace}", change_target, "Change where a service listens."),
+    Operation(
+        "GET",
+        "/queues",
+        list_queues,
+        "List every queue that is declared or has jobs",
+        schemas.record(queues=schemas.list_of(schemas.ref("Queue"))),
+        errors=("storage_unavailable",),
+    ),
+    Operation(
+        "PATCH",
+        "/queues/{namespace}/{queue}",
+        change_queue,
+        "Change settings of a queue until the next reset",
+        schemas.ref("Settings"),
+        description="For tests. Attempts under way finish under the old settings.",
+        body=schemas.options(**schemas.SETTINGS),
+        errors=UNKNOWN,
+    ),
+    Operation(
+        "POST",
+        "/queues/{namespace}/{queue}/pause",
+        pause,
+        "Start nothing more of a queue",
+        HELD,
+        description="Attempts under way go on. A pause outlives a restart, not a reset.",
+        body=schemas.NOTHING,
+        errors=(*UNKNOWN, "storage_unavailable"),
+    ),
+    Operation(
+        "POST",
+        "/queues/{namespace}/{queue}/resume",
+        resume,
+        "Go on with a queue",
+        HELD,
+        body=schemas.NOTHING,
+        errors=(*UNKNOWN, "storage_unavailable"),
+    ),
+    Operation(
+        "PUT",
+        "/targets/{namespace}",
+        change_target,
+        "Change where a service listens until the next reset",
+        schemas.record(namespace=schemas.TEXT, url=schemas.TEXT),
+        description="For tests. localqueue itself is refused.",
+        body=schemas.record(url=schemas.said(schemas.TEXT, "`http://HOST:PORT`, or https")),
+        errors=("unknown_namespace",),
+    ),
 )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import localqueue
-from localqueue import answers
+from localqueue import answers, schemas
 from localqueue.control import metrics
 from localqueue.control.context import Context
 from localqueue.models import Catalog, JobState
@@ -58,6 +58,11 @@ async def show_metrics(context: Context, _: Request) -> Response:
     return Response(text.encode("utf-8", "replace"), media_type=metrics.MEDIA_TYPE)
 
 
+async def describe(context: Context, _: Request) -> Response:
+    """Answer with the description of every route."""
+    return answers.reply(context.description())
+
+
 async def _services(context: Context) -> list[dict[str, Any]]:
     services = context.engine.catalog.services
     listening = await context.board.listening(each.target for each in services)
@@ -93,6 +98,17 @@ def _size(db: Path) -> int:
 
 
 OPERATIONS = (
-    Operation("GET", "/status", status, "Tell how the server is."),
-    Operation("GET", "/metrics", show_metrics, "Show numbers for Prometheus."),
+    Operation(
+        "GET", "/status", status, "Tell how the server is", schemas.ref("Status"), errors=("storage_unavailable",)
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        show_metrics,
+        "Show numbers for Prometheus, in its text format",
+        schemas.TEXT,
+        errors=("storage_unavailable",),
+        media_type=metrics.MEDIA_TYPE,
+    ),
+    Operation("GET", "/openapi.json", describe, "Describe every route (OpenAPI 3.1)", {"type": "object"}),
 )

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from localqueue import schemas
 from localqueue.control.context import Context
 from localqueue.control.feed import Chosen, Feed
 from localqueue.operation import Operation
@@ -70,11 +71,16 @@ OPERATIONS = (
         "GET",
         "/events",
         follow,
-        "Follow what happens, live (server-sent events).",
-        (
-            Parameter("namespace", "Only jobs and attempts of this namespace."),
-            Parameter("queue", "Only jobs and attempts of this queue."),
-            Parameter("job", "Only this job and its attempts: an id or a short id."),
+        "Follow what happens, live (server-sent events)",
+        schemas.TEXT,
+        description="Each event has an `id`, an `event` and one line of JSON as `data`. After a reconnect with the "
+        "header `Last-Event-ID` what was missed comes first.",
+        parameters=(
+            Parameter("namespace", "only jobs and attempts of this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs and attempts of this queue", schemas.TEXT),
+            Parameter("job", "only this job and its attempts: an id or a short id", schemas.TEXT),
         ),
+        errors=("too_many_streams",),
+        media_type="text/event-stream",
     ),
 )

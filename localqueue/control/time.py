@@ -8,16 +8,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from localqueue import answers, body, ledger, query
+from localqueue import answers, body, ledger, query, schemas
 from localqueue.control.context import Context
 from localqueue.engine import Engine
 from localqueue.errors import InvalidRequest
 from localqueue.operation import Operation
 from localqueue.query import Parameter
-from localqueue.text import LATEST_MS, iso, parse_time, safe
+from localqueue.text import DAY_MS, LATEST_MS, iso, parse_time, safe
 from localqueue.timeline import Made
 
-DAY_MS = 24 * 3600 * 1000
 DRAIN_TIMEOUT_MS = 30_000
 
 
@@ -88,16 +87,60 @@ def _whole(given: Mapping[str, Any], name: str, largest: int, default: int) -> i
     raise InvalidRequest(f"expected {name} to be a whole number from 0 to {largest}, got {safe(str(value), 60)}")
 
 
+MADE = schemas.said(schemas.list_of(schemas.ref("MadeAttempt")), "the attempts that were made, in starting order")
+SETTLE = schemas.said(schemas.DURATION, "how long to wait, in real time, for a new job before it is done; 0 if absent")
 OPERATIONS = (
-    Operation("GET", "/clock", clock, "Tell what time it is."),
-    Operation("POST", "/clock/advance", advance, "Move time."),
-    Operation("POST", "/drain", drain, "Go on until nothing is left to do."),
-    Operation("POST", "/reset", reset, "Restore the state after the start."),
+    Operation("GET", "/clock", clock, "Tell what time it is", schemas.ref("Clock")),
+    Operation(
+        "POST",
+        "/clock/advance",
+        advance,
+        "Move time, and make what is due by then",
+        schemas.record(now=schemas.TIME, attempts=MADE),
+        description="Either by `ms`, or `to` an instant; `next` is the one at which something is due. The answer comes "
+        "when the attempts have ended.",
+        body=schemas.options(
+            ms=schemas.COUNT,
+            to=schemas.said(schemas.TEXT, "an ISO 8601 time, or `next`"),
+            settleMs=SETTLE,
+        ),
+        errors=("storage_unavailable",),
+    ),
+    Operation(
+        "POST",
+        "/drain",
+        drain,
+        "Go on until nothing is queued, running or retrying",
+        schemas.record(
+            idle=schemas.said(schemas.FLAG, "false: `timeoutMs` was over before"), now=schemas.TIME, attempts=MADE
+        ),
+        description="Jobs that are held don't count. On the wall clock it waits; on the virtual one it moves time.",
+        body=schemas.options(
+            timeoutMs=schemas.said(schemas.DURATION, f"of real time; {DRAIN_TIMEOUT_MS} if absent"), settleMs=SETTLE
+        ),
+        errors=("storage_unavailable",),
+    ),
+    Operation(
+        "POST",
+        "/reset",
+        reset,
+        "Restore the state after the start",
+        schemas.ref("Clock"),
+        description="Jobs, attempts, ledger, counters, pauses, changed queues and targets, and time. "
+        "What is under way is cut off.",
+        body=schemas.NOTHING,
+        errors=("storage_unavailable",),
+    ),
     Operation(
         "GET",
         "/ledger",
         show_ledger,
-        "List every attempt, a line each.",
-        (Parameter("format", "`text`, or `jsonl`: an object a line."),),
+        "List every attempt since the last reset, a line each",
+        schemas.TEXT,
+        parameters=(
+            Parameter("format", "`jsonl` for an object a line; `text` if absent", {"enum": ["text", "jsonl"]}),
+        ),
+        errors=("storage_unavailable",),
+        media_type="text/plain",
     ),
 )
