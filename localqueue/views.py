@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from localqueue import lifecycle
@@ -64,13 +64,18 @@ def held(lane: Lane | None) -> str | None:
     return "paused" if lane.is_paused else None
 
 
-def by_state(stored: Mapping[str, int], flights: Iterable[Flight], now_ms: int) -> dict[JobState, int]:
-    """Return a queue's numbers from those on disk, and its attempts under way."""
-    running = [flight.before for flight in flights]
-    retrying = stored.get("waiting", 0) - sum(job.due_ms > now_ms for job in running)
+def by_state(stored: Mapping[str, int], flights: Collection[Flight], now_ms: int) -> dict[JobState, int]:
+    """Return a queue's numbers from those on disk, and its attempts under way.
+
+    An attempt may have ended on disk while it still counts as under way: no job is counted twice.
+    """
+    pending = stored.get("pending", 0)
+    running = min(len(flights), pending)
+    waiting = stored.get("waiting", 0) - sum(flight.before.due_ms > now_ms for flight in flights)
+    retrying = max(min(waiting, pending - running), 0)
     return {
-        JobState.QUEUED: max(stored.get("pending", 0) - len(running) - retrying, 0),
-        JobState.RUNNING: len(running),
-        JobState.RETRYING: max(retrying, 0),
+        JobState.QUEUED: pending - running - retrying,
+        JobState.RUNNING: running,
+        JobState.RETRYING: retrying,
         **{state: stored.get(state, 0) for state in JobState if state.is_finished},
     }

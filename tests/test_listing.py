@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from localqueue import lifecycle
+from localqueue import lifecycle, views
+from localqueue.flight import Flight
 from localqueue.ids import uuid7
-from localqueue.models import Job, JobState
+from localqueue.models import Job, JobState, Queue
 from localqueue.store import Store, database, listing
 from localqueue.store.listing import Filter
 from tests.support import run_async
@@ -170,3 +171,21 @@ def test_a_change_of_a_job_that_is_not_as_it_was_does_nothing(tmp_path: Path) ->
         await store.close()
 
     run_async(check())
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"pending": 3}, {"queued": 2, "running": 1}),
+        ({"pending": 1, "waiting": 1}, {"running": 1}),
+        ({"completed": 1}, {"completed": 1}),
+        ({"pending": 2, "waiting": 1}, {"running": 1, "retrying": 1}),
+    ],
+)
+def test_an_attempt_that_has_just_ended_on_disk_is_not_counted_twice(
+    stored: dict[str, int], expected: dict[str, int]
+) -> None:
+    """Rule api.counts."""
+    job = Job(1, "id", "shop", "work", 0, NOW)
+    found = views.by_state(stored, [Flight(job, job, Queue("shop", "work", "/work"), "http://x/", NOW, 0.0)], NOW)
+    assert {state: count for state, count in found.items() if count} == expected
