@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -125,6 +127,18 @@ def test_new_jobs_do_not_move_a_list_that_somebody_reads(virtual: Board) -> None
     virtual.press("1 new job")
     expect(virtual.rows()).to_have_count(61)
     expect(virtual.rows().first).to_contain_text("new")
+
+
+def test_one_dashboard_too_many_is_told_and_follows_once_another_is_closed(virtual: Board) -> None:
+    with contextlib.ExitStack() as streams, httpx.Client(trust_env=False) as client:
+        for _ in range(16):
+            streams.enter_context(client.stream("GET", f"{virtual.server.url}/_localqueue/events"))
+        id_ = virtual.server.enqueue(1)
+        virtual.page.goto(f"{virtual.server.url}/_localqueue/")
+        virtual.see("are many dashboards open? Close one.")
+        expect(virtual.row(id_)).to_be_visible()
+    expect(virtual.page.locator(".link")).to_have_text("live")
+    virtual.problems.clear()  # the browser tells of the 503
 
 
 FLOOD = """

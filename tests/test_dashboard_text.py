@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -100,6 +101,21 @@ def test_hostile_payloads_and_answers_are_shown_as_text(wall: Board) -> None:
     assert not {"img", "iframe", "object", "embed", "base", "style", "animate"} & set(present)
     assert [present.count(name) for name in ("script", "form", "meta")] == [1, 1, 3]
     assert wall.page.evaluate("Object.prototype.n === undefined")
+
+
+def test_hostile_addresses_and_searches_are_shown_as_text(wall: Board) -> None:
+    wall.server.enqueue(1)
+    wall.open()
+    for text in HOSTILE[:8]:
+        wall.go(f"#/jobs/{quote(text, safe='')}")
+        expect(wall.job()).to_contain_text(text)
+        wall.go(f"#/queues/{quote(text, safe='')}/{quote(text, safe='')}")
+        expect(wall.page.locator("#jobs h1")).to_have_text(text)
+        expect(wall.page.locator("#rows")).to_contain_text(text)
+        wall.page.locator("#find").fill(text)
+        wall.page.keyboard.press("Enter")
+        wall.see("expected id to be")
+    wall.problems[:] = [each for each in wall.problems if "status of 40" not in each]
 
 
 def shown(text: str) -> str:

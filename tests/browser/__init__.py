@@ -18,7 +18,12 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request,
 from tests.support import JSON, Reply, Server, Worker, until
 
 FOLDER = Path(__file__).parent
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
 ARGUMENTS = [
     "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-quic", "--no-proxy-server",

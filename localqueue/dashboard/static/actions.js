@@ -2,14 +2,13 @@
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
-import { textOf } from "./views/body.js";
-import * as dialogs from "./views/dialogs.js";
 import * as format from "./format.js";
 import * as live from "./live.js";
 import * as load from "./load.js";
 import { dismiss, fail, toast } from "./notices.js";
-import * as router from "./router.js";
 import { changed, state } from "./state.js";
+import { textOf } from "./views/body.js";
+import * as dialogs from "./views/dialogs.js";
 
 const SECOND = 1000;
 const DRAIN_TIMEOUT_MS = 600_000;
@@ -42,7 +41,6 @@ const ACTIONS = {
   dismiss: ({ number }) => dismiss(number),
   help: () => dialogs.help(),
   copy: (_, element) => copy(element),
-  back: () => router.go({ ...state.route, job: null }),
 };
 
 /** Run the actions of clicked elements. */
@@ -86,10 +84,15 @@ async function retryAll(namespace, queue) {
   await refreshed();
 }
 
-/** Move the clock to the job's due time, or make what is due now. */
+/** Move the clock to the job's due time; if that is over, even by a moment, make what is due now. */
 async function tryNow(due) {
   const isFuture = format.ms(due) > clock.now();
-  await advance(isFuture ? { to: due } : { ms: 0 });
+  try {
+    await advance(isFuture ? { to: due } : { ms: 0 });
+  } catch (error) {
+    if (error.status !== 400) throw error;
+    await advance({ ms: 0 });
+  }
 }
 
 async function advance(by) {

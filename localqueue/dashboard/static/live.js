@@ -166,7 +166,8 @@ export function settle(isReading) {
   }
 }
 
-function belongs(job, route) {
+/** Return whether a job is in the list that an address shows. */
+export function belongs(job, route) {
   return (
     (route.namespace === null || job.namespace === route.namespace) &&
     (route.queue === null || job.queue === route.queue) &&

@@ -129,7 +129,10 @@ export function follow(route) {
   const before = state.route;
   state.route = route;
   const isSameList = ["namespace", "queue", "state", "id"].every((name) => route[name] === before[name]);
-  if (!isSameList) list();
+  if (!isSameList) {
+    state.list.jobs = state.list.jobs.filter((each) => live.belongs(each, route)); // what is known of the new list
+    list();
+  }
   if (route.job === null) state.open = null;
   else if (state.open?.id !== route.job) {
     state.open = { id: route.job, job: null, text: null, error: null, selected: null };

@@ -1,10 +1,10 @@
 // Draw the list of jobs: its queue, its filter by state, its rows.
 
+import { run } from "../actions.js";
 import * as clock from "../clock.js";
 import { h, onPage } from "../dom.js";
 import * as format from "../format.js";
 import { glyph, stateLabel, STATES } from "../glyphs.js";
-import { run } from "../actions.js";
 import * as router from "../router.js";
 import { heldBy, state } from "../state.js";
 import { button, spoken } from "./controls.js";
