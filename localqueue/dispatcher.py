@@ -136,8 +136,8 @@ class Dispatcher:
             await asyncio.wait(self._loads)
 
     def claim(self, job: Job) -> bool:
-        """Keep a waiting job from being started or claimed by another; return False if it is under way or claimed."""
-        if job.seq in self._flights or job.seq in self._claims:
+        """Keep a waiting job from being started or claimed by another; return False if that can't be done now."""
+        if self._is_clearing or job.seq in self._flights or job.seq in self._claims:
             return False
         lane = self._lanes.all.get(job.key)
         if lane is not None:
@@ -171,8 +171,9 @@ class Dispatcher:
         try:
             for flight in list(self._flights.values()):
                 flight.cut_off(OutcomeKind.INTERRUPTED)
-            while self._tasks or self._loads:
-                await asyncio.wait(self._tasks | self._loads)
+            await self.landed()
+            if self._loads:
+                await asyncio.wait(self._loads)
             await wipe()
             for lane in self._lanes.all.values():
                 lane.owed.clear()

@@ -51,7 +51,7 @@ _UPDATE_JOB = Statement(
 _SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
 _PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
 _RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
-_GUARDS = "SELECT seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
+_GUARDS = "SELECT id, seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
 _PRUNE = f"""
     DELETE FROM jobs WHERE seq IN (
         SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
@@ -133,8 +133,8 @@ class Store:
         seqs = json.dumps([before.seq for before, _ in changes])
 
         def call(connection: sqlite3.Connection) -> list[Job]:
-            unchanged = set(connection.execute(_GUARDS, (seqs,)))
-            made = [(before, after) for before, after in changes if _guard(before) in unchanged]
+            unchanged = set(connection.execute(_GUARDS, (seqs,)))  # after a reset, seq may be another job's
+            made = [(before, after) for before, after in changes if (before.id, *_guard(before)) in unchanged]
             _UPDATE_JOB.execute(connection, [(*_guard(before), *_changes(after)) for before, after in made])
             return [after for _, after in made]
 

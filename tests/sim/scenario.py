@@ -29,7 +29,7 @@ def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
         scenario = Scenario(seed, Path(folder), loop.time, tell)
         world = scenario.world
         try:
-            with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
+            with mock.patch.object(backlog, "LIMIT", scenario.plan.window), world.reproducible_ids():
                 loop.run_until_complete(scenario.run())
         except Stuck as error:
             world.history.add(Wrong(str(error)))

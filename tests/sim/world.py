@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from unittest import mock
 
 import aiosqlite
 
-from localqueue import events
+from localqueue import events, ids
 from localqueue.clock import VirtualClock
 from localqueue.delivery import Delivery
 from localqueue.engine import Engine
@@ -66,8 +67,8 @@ class World:
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self._path = folder / "queue.db"
-        self._seed, self._keep = seed, keep
-        self._ticks = random.Random(f"{seed}:ticks")
+        self._keep = keep
+        self._ticks, self._ids = random.Random(f"{seed}:ticks"), random.Random(f"{seed}:ids")
         self._handler = handler
         self._declared = dict(queues)
         self._changes: dict[Key, dict[str, Any]] = {}
@@ -100,8 +101,10 @@ class World:
         with mock.patch.object(aiosqlite, "connect", self.disk.connect):
             engine = await Engine.open(
                 self._path, self._catalog(), self.clock, service.Tap(self._service, self._delivery), self._report,
-                durable=False, keep=self._keep, seed=self._seed,
+                durable=False, keep=self._keep,
             )  # fmt: skip
+        if self.disk.is_dead:
+            return
         engine.start()
         self.engine = engine
         self._spawn_inside(engine.wait_broken()).set_name("dispatcher")
@@ -160,6 +163,10 @@ class World:
             self.history.add(Wrong(what))
         for task in self._inside:
             task.cancel()
+
+    def reproducible_ids(self) -> contextlib.AbstractContextManager[Any]:
+        """Let ids be random, but the same for the same seed."""
+        return mock.patch.object(ids, "random_bytes", lambda *_: self._ids.randbytes(10))
 
     def close(self) -> None:
         """Let go of the file, whatever has happened."""

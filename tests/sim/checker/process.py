@@ -73,9 +73,9 @@ class Process:
         for stored in fact.jobs:
             self._compare(stored)
         for job in here.jobs.values():
-            job.flight = None
             if job.data not in there and not job.is_void:
                 self._missing(job)
+            job.flight = None
         self._count(fact)
         for key, lane in here.lanes.items():
             if lane.is_paused not in (None, key in fact.pauses):
@@ -102,7 +102,7 @@ class Process:
         for row in job.rows:  # what is pruned is forgotten, the slots it owes too
             if row.outcome == "timeout" and row.ended_ms in owed:
                 owed.remove(row.ended_ms)
-        may_be_pruned = job.state in (*FINAL, None) and self._expected.keep < 100
+        may_be_pruned = self._expected.keep < 100 and (job.state in (*FINAL, None) or job.flight is not None)
         if job.is_known and not may_be_pruned:
             self._expected.wrong("I1", f"{job.id} {job.data[:30]!r} was acknowledged and is {job.state}, but missing")
         job.is_void = True
