@@ -17,7 +17,8 @@ from typing import Any
 
 Work = Callable[[sqlite3.Connection], Any]
 
-PACES = ((0.05, 0.0005), (0.3, 0.002), (0.9, 0.02))
+Pace = tuple[float, float]
+PACES: tuple[Pace, ...] = ((0.05, 0.0005), (0.3, 0.002), (0.9, 0.02))
 """How large a share of what a connection does takes time, and how long at the most, in s."""
 
 
@@ -31,13 +32,22 @@ class Disk:
         self._rng = rng
         self._died = died
         self.troubled = troubled
-        self._read_pace, self._write_pace = rng.choice(PACES), rng.choice(PACES)
+        self.set_paces(rng.choice(PACES), rng.choice(PACES))
         self.connections: list[Connection] = []
         self.is_dead = False
         self.fuse: int | None = None
         """How many statements are still executed before the process dies; None: it lives."""
         self.trouble: list[str] = []
         """Errors with which the next statements that write fail."""
+
+    def set_paces(self, read: Pace, write: Pace) -> None:
+        """Decide how long reading and writing take."""
+        self._read_pace, self._write_pace = read, write
+
+    @property
+    def is_writing(self) -> bool:
+        """Return whether a statement that writes is under way."""
+        return any(connection.is_writer and connection.is_busy for connection in self.connections)
 
     def connect(self, path: Any, **options: Any) -> Connection:
         """Be `aiosqlite.connect`."""
@@ -75,7 +85,7 @@ class Connection:
     def __init__(self, disk: Disk, path: Any, options: dict[str, Any]) -> None:
         self._disk = disk
         self._path, self._options = path, options
-        self._is_writer = not options.get("uri")
+        self.is_writer = not options.get("uri")
         self._queue: deque[tuple[asyncio.Future[Any], Work]] = deque()
         self._db: sqlite3.Connection | None = None
 
@@ -99,17 +109,21 @@ class Connection:
             self._db = None
 
     @property
+    def is_busy(self) -> bool:
+        return bool(self._queue)
+
+    @property
     def is_open(self) -> bool:
         return self._db is not None
 
-    async def _do(self, work: Work) -> Any:
+    async def _do(self, work: Work, is_write: bool = False) -> Any:
         if self._db is None and not self._disk.is_dead:
             raise ValueError("Connection closed")  # as aiosqlite does
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if not self._disk.is_dead:
-            self._queue.append((future, work))
+            self._queue.append((future, self._may_fail(work) if is_write else work))
             if len(self._queue) == 1:
-                self._disk.later(self._is_writer, self._next)
+                self._disk.later(self.is_writer, self._next)
         return await future
 
     def _next(self) -> None:
@@ -117,18 +131,24 @@ class Connection:
             return
         future, work = self._queue[0]
         result, error = self._tried(work)
-        self._disk.later(self._is_writer, lambda: self._answer(future, result, error))
+        self._disk.later(self.is_writer, lambda: self._answer(future, result, error))
 
     def _tried(self, work: Work) -> tuple[Any, Exception | None]:
         try:
             if self._db is None:
                 raise ValueError("no active connection")  # as aiosqlite does
-            if self._is_writer and self._disk.trouble and work not in (_rollback, _close):
-                self._disk.troubled(self._disk.trouble[0])
-                raise sqlite3.OperationalError(self._disk.trouble.pop(0))
             return work(self._db), None
         except (sqlite3.Error, ValueError) as error:
             return None, error
+
+    def _may_fail(self, work: Work) -> Work:
+        def worked(db: sqlite3.Connection) -> Any:
+            if self._disk.trouble:
+                self._disk.troubled(self._disk.trouble[0])
+                raise sqlite3.OperationalError(self._disk.trouble.pop(0))
+            return work(db)
+
+        return worked
 
     def _answer(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         if self._disk.is_dead or self._disk.burn():
@@ -140,7 +160,7 @@ class Connection:
             else:
                 future.set_exception(error)
         if self._queue:
-            self._disk.later(self._is_writer, self._next)
+            self._disk.later(self.is_writer, self._next)
 
     async def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         cursor: sqlite3.Cursor = await self._do(lambda db: db.execute(sql, values))
@@ -151,27 +171,19 @@ class Connection:
         return cursor
 
     async def executescript(self, sql: str) -> None:
-        await self._do(lambda db: db.executescript(sql) and None)
+        await self._do(lambda db: db.executescript(sql) and None, is_write=True)
 
     async def execute_fetchall(self, sql: str, values: Any = ()) -> list[Any]:
         rows: list[Any] = await self._do(lambda db: db.execute(sql, values).fetchall())
         return rows
 
     async def commit(self) -> None:
-        await self._do(lambda db: db.commit())
+        await self._do(lambda db: db.commit(), is_write=True)
 
     async def rollback(self) -> None:
-        await self._do(_rollback)
+        await self._do(lambda db: db.rollback())
 
     async def close(self) -> None:
         if self._db is not None:
-            await self._do(_close)
+            await self._do(lambda db: db.close())
             self._db = None
-
-
-def _rollback(db: sqlite3.Connection) -> None:
-    db.rollback()
-
-
-def _close(db: sqlite3.Connection) -> None:
-    db.close()

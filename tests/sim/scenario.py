@@ -11,10 +11,10 @@ from unittest import mock
 
 from localqueue import backlog
 from tests.sim import service
-from tests.sim.history import History, Key, Wrong
-from tests.sim.loop import SimLoop, Stuck
+from tests.sim.history import History, Key
+from tests.sim.loop import SimLoop
 from tests.sim.plan import Plan, draw_queue
-from tests.sim.world import World
+from tests.sim.world import World, run
 
 PAYLOADS = (
     '{{"n":{n}}}', '[{n}, 1.0, 1E400, -0, 12345678901234567890]', '{{ "b" :1,"a":{n} , "b":2}}',
@@ -27,24 +27,8 @@ def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
     with tempfile.TemporaryDirectory(prefix="localqueue-sim-") as folder:
         loop = SimLoop()
         scenario = Scenario(seed, Path(folder), loop.time, tell)
-        world = scenario.world
-        try:
-            with mock.patch.object(backlog, "LIMIT", scenario.plan.window), world.reproducible_ids():
-                loop.run_until_complete(scenario.run())
-        except Stuck as error:
-            world.history.add(Wrong(str(error)))
-        finally:
-            world.close()
-            _end(loop)
-    return world.history
-
-
-def _end(loop: SimLoop) -> None:
-    if left := asyncio.all_tasks(loop):
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.wait(left))
-    loop.close()
+        with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
+            return run(loop, scenario.world, scenario.run())
 
 
 class Scenario:

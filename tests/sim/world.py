@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from localqueue.models import Catalog, Queue, Service
 from tests.sim import history, service, verbs
 from tests.sim.disk import Disk
 from tests.sim.history import Called, Configured, Crashed, Gone, History, Key, Opened, Returned, Stopped, Trouble, Wrong
+from tests.sim.loop import SimLoop, Stuck
 
 START_MS = 1_767_225_600_000
 PATIENCE_S = 3600.0
@@ -85,11 +86,12 @@ class World:
 
     # the process
 
-    async def open(self, fuse: int | None = None) -> None:
+    async def open(self, fuse: int | None = None, trouble: Sequence[str] = ()) -> None:
         """Start the process: open the file, recover, be ready. It dies after `fuse` statements, perhaps on the way."""
         self._crashed = asyncio.get_running_loop().create_future()
         self.disk = Disk(self._ticks, self._died, lambda message: self.history.add(Trouble(message)))
         self.disk.fuse = fuse
+        self.disk.trouble += trouble
         self._service = service.Service(self.history, self._handler)
         self._services.append(self._service)
         self._changes, self._targets = {}, {}
@@ -281,3 +283,24 @@ class World:
 
     def _configured(self) -> None:
         self.history.add(Configured(self._in_force(), self._all_targets()))
+
+
+def run(loop: SimLoop, world: World, work: Coroutine[Any, Any, None]) -> History:
+    """Do something with a world, to the end; return what happened."""
+    try:
+        with world.reproducible_ids():
+            loop.run_until_complete(work)
+    except Stuck as error:
+        world.history.add(Wrong(str(error)))
+    finally:
+        world.close()
+        _end(loop)
+    return world.history
+
+
+def _end(loop: SimLoop) -> None:
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left))
+    loop.close()

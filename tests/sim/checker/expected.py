@@ -188,8 +188,9 @@ class Expected:
     def wipe(self, reset: int) -> None:
         """Follow a reset, the call of this number, that has been done."""
         for job in self.jobs.values():
-            if job.flight is not None:
+            if job.flight is not None and job.flight.answer is None:
                 self.wrong("reset.state", f"an attempt of {job.id} is under way after a reset")
+            job.flight = None
             came_meanwhile = job.call > reset or job.call in self.calls
             job.is_known, job.is_void = False, job.is_void or not came_meanwhile
             job.rows, job.state, job.failures, job.round = [], "pending", 0, 1

@@ -90,7 +90,7 @@ class Process:
             return
         before = [job for job in here.jobs.values() if job.is_there and job.call < reset]
         if before and not any(job.data in there for job in before):
-            for job in here.jobs.values():
+            for job in before:
                 job.flight = None
             here.wipe(reset)
         elif not before:  # then it can't be told
