@@ -45,9 +45,9 @@ class Disk:
         self._read_pace, self._write_pace = read, write
 
     @property
-    def is_writing(self) -> bool:
-        """Return whether a statement that writes is under way."""
-        return any(connection.is_writer and connection.is_busy for connection in self.connections)
+    def is_reading(self) -> bool:
+        """Return whether a statement that reads is under way."""
+        return any(connection.is_busy and not connection.is_writer for connection in self.connections)
 
     def connect(self, path: Any, **options: Any) -> Connection:
         """Be `aiosqlite.connect`."""
