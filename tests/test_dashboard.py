@@ -104,6 +104,22 @@ def test_jobs_and_numbers_change_by_themselves(wall: Board) -> None:
     assert [url for url in wall.asked[asked:] if "/jobs?" not in url] == []
 
 
+def test_after_a_burst_the_page_shows_what_the_server_has(wall: Board) -> None:
+    """Rule dashboard.live: whatever came in between."""
+    wall.worker.answer = lambda job: BROKEN if job["data"] % 7 == 0 else 200
+    wall.open()
+    wall.enqueue(*[b"%d" % n for n in range(250)])
+    wall.wait("retrying", 36)
+    wall.wait("completed", 214)
+    expect(wall.page.locator("nav.tabs")).to_contain_text("completed214")
+    expect(wall.rows().first).to_contain_text("249")
+    listed = [[job["id"], job["state"], job["preview"]] for job in wall.server.get("/jobs?limit=200")["jobs"]]
+
+    read = """(rows) => rows.slice(0, 200).map((row) =>
+        [row.dataset.id, row.querySelector('.state').textContent, row.querySelector('.c-data').textContent])"""
+    until(lambda: wall.rows().evaluate_all(read) == listed, "the page shows the same 200 jobs in the same order")
+
+
 def test_a_waiting_job_is_cancelled_and_a_cancelled_one_retried(wall: Board) -> None:
     """Rule dashboard.actions."""
     wall.script += [BROKEN]

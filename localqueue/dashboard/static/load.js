@@ -6,6 +6,8 @@ import * as live from "./live.js";
 import { changed, state } from "./state.js";
 
 const PAGE = 100;
+const MOST = 200; // the server gives no more at once
+const GLIMPSED_PAGES = 2;
 const GLIMPSE_MS = 1000;
 let glimpsing = null; // the timer, while one is set
 let glimpsedAt = -Infinity;
@@ -55,20 +57,25 @@ export function glimpses() {
 }
 
 async function glimpse() {
-  const { list: mine } = state;
+  const { list: mine, route } = state;
+  const asked = new Set(mine.jobs.filter(isNews).map((each) => each.id));
+  const found = new Map();
+  [glimpsing, glimpsedAt] = [null, performance.now()];
   try {
-    const page = await api.get(query(state.route));
-    const found = new Map(page.jobs.map((each) => [each.id, each]));
-    mine.jobs = mine.jobs.map((each) => (each.preview === undefined ? { ...each, ...glimpseOf(found.get(each.id), each) } : each));
+    for (let [at, after] = [0, undefined]; at < GLIMPSED_PAGES && after !== null; at += 1) {
+      const page = await api.get(query(route, after, MOST));
+      for (const each of page.jobs) found.set(each.id, each);
+      after = [...asked].every((id) => found.has(id)) ? null : page.next;
+    }
+    mine.jobs = mine.jobs.map((each) => (asked.has(each.id) ? { preview: null, ...found.get(each.id), ...each } : each));
   } catch (error) {
     live.unreachable(error);
   }
-  [glimpsing, glimpsedAt] = [null, performance.now()];
   changed();
 }
 
-function glimpseOf(found, known) {
-  return { preview: found?.preview ?? null, last: known.last ?? found?.last ?? null };
+function isNews(each) {
+  return each.preview === undefined;
 }
 
 /** Load the next page and add it. */
@@ -88,8 +95,8 @@ export async function more() {
   }
 }
 
-function query({ namespace, queue, state: jobState, id }, after) {
-  const given = Object.entries({ namespace, queue, state: jobState, id, limit: PAGE, after });
+function query({ namespace, queue, state: jobState, id }, after, limit = PAGE) {
+  const given = Object.entries({ namespace, queue, state: jobState, id, limit, after });
   return `jobs?${new URLSearchParams(given.filter(([, value]) => value !== null && value !== undefined))}`;
 }
 
