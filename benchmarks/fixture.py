@@ -48,6 +48,18 @@ def drain_ms(jobs: int, retries: int) -> float:
         return took
 
 
+def day_ms(jobs: int) -> float:
+    """Return how long 24 virtual hours take in which every job fails six times, a minute between two attempts."""
+    with LocalQueue(catalog(retries=5, retryDelayMs=60_000)) as queue:
+        queue.worker("work").always(500)
+        for n in range(jobs):
+            queue.client.enqueue("bench", "work", f'{{"n": {n}}}')
+        found: list[int] = []
+        took = taken_ms(lambda: found.append(len(queue.advance("24h"))))
+        assert found == [jobs * 6], found
+        return took
+
+
 if __name__ == "__main__":
     told = loops.told()
     retries = told["retries"]
@@ -55,4 +67,5 @@ if __name__ == "__main__":
         reset=reset_ms(),
         wide=drain_ms(-(-retries // 3), 3),
         deep=drain_ms(1, min(retries, 1000)),
+        day=day_ms(retries // 5),
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from localqueue.testing import LocalQueue
 from tests.support import JSON, Server, serving, until, working, write_catalog
 
+DAY = timedelta(days=1)
 VIRTUAL = ("--clock", "virtual", "--ephemeral")
 
 
@@ -265,21 +269,37 @@ def test_virtual_time_is_kept_in_the_file_and_the_other_clock_refuses_it(tmp_pat
         assert "--clock virtual" in error
 
 
-def test_the_same_seed_gives_the_same_ledger_and_the_same_ids(tmp_path: Path) -> None:
-    """Rule ledger.same, time.seed, reset.state."""
-    write_catalog(tmp_path, delay=5000)
-    with working() as worker, serving(tmp_path, "--target", worker.url, *VIRTUAL, "--seed", "42") as server:
+def test_the_same_seed_gives_the_same_ledger_and_the_same_ids_a_hundred_times(tmp_path: Path) -> None:
+    """Rule ledger.same, time.seed, reset.state: though handlers are at work at once and end as they like."""
+
+    def answer(job: dict[str, Any]) -> int:
+        return 500 if job["attempt"] <= job["data"] else 200
+
+    with working(answer) as worker, LocalQueue(write_catalog(tmp_path, delay=5000), worker.url, seed=42) as queue:
         seen = set()
         for _ in range(100):
-            worker.answer = Script(500, 503, 500, 200, 200, 500)
-            for queue in ("work", "other", "work"):
-                server.enqueue(queue=queue)
-                post(server, "/clock/advance", {"ms": 700})
-            post(server, "/drain")
-            seen.add(httpx.get(f"{server.url}/_localqueue/ledger?format=jsonl", trust_env=False).text)
-            post(server, "/reset")
-        assert len(seen) == 1
-        assert len(seen.pop().splitlines()) == 7
+            for failures in range(3):
+                queue.client.enqueue("shop", "work", str(failures))
+                queue.client.enqueue("shop", "other", str(failures))
+            queue.advance("7s")
+            queue.client.enqueue("shop", "work", "4")
+            queue.drain()
+            seen.add(queue.client.text("/ledger", format="jsonl"))
+            queue.reset()
+    assert len(seen) == 1
+    assert len(seen.pop().splitlines()) == 2 * (1 + 2 + 3) + 4
+
+
+def test_a_day_passes_over_two_hundred_failing_jobs(tmp_path: Path) -> None:
+    """Rule time.advance, retry.limit."""
+    with LocalQueue(write_catalog(tmp_path, retries=5, delay=60_000)) as queue:
+        queue.worker("work").always(500)
+        for number in range(200):
+            queue.client.enqueue("shop", "work", str(number))
+        made = queue.advance("24h")
+        assert Counter(attempt.number for attempt in made) == dict.fromkeys(range(1, 7), 200)
+        assert (queue.now - made[0].started_at, made[-1].started_at - made[0].started_at) == (DAY, timedelta(minutes=5))
+        assert len(queue.jobs(state="failed")) == 200
 
 
 def test_reset_restores_the_state_after_the_start(tmp_path: Path) -> None:

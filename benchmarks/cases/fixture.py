@@ -57,6 +57,7 @@ def run(bench: Bench) -> Iterator[Result]:
         "reset": ("9.1", "reset after a test", 10.0),
         "wide": ("9.2", f"drain of {retries:,} virtual retries, of {-(-retries // 3)} jobs", 1000.0),
         "deep": ("9.3", f"drain of {retries:,} virtual retries, of one job", 1000.0),
+        "day": ("9.5", f"24 virtual hours over {retries // 5} failing jobs, {retries // 5 * 6:,} attempts", 5000.0),
         "overhead": ("9.4", "what the fixture adds to a test after the first", 20.0),
     }
     for name, (goal, what, limit) in whats.items():
