@@ -24,8 +24,7 @@ export function view() {
     head(job),
     why(job),
     attempts.view(job, open.selected),
-    attempts.answer(job, open.selected),
-    payload(open),
+    h("div", { class: "pair" }, attempts.answer(job, open.selected), payload(open)),
     facts(job),
   ];
 }
