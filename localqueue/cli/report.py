@@ -103,6 +103,7 @@ def banner(where: Ready, catalog: Catalog) -> str:
     """Return what `up` shows first."""
     storage = "a temporary file, removed at exit" if where.is_ephemeral else f"{where.db} (durable)"
     lines = [f"localqueue {__version__} on {where.url}", f"  storage  {safe(str(storage))}"]
+    lines.append(f"  watch    {where.url} in a browser, or `localqueue open`")
     if where.clock == "virtual":
         lines.append("  clock    virtual: nothing is delivered but by `localqueue advance` and `localqueue drain`")
     for service in catalog.services:
