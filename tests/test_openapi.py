@@ -211,3 +211,30 @@ def test_a_missing_content_type_is_documented(server: Server) -> None:
     with contextlib.closing(httpx.Client(trust_env=False)) as client:
         answer = client.post(f"{server.url}{OURS}/reset")
     assert answer.json()["error"]["code"] == "unsupported_media_type"
+
+
+NASTY = [
+    b"", b"{}", b"[]", b"null", b"1", b'"x"', b"{", b"\xff", b"NaN", b"[" * 5000, b"1" * 5000, b'{"ms":NaN}',
+    b'{"ms":1e999}', b'{"ms":99999999999999999999}', b'{"ms":-1}', b'{"ms":true}', b'{"to":"next","ms":1}',
+    b'{"to":"9999-99-99"}', b'{"to":[]}', b'{"to":"0001-01-01T00:00:00+23:59"}', b'{"timeoutMs":1.5}',
+    b'{"settleMs":null}', b'{"url":5}', b'{"url":"http://[::1"}', b'{"url":"http://x:99999"}', b'{"url":"\\ud800"}',
+    b'{"namespace":"\\ud800"}', b'{"queue":["x"]}', b'{"data":' + b"[" * 5000, b'{"data":' + b"9" * 5000 + b"}",
+    b'{"retries":' + b"9" * 5000 + b"}", b'{"retries":"\\u0000"}',
+]  # fmt: skip
+NAMES = ["x", "%00", "%ff", "%ed%a0%80", "..%2f..", "é", "0" * 4000, "' OR 1=1 --", "{id}"]
+
+
+def test_nothing_that_a_client_sends_is_answered_with_an_error_of_ours(server: Server) -> None:
+    """Rule api.errors."""
+    with httpx.Client(trust_env=False, headers=JSON, base_url=server.url) as client:
+        for (method, path), operation in PATHS.items():
+            bodies = NASTY if "requestBody" in operation else NASTY[:1]
+            names = NAMES if "{" in path else NAMES[:1]
+            for body, name in [*((body, names[0]) for body in bodies), *((b"{}", name) for name in names)]:
+                target = path.format(id=name, namespace=name, queue=name)
+                query = "" if method != "GET" else "?limit=%ff&after=" + "9" * 50
+                answer = client.request(method, target + query, content=body)
+                assert answer.status_code < 500, (method, target, body, answer.text)
+                if answer.status_code >= 400:
+                    check(answer.json(), schemas.ref("Error"))
+                    assert answer.json()["error"]["code"] in openapi.ERRORS
