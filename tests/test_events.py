@@ -142,8 +142,10 @@ def test_an_unknown_parameter_is_refused(server: Server) -> None:
 
 
 def test_a_head_request_does_not_follow(server: Server) -> None:
-    answer = httpx.head(f"{server.url}/_localqueue/events", trust_env=False)
-    assert answer.status_code == 200 and answer.content == b""
+    with httpx.Client(trust_env=False, base_url=f"{server.url}/_localqueue") as client:
+        answer = client.head("/events")
+        assert answer.status_code == 200 and answer.content == b""
+        assert client.get("/status").status_code == 200  # on the same connection, which is free again
 
 
 def test_the_counts_of_the_queues_are_told_when_they_have_changed(server: Server) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,13 +54,18 @@ def fits(job: Job, chosen: Filter) -> bool:
     )
 
 
-async def filled(path: Path, jobs: list[Job]) -> Store:
-    store = await Store.open(path, durable=False, keep=10_000)
-    for job in jobs:
-        await store.insert(replace(job, finished=None, finished_ms=None), b"null", lambda: None)
-    finished = [job for job in jobs if job.finished is not None]
-    await store.change([(replace(job, finished=None, finished_ms=None), job) for job in finished])
-    return store
+@contextlib.asynccontextmanager
+async def opened(folder: Path, jobs: Collection[Job] = ()) -> AsyncIterator[Store]:
+    """Open a database with these jobs in it."""
+    store = await Store.open(folder / "queue.db", durable=False, keep=10_000)
+    try:
+        for job in jobs:
+            await store.insert(replace(job, finished=None, finished_ms=None), b"null", lambda: None)
+        finished = [job for job in jobs if job.finished is not None]
+        await store.change([(replace(job, finished=None, finished_ms=None), job) for job in finished])
+        yield store
+    finally:
+        await store.close()
 
 
 def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_missing(tmp_path: Path) -> None:
@@ -68,16 +73,15 @@ def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_mis
 
     async def check() -> None:
         jobs = some_jobs(100)
-        store = await filled(tmp_path / "queue.db", jobs)
         parts = [None, jobs[3].id, jobs[3].short_id[:2], jobs[3].id[:20], "f"]
-        for (namespace, queue, state), part in itertools.product(CHOICES, parts):
-            chosen = Filter(namespace, queue, state, part, limit=7)
-            found: list[Job] = []
-            while page := await store.jobs(chosen, KEYS, NOW, list(RUNNING)):
-                found += page
-                chosen = replace(chosen, after=page[-1].seq)
-            assert found == [job for job in reversed(jobs) if fits(job, chosen)], chosen
-        await store.close()
+        async with opened(tmp_path, jobs) as store:
+            for (namespace, queue, state), part in itertools.product(CHOICES, parts):
+                chosen = Filter(namespace, queue, state, part, limit=3)
+                expected = [job for job in reversed(jobs) if fits(job, chosen)]
+                for start in range(0, len(expected) + 1, 3):
+                    page = await store.jobs(chosen, KEYS, NOW, list(RUNNING))
+                    assert page == expected[start : start + 3], chosen
+                    chosen = replace(chosen, after=page[-1].seq) if page else chosen
 
     run_async(check())
 
@@ -88,10 +92,9 @@ def test_more_queues_than_one_statement_takes_are_listed(tmp_path: Path) -> None
     async def check() -> None:
         keys = [("shop", f"queue-{number}") for number in range(listing.KEYS_AT_ONCE * 2 + 1)]
         jobs = [Job(seq, uuid7(NOW, bytes([seq % 256] * 10)), *key, NOW, NOW) for seq, key in enumerate(keys, 1)]
-        store = await filled(tmp_path / "queue.db", jobs)
-        found = await store.jobs(Filter("shop", limit=200), keys, NOW, [])
-        assert [job.seq for job in found] == list(range(len(keys), len(keys) - 200, -1))
-        await store.close()
+        async with opened(tmp_path, jobs) as store:
+            found = await store.jobs(Filter("shop", limit=200), keys, NOW, [])
+            assert [job.seq for job in found] == list(range(len(keys), len(keys) - 200, -1))
 
     run_async(check())
 
@@ -150,25 +153,24 @@ def test_a_database_of_an_older_version_is_migrated_with_its_jobs(tmp_path: Path
     connection.close()
 
     async def check() -> None:
-        store = await Store.open(path, durable=False, keep=10)
-        found = await store.jobs(Filter("shop", "work", JobState.QUEUED), KEYS, NOW, [])
-        assert [job.id for job in found] == ["x"]
-        assert await store.counts(0) == {("shop", "work"): {"pending": 1, "waiting": 1}}
-        await store.close()
+        async with opened(tmp_path) as store:
+            found = await store.jobs(Filter("shop", "work", JobState.QUEUED), KEYS, NOW, [])
+            assert [job.id for job in found] == ["x"]
+            assert await store.counts(0) == {("shop", "work"): {"pending": 1, "waiting": 1}}
 
     run_async(check())
 
 
 def test_a_change_of_a_job_that_is_not_as_it_was_does_nothing(tmp_path: Path) -> None:
     async def check() -> None:
-        jobs = some_jobs(20)
-        store = await filled(tmp_path / "queue.db", jobs)
+        jobs = some_jobs(40)
         failed = [job for job in jobs if job.finished is JobState.FAILED]
         stale = replace(failed[0], round=9)
         changes = [(job, lifecycle.new_round(job, NOW)) for job in (stale, *failed[1:])]
-        assert await store.change(changes) == [after for _, after in changes[1:]]
-        assert await store.failed(KEYS, 0, 10) == failed[:1]
-        await store.close()
+        async with opened(tmp_path, jobs) as store:
+            assert await store.failed(KEYS, failed[1].seq, 2) == failed[2:4]
+            assert await store.change(changes) == [after for _, after in changes[1:]]
+            assert await store.failed(KEYS, 0, 10) == failed[:1]
 
     run_async(check())
 
