@@ -26,7 +26,7 @@ browser:
 	@tests/browser/install
 
 test: .venv/ready tests/node/node_modules/.ready browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
