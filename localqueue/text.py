@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -71,6 +72,7 @@ def _likeness(word: str, other: str) -> float:
     return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 
+@functools.lru_cache(maxsize=1024)
 def iso(ms: int) -> str:
     """Return a time in ms since the epoch as ISO 8601 in UTC with milliseconds."""
     return (_NAIVE_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") + "Z"
