@@ -24,12 +24,13 @@ Key = tuple[str, str]
 class Opened:
     """The engine is open; `queues` is what the catalog says, `targets` where the services listen.
 
-    `keep` is how many finished jobs are kept.
+    `keep` is how many finished jobs are kept, `mode` says on which clock.
     """
 
     queues: Mapping[Key, Queue]
     targets: Mapping[str, str]
     keep: int
+    mode: str
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class Ended:
 
 @dataclass(slots=True)
 class Moved:
-    """The virtual clock was moved."""
+    """The queue's clock was moved."""
 
     before: int
     after: int
@@ -153,6 +154,11 @@ class Stored:
     due_ms: int
     created_ms: int
     data: bytes
+
+
+@dataclass(slots=True)
+class Tick:
+    """A second has passed, and everything had the chance to happen."""
 
 
 @dataclass(slots=True)
@@ -181,7 +187,7 @@ class Wrong:
 
 Fact = (
     Opened | Crashed | Stopped | Configured | Called | Returned | Gone | Begun | Arrived | Answered | Ended
-    | Moved | Disk | Trouble | Wrong
+    | Moved | Tick | Disk | Trouble | Wrong
 )  # fmt: skip
 
 
@@ -271,7 +277,8 @@ def _text(fact: Fact) -> str:
         return f"disk {json.dumps(fact.counts)} {fact.problem} {states}"
     if isinstance(fact, Opened | Configured):
         queues = " ".join(_settings(queue) for queue in fact.queues.values())
-        return f"{type(fact).__name__.lower()} {queues or 'no queues'} {json.dumps(dict(fact.targets))}"
+        name = " ".join((type(fact).__name__.lower(), *([fact.mode] if isinstance(fact, Opened) else [])))
+        return f"{name} {queues or 'no queues'} {json.dumps(dict(fact.targets))}"
     parts = (_value(getattr(fact, field.name)) for field in fields(fact))
     return " ".join((type(fact).__name__.lower(), *parts))
 

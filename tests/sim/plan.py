@@ -20,6 +20,8 @@ class Plan:
     window: int
     """How many jobs are read from disk at once."""
     keep: int
+    mode: str
+    """Whether time stands still until it is moved (virtual) or runs (wall)."""
     has_trouble: bool
     meddling: float
     """How often a handler calls localqueue before it answers."""
@@ -34,6 +36,7 @@ class Plan:
             failing=rng.choice((0.1, 0.4, 0.7, 0.95)),
             window=rng.choice((1, 2, 4, 256)),
             keep=rng.choice((2, 10_000, 10_000)),
+            mode=rng.choice(("virtual", "virtual", "wall")),
             has_trouble=rng.random() < 0.3,
             meddling=rng.choice((0.0, 0.1, 0.3)),
         )

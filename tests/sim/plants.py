@@ -12,8 +12,7 @@ from unittest import mock
 
 import httpx
 
-from localqueue import backlog, delivery, dispatcher, envelope, flight, lanes, lifecycle, timeline
-from localqueue.clock import VirtualClock
+from localqueue import backlog, clock, delivery, dispatcher, envelope, flight, lanes, lifecycle, timeline
 from localqueue.engine import Engine
 from localqueue.models import OutcomeKind, Queue
 from localqueue.store import Store
@@ -206,7 +205,7 @@ def _time_is_not_stored() -> Any:
 
 
 def _timeout_takes_no_time() -> Any:
-    return mock.patch.object(VirtualClock, "owed", lambda self, timeout_ms: 0)
+    return mock.patch.object(clock.VirtualClock, "owed", lambda self, timeout_ms: 0)
 
 
 def _pause_is_not_stored() -> Any:
@@ -235,6 +234,36 @@ def _edit_is_late() -> Any:
     return mock.patch.object(Engine, "_configure", first)
 
 
+def _nobody_wakes() -> Any:
+    return mock.patch.object(dispatcher.Dispatcher, "_note", lambda self, lane: self._lanes.note(lane))
+
+
+def _early() -> Any:
+    real = lanes.Lane.take_due
+    return mock.patch.object(lanes.Lane, "take_due", lambda self, now: real(self, now + 5))
+
+
+def _nothing_is_planned() -> Any:
+    return mock.patch.object(lanes.Lanes, "plan", lambda self, lane, now: setattr(lane, "planned", None))
+
+
+def _clock_follows_back() -> Any:
+    real = clock.WallClock._time
+
+    def time(self: clock.WallClock) -> float:
+        self._ahead = clock.time.time() - clock.time.monotonic()
+        return real(self)
+
+    return mock.patch.object(clock.WallClock, "_time", time)
+
+
+def _far_ahead() -> Any:
+    async def clamp_due_times(_: Engine) -> None:
+        pass
+
+    return mock.patch.object(Engine, "_clamp_due_times", clamp_due_times)
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """Hold a bug, the rule that it breaks, and seeds that were seen to show it."""
@@ -248,27 +277,32 @@ PLANTS = {
     "the delay is counted from the start of an attempt": Planted(_decide(_from_start), "I5"),
     "there is one retry too many": Planted(_decide(_one_more), "I4"),
     "there is one retry too few": Planted(_decide(_one_fewer), "I4"),
-    "an interruption costs a retry": Planted(_decide(_interruption_counts), "I9", (6,)),
+    "an interruption costs a retry": Planted(_decide(_interruption_counts), "I9", (14,)),
     "a redirect completes a job": Planted(_redirects_complete, "I3"),
     "a body that is cut short completes a job": Planted(_cut_completes, "I3"),
     "a timeout frees its slot at once": Planted(_free_at_once, "I6"),
     "a timeout takes no time": Planted(_timeout_takes_no_time, "I5"),
     "a queue has one slot more": Planted(_one_slot_more, "I6"),
     "a paused queue is dispatched": Planted(_pause_is_ignored, "states.paused"),
-    "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused", (14,)),
+    "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused", (5,)),
     "a cancelled job runs again": Planted(_cancelled_runs, "I7"),
     "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7", (72,)),
     "data is encoded again": Planted(_encoded_again, "I8"),
     "a job is acknowledged before it is on disk": Planted(_acknowledged_early, "I1"),
-    "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11"),
+    "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11", (28,)),
     "outcomes are applied in the order of the answers": Planted(_answer_order, "time.order"),
     "the newest job comes first": Planted(_newest_first, "deliver.order"),
     "a restart forgets jobs that wait for a retry": Planted(_retrying_is_forgotten, "I2"),
     "an attempt is recorded twice": Planted(_recorded_twice, "states.attempts"),
-    "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11", (6,)),
+    "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11", (2,)),
     "time jumps over what is due": Planted(_time_jumps, "I11"),
-    "a restart forgets the slots of timeouts": Planted(_owed_is_forgotten, "I6"),
-    "a restart forgets the time": Planted(_time_is_not_stored, "time.stored"),
-    "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7", (1,)),
-    "an edited catalog takes effect late": Planted(_edit_is_late, "configure.queues"),
+    "a restart forgets the slots of timeouts": Planted(_owed_is_forgotten, "I6", (19,)),
+    "a restart forgets the time": Planted(_time_is_not_stored, "time.stored", (11,)),
+    "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7", (10,)),
+    "nobody is woken by news": Planted(_nobody_wakes, "I11"),
+    "an attempt is started 5 ms early": Planted(_early, "I5"),
+    "nobody wakes for the next due time": Planted(_nothing_is_planned, "I11"),
+    "a clock that is set back takes the time along": Planted(_clock_follows_back, "I5"),
+    "what is due in an hour stays so over a restart": Planted(_far_ahead, "I5"),
+    "an edited catalog takes effect late": Planted(_edit_is_late, "configure.queues", (14,)),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -20,11 +21,13 @@ PAYLOADS = (
     '{{"n":{n}}}', '[{n}, 1.0, 1E400, -0, 12345678901234567890]', '{{ "b" :1,"a":{n} , "b":2}}',
     '"{n} \\ud800 \\u0000 ü"', "{n}", " {n} ", '{{"n":{n},"data":{{"jobId":"x"}}}}', '"{n}' + "x" * 20_000 + '"',
 )  # fmt: skip
+_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
     """Return the history of a seed."""
-    with tempfile.TemporaryDirectory(prefix="localqueue-sim-") as folder:
+    with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=_MEMORY) as folder:
         loop = SimLoop()
         scenario = Scenario(seed, Path(folder), loop.time, tell)
         with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
@@ -39,7 +42,9 @@ class Scenario:
     ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
         self.plan = Plan.draw(self._ops)
-        self.world = World(folder, self.plan.queues, self._handle, real, seed=seed, keep=self.plan.keep, tell=tell)
+        self.world = World(
+            folder, self.plan.queues, self._handle, real, seed=seed, keep=self.plan.keep, mode=self.plan.mode, tell=tell
+        )
         self._keys = list(self.plan.queues)
         self._ids: list[str] = []
         self._at_work: list[str] = []
@@ -123,7 +128,7 @@ class Scenario:
             self._enqueue: 30, self._pause: 8, self._advance: 14, self._advance_to: 3, self._next: 8, self._drain: 7,
             self._reset: 1.5, self._edit: 6, self._change: 3, self._target: 1.5, self._look: 3, self._sleep: 5,
             self._trouble: 3, lambda rng: self._cancel(rng, own_id): 30 if own_id else 7,
-            lambda rng: self._retry(rng, own_id): 7,
+            lambda rng: self._retry(rng, own_id): 7, self._set_clock: 1,
         }  # fmt: skip
         await rng.choices(list(steps), list(steps.values()))[0](rng)
 
@@ -201,7 +206,10 @@ class Scenario:
         await self.world.call("look")
 
     async def _sleep(self, rng: random.Random) -> None:
-        await asyncio.sleep(rng.random() * 0.5)
+        await asyncio.sleep(rng.random() * (0.5 if self.plan.mode == "virtual" else rng.choice((0.5, 6.0))))
+
+    async def _set_clock(self, rng: random.Random) -> None:
+        self.world.machine.skew_s += rng.choice((-3600.0, -5.0, -0.5, 0.5, 5.0, 3600.0))
 
     async def _trouble(self, rng: random.Random) -> None:
         if self.plan.has_trouble and not self._is_calm and self.world.engine is not None:

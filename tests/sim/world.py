@@ -13,41 +13,79 @@ from unittest import mock
 
 import aiosqlite
 
-from localqueue import events, ids
-from localqueue.clock import VirtualClock
+from localqueue import clock, events, ids
+from localqueue.clock import VirtualClock, WallClock
 from localqueue.delivery import Delivery
 from localqueue.engine import Engine
 from localqueue.errors import RequestError, Unavailable
 from localqueue.models import Catalog, Queue, Service
 from tests.sim import history, service, verbs
 from tests.sim.disk import Disk
-from tests.sim.history import Called, Configured, Crashed, Gone, History, Key, Opened, Returned, Stopped, Trouble, Wrong
+from tests.sim.history import (
+    Called,
+    Configured,
+    Crashed,
+    Gone,
+    History,
+    Key,
+    Opened,
+    Returned,
+    Stopped,
+    Tick,
+    Trouble,
+    Wrong,
+)
 from tests.sim.loop import SimLoop, Stuck
 
 START_MS = 1_767_225_600_000
 PATIENCE_S = 3600.0
 """Within how much of the loop's time every call must have been answered."""
+MOST_TICKS = 1500
+"""After so many seconds of a process nothing ticks any more, so that waiting for ever is noticed."""
 Handler = Callable[[str], Awaitable[service.Reaction]]
 
 
-class _SimClock(VirtualClock):
-    """Tell when it is moved."""
+class _Telling:
+    """Tell when a clock is moved."""
 
     moved: Callable[[int, int], None] | None = None
 
     def advance(self, to: int) -> None:
         before = self.now()
-        super().advance(to)
+        super().advance(to)  # type: ignore[misc]
         self._tell(before)
 
     def reset(self) -> None:
         before = self.now()
-        super().reset()
+        super().reset()  # type: ignore[misc]
         self._tell(before)
+
+    def now(self) -> int:
+        return int(super().now())  # type: ignore[misc]
 
     def _tell(self, before: int) -> None:
         if self.moved is not None and self.now() != before:
             self.moved(before, self.now())
+
+
+class _Virtual(_Telling, VirtualClock):
+    pass
+
+
+class _Wall(_Telling, WallClock):
+    pass
+
+
+class Machine:
+    """Be the system's clocks, in place of the module `time`: they follow the loop, and can be set."""
+
+    def __init__(self, real: Callable[[], float]) -> None:
+        self.monotonic = real
+        self.skew_s = 0.0
+
+    def time(self) -> float:
+        """Return what the system takes for the time."""
+        return START_MS / 1000 + self.monotonic() + self.skew_s
 
 
 class World:
@@ -65,10 +103,11 @@ class World:
         *,
         seed: int = 0,
         keep: int = 10_000,
+        mode: str = "virtual",
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self._path = folder / "queue.db"
-        self._keep = keep
+        self._keep, self._mode = keep, mode
         self._ticks, self._ids = random.Random(f"{seed}:ticks"), random.Random(f"{seed}:ids")
         self._handler = handler
         self._declared = dict(queues)
@@ -80,7 +119,8 @@ class World:
         self._services: list[service.Service] = []
         self._calls = 0
         self.catalog = dict(queues)
-        self.clock = _SimClock(START_MS)
+        self.machine = Machine(real)
+        self.clock: _Virtual | _Wall = _Virtual(START_MS)
         self.history = History(lambda: self.clock.now(), real, tell)
         self.engine: Engine | None = None
 
@@ -95,7 +135,7 @@ class World:
         self._service = service.Service(self.history, self._handler)
         self._services.append(self._service)
         self._changes, self._targets = {}, {}
-        self.clock = _SimClock(START_MS)
+        self.clock = _Virtual(START_MS) if self._mode == "virtual" else _Wall()
         self._delivery = Delivery(transport=self._service.transport)
         await self._finished(self._spawn_inside(self._open()))
 
@@ -110,8 +150,20 @@ class World:
         engine.start()
         self.engine = engine
         self._spawn_inside(engine.wait_broken()).set_name("dispatcher")
-        self.history.add(Opened(self._in_force(), self._all_targets(), self._keep))
+        self.history.add(Opened(self._in_force(), self._all_targets(), self._keep, self._mode))
         self.clock.moved = lambda before, after: self.history.add(history.Moved(before, after))
+        if self._mode == "wall":
+            self._tick_later(engine, MOST_TICKS)
+
+    def _tick_later(self, engine: Engine, ticks: int) -> None:
+        asyncio.get_running_loop().call_later(1, self._tick, engine, ticks - 1)
+
+    def _tick(self, engine: Engine, ticks: int) -> None:
+        """Do what happens each second, as long as the process lives: look at the clock."""
+        if self.engine is engine and ticks:
+            engine.look_at_clock()
+            self.history.add(Tick())
+            self._tick_later(engine, ticks)
 
     def _report(self, event: events.Event) -> None:
         if isinstance(event, events.AttemptEnded) and not self.disk.is_dead:
@@ -288,7 +340,7 @@ class World:
 def run(loop: SimLoop, world: World, work: Coroutine[Any, Any, None]) -> History:
     """Do something with a world, to the end; return what happened."""
     try:
-        with world.reproducible_ids():
+        with world.reproducible_ids(), mock.patch.object(clock, "time", world.machine):
             loop.run_until_complete(work)
     except Stuck as error:
         world.history.add(Wrong(str(error)))

@@ -26,6 +26,9 @@ from tests.sim.history import History
 
 __all__ = ["Problem", "check"]
 
+_BETWEEN = (history.Opened, history.Crashed, history.Disk)
+"""What is seen of a process that is not open: it has not found its time yet."""
+
 
 def check(found: History, *, is_settled: bool = True) -> list[Problem]:
     """Return what is wrong. `is_settled` says that everything had the chance to finish."""
@@ -39,6 +42,7 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
         history.Stopped: process.stopped,
         history.Disk: process.disk,
         history.Trouble: process.trouble,
+        history.Tick: calls.tick,
         history.Wrong: lambda fact: expected.wrong("I10", fact.what),
         history.Called: calls.called,
         history.Returned: calls.returned,
@@ -50,7 +54,10 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
         history.Ended: attempts.ended,
     }
     for index, entry in enumerate(found):
+        went_back = entry.now < expected.now and not isinstance(entry.fact, _BETWEEN)
         expected.index, expected.now, expected.real = index, entry.now, entry.real
+        if went_back and not expected.outstanding("reset"):
+            expected.wrong("I5", "time went back")
         handlers[type(entry.fact)](entry.fact)
     if is_settled:
         _settled(expected)

@@ -10,6 +10,8 @@ from tests.sim import history
 from tests.sim.checker.expected import PLAYS, Call, Expected, Job
 from tests.sim.history import Key
 
+PATIENCE_S = 3
+"""How many seconds in a row a job may be due and have a slot, without being started, on the wall clock."""
 ALONE = (*PLAYS, "reset", "stop")
 
 
@@ -136,7 +138,7 @@ class Calls:
         """Compare what is shown with what must be, where nothing else was going on."""
         here = self._expected
         there = [job for job in here.jobs.values() if not job.is_void]
-        is_still = call.is_undisturbed and here.last_end < call.index and here.keep > 100
+        is_still = here.is_virtual and call.is_undisturbed and here.last_end < call.index and here.keep > 100
         if not is_still or any(job.flight or job.state is None or not job.is_known for job in there):
             return
         states = {job.id: (job.queue, self._state(job)) for job in there}
@@ -158,7 +160,7 @@ class Calls:
         self._look_at_made(made, call)
         if not call.is_alone:
             return
-        if is_whole:
+        if is_whole and self._expected.is_virtual:
             self._look_for_forgotten(max(call.index, self._expected.last_end))
         if call.verb == "drain":
             self._drained(is_whole, call)
@@ -167,7 +169,7 @@ class Calls:
 
     def _look_at_made(self, made: Sequence[tuple[str, int, int]], call: Call) -> None:
         seen = self._expected.ended[call.ended :]
-        if call.is_alone and list(made) != seen:
+        if call.is_alone and self._expected.is_virtual and list(made) != seen:
             self._expected.wrong("time.advance", f"{len(made)} attempts are said to be made, {len(seen)} were")
         if not set(made) <= set(seen):
             self._expected.wrong("time.advance", "attempts are said to be made that were not")
@@ -179,8 +181,17 @@ class Calls:
                 here.wrong("time.to-next", "advanced by more than one instant")
             return
         end = call.now + call.args[0] if call.verb == "advance" else max(call.now, call.args[0])
-        if here.now != end:
+        if here.now != end and (here.is_virtual or here.now < end):
             here.wrong("time.advance", f"advanced to {here.now} instead of {end}")
+        if not here.is_virtual:
+            self._look_for_unmade(call.index, end)
+
+    def _look_for_unmade(self, before: int, end: int) -> None:
+        """Look for jobs that were ready before an advance on the wall clock, and due by its end."""
+        for job, lane in self._expected.ready():
+            if job.id and max(job.since, lane.since) < before and job.due_latest <= end:
+                self._expected.wrong("time.wall-advance", f"{job.id} was due at {job.due_latest}, but was not made")
+                return
 
     def _drained(self, is_idle: bool, call: Call) -> None:
         here = self._expected
@@ -209,10 +220,15 @@ class Calls:
             if not here.outstanding("reset"):
                 here.wrong("time.virtual", f"time went back by {fact.before - fact.after} ms")
             return
-        if not here.outstanding(*PLAYS, "reset"):  # a reset that fails moves it back to where it was
-            here.wrong("time.virtual", "time moved by itself")
         for call in here.calls.values():
             call.moves += 1
+        if here.is_virtual:
+            self._look_at_move(fact)
+
+    def _look_at_move(self, fact: history.Moved) -> None:
+        here = self._expected
+        if not here.outstanding(*PLAYS, "reset"):  # a reset that fails moves it back to where it was
+            here.wrong("time.virtual", "time moved by itself")
         if any(lane.under_way for lane in here.lanes.values()):
             here.wrong("time.virtual", "time moved while an attempt was under way")
         for job, lane in here.ready():
@@ -221,6 +237,17 @@ class Calls:
                 by_ms = fact.after - max(job.due, slot)
                 here.wrong("I11", f"time jumped over {job.id or job.data[:20]!r}, due at {job.due}, by {by_ms} ms")
                 return
+
+    def tick(self, _: history.Tick) -> None:
+        """Check on the wall clock that what is due and has a slot is started soon."""
+        here = self._expected
+        ready = dict(here.ready())
+        for job in here.jobs.values():
+            lane = ready.get(job)
+            is_late = lane is not None and job.due_latest <= here.now and lane.first_slot(here.now) is not None
+            job.late = job.late + 1 if is_late and here.real - here.trouble_s > PATIENCE_S else 0
+            if job.late == PATIENCE_S:
+                here.wrong("I11", f"{job.id} is due and has a slot, but is not started")
 
 
 def forget(expected: Expected, number: int) -> None:

@@ -60,6 +60,7 @@ class Job:
     rows: list[Row] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)  # calls about it that have not returned
     was_final: int = -1  # the last fact before which it was final
+    late: int = 0  # for how many seconds it was due and had a slot
 
     @property
     def is_there(self) -> bool:
@@ -149,10 +150,10 @@ class Expected:
         self.calls: dict[int, Call] = {}
         self.ended: list[tuple[str, int, int]] = []  # attempts, in the order in which they were said to be on disk
         self.last_end = -1
-        self.trouble = -1
+        self.trouble, self.trouble_s = -1, -1000.0  # when the disk failed the last time
         self.newest = -1  # the attempt begun last of those that have ended
         self.lost_verbs: set[str] = set()  # what was asked for when the process died
-        self.keep = 0
+        self.keep, self.is_virtual = 0, True
         self.told_ms = 0  # the latest time that something was said to have happened at
 
     def wrong(self, rule: str, what: str) -> None:

@@ -10,6 +10,9 @@ from tests.sim.checker.calls import forget
 from tests.sim.checker.expected import FINAL, Expected, Job
 from tests.sim.history import Stored
 
+OPENING_MS = 5000
+"""How long opening the file may take, in the loop's time."""
+
 
 class Process:
     """Follow starts, stops and crashes."""
@@ -22,10 +25,22 @@ class Process:
     def opened(self, fact: history.Opened) -> None:
         """Check that the time goes on where it was."""
         here = self._expected
-        if here.now < here.told_ms:
+        here.is_virtual = fact.mode == "virtual"
+        if here.is_virtual and here.now < here.told_ms:
             here.wrong("time.stored", f"time went back by {here.told_ms - here.now} ms over a restart")
         here.keep, here.lost_verbs = fact.keep, set()
         self.configured(fact)
+        if not here.is_virtual:
+            self._clamp(fact)
+
+    def _clamp(self, fact: history.Opened) -> None:
+        """Follow that after a restart nothing is due later than now and the delay; opening takes some time."""
+        for job in self._expected.jobs.values():
+            queue = fact.queues.get(job.queue)
+            if queue is not None and job.state == "pending":
+                latest = self._expected.now + queue.retry_delay_ms
+                if job.due_latest > latest - OPENING_MS:
+                    job.due, job.due_latest = min(job.due, latest - OPENING_MS), min(job.due_latest, latest)
 
     def configured(self, fact: history.Configured | history.Opened) -> None:
         """Follow the catalog in force."""
@@ -39,7 +54,7 @@ class Process:
 
     def trouble(self, _: history.Trouble) -> None:
         """Take note that the disk has failed."""
-        self._expected.trouble = self._expected.index
+        self._expected.trouble, self._expected.trouble_s = self._expected.index, self._expected.real
 
     def crashed(self, _: history.Crashed) -> None:
         """Follow the death of the process: what was asked for may have been done or not."""
