@@ -39,6 +39,8 @@ class Disk:
         """How many statements are still executed before the process dies; None: it lives."""
         self.trouble: list[str] = []
         """Errors with which the next statements that write fail."""
+        self.read_trouble: list[str] = []
+        """The same for those that read; but for data of a job that is being started: then it is due a second later."""
 
     def set_paces(self, read: Pace, write: Pace) -> None:
         """Decide how long reading and writing take."""
@@ -116,12 +118,12 @@ class Connection:
     def is_open(self) -> bool:
         return self._db is not None
 
-    async def _do(self, work: Work, is_write: bool = False) -> Any:
+    async def _do(self, work: Work, trouble: list[str] | None = None) -> Any:
         if self._db is None and not self._disk.is_dead:
             raise ValueError("Connection closed")  # as aiosqlite does
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if not self._disk.is_dead:
-            self._queue.append((future, self._may_fail(work) if is_write else work))
+            self._queue.append((future, work if trouble is None else self._may_fail(work, trouble)))
             if len(self._queue) == 1:
                 self._disk.later(self.is_writer, self._next)
         return await future
@@ -141,11 +143,11 @@ class Connection:
         except (sqlite3.Error, ValueError) as error:
             return None, error
 
-    def _may_fail(self, work: Work) -> Work:
+    def _may_fail(self, work: Work, trouble: list[str]) -> Work:
         def worked(db: sqlite3.Connection) -> Any:
-            if self._disk.trouble:
-                self._disk.troubled(self._disk.trouble[0])
-                raise sqlite3.OperationalError(self._disk.trouble.pop(0))
+            if trouble:
+                self._disk.troubled(trouble[0])
+                raise sqlite3.OperationalError(trouble.pop(0))
             return work(db)
 
         return worked
@@ -171,14 +173,15 @@ class Connection:
         return cursor
 
     async def executescript(self, sql: str) -> None:
-        await self._do(lambda db: db.executescript(sql) and None, is_write=True)
+        await self._do(lambda db: db.executescript(sql) and None, self._disk.trouble)
 
     async def execute_fetchall(self, sql: str, values: Any = ()) -> list[Any]:
-        rows: list[Any] = await self._do(lambda db: db.execute(sql, values).fetchall())
+        trouble = None if sql.startswith("SELECT data FROM payloads") else self._disk.read_trouble
+        rows: list[Any] = await self._do(lambda db: db.execute(sql, values).fetchall(), trouble)
         return rows
 
     async def commit(self) -> None:
-        await self._do(lambda db: db.commit(), is_write=True)
+        await self._do(lambda db: db.commit(), self._disk.trouble)
 
     async def rollback(self) -> None:
         await self._do(lambda db: db.rollback())

@@ -251,7 +251,7 @@ def _clock_follows_back() -> Any:
     real = clock.WallClock._time
 
     def time(self: clock.WallClock) -> float:
-        self._ahead = clock.time.time() - clock.time.monotonic()
+        self._ahead = clock.time.time() - self.monotonic()  # type: ignore[attr-defined]
         return real(self)
 
     return mock.patch.object(clock.WallClock, "_time", time)

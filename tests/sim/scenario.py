@@ -96,6 +96,7 @@ class Scenario:
         self._is_calm = True
         self.world.disk.fuse = None
         self.world.disk.trouble.clear()
+        self.world.disk.read_trouble.clear()
         await self.world.wait_outside()
         await self._revive()
         self.world.restore()
@@ -129,6 +130,7 @@ class Scenario:
             self._reset: 1.5, self._edit: 6, self._change: 3, self._target: 1.5, self._look: 3, self._sleep: 5,
             self._trouble: 3, lambda rng: self._cancel(rng, own_id): 30 if own_id else 7,
             lambda rng: self._retry(rng, own_id): 7, self._set_clock: 1,
+            self._retry_failed: 3,
         }  # fmt: skip
         await rng.choices(list(steps), list(steps.values()))[0](rng)
 
@@ -164,6 +166,9 @@ class Scenario:
     async def _retry(self, rng: random.Random, own_id: str) -> None:
         for _ in range(3):
             await self.world.call("retry", self._some_id(rng, own_id))
+
+    async def _retry_failed(self, rng: random.Random) -> None:
+        await self.world.call("retry_failed", self._some_key(rng))
 
     async def _pause(self, rng: random.Random) -> None:
         await self.world.call(rng.choice(("pause", "resume")), self._some_key(rng))
@@ -214,4 +219,5 @@ class Scenario:
     async def _trouble(self, rng: random.Random) -> None:
         if self.plan.has_trouble and not self._is_calm and self.world.engine is not None:
             message = rng.choice(("database or disk is full", "disk I/O error", "database is locked"))
-            self.world.disk.trouble += [message] * rng.choice((1, 1, 3, 8))
+            where = self.world.disk.trouble if rng.random() < 0.7 else self.world.disk.read_trouble
+            where += [message] * rng.choice((1, 1, 3, 8))

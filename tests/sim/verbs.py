@@ -25,6 +25,10 @@ async def _retry(engine: Engine, id_: str) -> int:
     return (await engine.jobs.retry(id_)).round
 
 
+async def _retry_failed(engine: Engine, key: Key) -> int:
+    return await engine.jobs.retry_failed(*key)
+
+
 async def _pause(engine: Engine, key: Key) -> None:
     await engine.pause(*key)
 
@@ -70,7 +74,17 @@ def _made(made: list[events.AttemptEnded]) -> Made:
 
 
 VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
-    "enqueue": _enqueue, "cancel": _cancel, "retry": _retry, "pause": _pause, "resume": _resume, "advance": _advance,
-    "advance_to": _advance_to, "advance_to_next": _advance_to_next, "drain": _drain, "reset": _reset, "stop": _stop,
+    "enqueue": _enqueue,
+    "cancel": _cancel,
+    "retry": _retry,
+    "retry_failed": _retry_failed,
+    "pause": _pause,
+    "resume": _resume,
+    "advance": _advance,
+    "advance_to": _advance_to,
+    "advance_to_next": _advance_to_next,
+    "drain": _drain,
+    "reset": _reset,
+    "stop": _stop,
     "look": _look,
-}  # fmt: skip
+}

@@ -52,7 +52,7 @@ class Attempts:
             here.wrong("I7", f"{fact.id} was started, a job that does not exist")
         if job.flight is not None:
             here.wrong("I7", f"{fact.id} was started while an attempt of it was under way")
-        retries = [here.calls[call].now for call in job.asked if here.calls[call].verb == "retry"]
+        retries = [here.calls[call].now for call in job.asked if here.calls[call].verb.startswith("retry")]
         if job.state in FINAL and retries:  # a retry by hand has been done that has not returned
             job.new_round(min(retries), here.now, here.index)
         if job.state in FINAL:

@@ -32,7 +32,7 @@ class Calls:
         here.calls[fact.call] = call
         if fact.verb == "enqueue":
             self._enqueue(fact.call, *fact.args)
-        elif fact.verb in ("cancel", "retry"):
+        elif fact.verb in ("cancel", "retry", "retry_failed"):
             self._ask(fact.call, call)
         elif fact.verb in ("pause", "resume"):
             here.lane(fact.args[0]).pausing.add(fact.call)
@@ -46,11 +46,15 @@ class Calls:
         here.jobs[data] = job
 
     def _ask(self, number: int, call: Call) -> None:
-        call.job = self._expected.by_id.get(call.args[0])
-        if call.job is not None:
-            call.job.asked.add(number)
-            if call.job.flight is not None:
-                call.job.flight.is_cut = True
+        here = self._expected
+        if call.verb == "retry_failed":
+            call.jobs = [job for job in here.jobs.values() if job.queue == call.args[0] and not job.is_void]
+        elif job := here.by_id.get(call.args[0]):
+            call.jobs = [job]
+        for job in call.jobs:
+            job.asked.add(number)
+            if job.flight is not None and call.verb == "cancel":
+                job.flight.is_cut = True
 
     def gone(self, fact: history.Gone) -> None:
         """Follow a client that has gone away."""
@@ -60,16 +64,19 @@ class Calls:
         """Compare an answer with what must be."""
         here = self._expected
         call = here.calls.pop(fact.call)
-        if call.job is not None:
-            call.job.asked.discard(fact.call)
+        for job in call.jobs:
+            job.asked.discard(fact.call)
         if call.verb in ("pause", "resume"):
             here.lane(call.args[0]).pausing.discard(fact.call)
         if fact.code == "ok":
             if call.verb not in ("pause", "resume", "look"):
                 here.told_ms = here.now
             self._done(fact, call)
-        elif fact.code == "wrong_state" and call.job is not None:
-            self._refused(fact, call, call.job)
+        elif call.verb == "retry_failed":
+            _leave_open(call)
+        elif fact.code == "wrong_state":
+            for job in call.jobs:
+                self._refused(fact, call, job)
         elif call.verb == "reset":
             self._not_reset()
 
@@ -91,8 +98,12 @@ class Calls:
             self._played(fact, call)
         elif call.verb == "look":
             self._looked(call, *fact.value)
-        elif call.job is not None and not call.job.is_void:
-            (self._cancelled if call.verb == "cancel" else self._retried)(call.job, call, fact.value)
+        elif call.verb == "retry_failed":
+            self._retried_failed(call)
+        else:
+            for job in call.jobs:
+                if not job.is_void:
+                    (self._cancelled if call.verb == "cancel" else self._retried)(job, call, fact.value)
 
     # jobs
 
@@ -124,6 +135,14 @@ class Calls:
         job.round = round_
         if job.asked:
             job.state = None
+
+    def _retried_failed(self, call: Call) -> None:
+        here = self._expected
+        for job in call.jobs:
+            may_be_pruned = job.is_void or here.keep < 100
+            if job.state == "failed" and job.since < call.index and not job.asked and not may_be_pruned:
+                job.new_round(call.now, call.now, here.index)
+        _leave_open(call)
 
     def _refused(self, fact: history.Returned, call: Call, job: Job) -> None:
         here = self._expected
@@ -241,7 +260,7 @@ class Calls:
     def tick(self, _: history.Tick) -> None:
         """Check on the wall clock that what is due and has a slot is started soon."""
         here = self._expected
-        ready = dict(here.ready())
+        ready = {} if here.outstanding("stop", "reset") else dict(here.ready())
         for job in here.jobs.values():
             lane = ready.get(job)
             is_late = lane is not None and job.due_latest <= here.now and lane.first_slot(here.now) is not None
@@ -253,12 +272,23 @@ class Calls:
 def forget(expected: Expected, number: int) -> None:
     """Take note that it will never be known what came of a call."""
     call = expected.calls.pop(number)
-    if call.job is not None:
-        call.job.asked.discard(number)
-        call.job.state = None
+    for job in call.jobs:
+        job.asked.discard(number)
+    if call.verb == "retry_failed":
+        _leave_open(call)
+    else:
+        for job in call.jobs:
+            job.state = None
     if call.verb in ("pause", "resume"):
         lane = expected.lane(call.args[0])
         lane.pausing.discard(number)
         lane.is_paused = None
     if call.verb == "enqueue" and not expected.jobs[call.args[1]].id:
         expected.jobs[call.args[1]].is_known = False
+
+
+def _leave_open(call: Call) -> None:
+    """Take note that failed jobs may have been retried by the call, or have failed too late for it."""
+    for job in call.jobs:
+        if job.state == "failed":
+            job.state = None

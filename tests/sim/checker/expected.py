@@ -128,7 +128,7 @@ class Call:
     verb: str
     args: tuple[Any, ...]
     ended: int  # how many attempts had ended before it
-    job: Job | None = None
+    jobs: list[Job] = field(default_factory=list)  # those that it is about
     is_alone: bool = True  # no other play, reset or stop overlaps with it
     is_undisturbed: bool = True  # nobody asks for anything else meanwhile
     moves: int = 0
