@@ -44,6 +44,10 @@ class Calls:
         job.is_void = code not in ("ok", None)
         job.is_known = code == "ok" and not here.outstanding("reset")
         here.jobs[data] = job
+        for other, call in here.calls.items():
+            if call.verb == "retry_failed" and call.args[0] == key:  # it may fail in time to be retried
+                call.jobs.append(job)
+                job.asked.add(other)
 
     def _ask(self, number: int, call: Call) -> None:
         here = self._expected
