@@ -36,7 +36,7 @@ def waits(subject: subjects.Subject, bench: Bench) -> list[float]:
     count = bench.jobs(JOBS)
     with runs.session(subject, bench.scratch) as run:
         run.warm_up()
-        found = run.load(count, first=runs.WARM_UP, rate=RATE, connections=20)
+        found = run.load(count, first=runs.WARM_UP, rate=RATE, connections=RATE)
         run.check(runs.WARM_UP + count)
         arrived = {job: at for job, _, at, _ in run.service.rows()}
     return [(arrived[runs.WARM_UP + n] - sent) * 1000 for n, sent in enumerate(found["sent"])]

@@ -45,7 +45,7 @@ def lateness(subject: subjects.Subject, bench: Bench) -> list[float]:
     """Return by how much each second attempt came after the end of the first and the delay, in ms."""
     count = bench.jobs(JOBS)
     with runs.session(subject, bench.scratch, failures=1, retry_delay_ms=DELAY_MS) as run:
-        run.load(count, rate=RATE, connections=20)
+        run.load(count, rate=RATE, connections=RATE)
         run.check(2 * count)
         rows = run.service.rows()
     ends = {job: answered for job, attempt, _, answered in rows if attempt == 1}
