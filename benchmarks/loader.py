@@ -88,7 +88,9 @@ class Connection(asyncio.Protocol):
             self._load.answered(int(head[9:12]), self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._load.unanswered:
+        if self in self._load.idle:  # Node closes what was idle for 5 s
+            self._load.idle.remove(self)
+        elif self._load.unanswered:
             self._load.fail(f"a connection was closed with {self._load.unanswered} jobs to go: {exc}")
 
 
