@@ -120,10 +120,10 @@ class Calls:
         here = self._expected
         if job.asked or (call.index < job.since and job.state not in ("cancelled", "pending")):
             job.state = None
-        elif job.flight is not None:
+        elif job.flight is not None and job.flight.index > here.trouble:  # else its row could not be written
             here.wrong("states.cancelled", f"{job.id} is said to be cancelled while an attempt is under way")
         elif job.state == "pending":
-            job.state = "cancelled"
+            job.state, job.flight = "cancelled", None
         elif job.state not in ("cancelled", None):
             here.wrong("states.cancelled", f"{job.id} was cancelled though it was {job.state}")
         job.was_final = here.index
