@@ -140,6 +140,7 @@ async def _run(plan: Plan, listeners: list[socket.socket], where: Ready, use: Us
         using = asyncio.create_task(_use(use, where, engine))
         failed = await _until_ended(using, watching, asyncio.create_task(engine.wait_broken()))
         checking.cancel()
+        await asyncio.wait([checking])
         engine.refuse_jobs()
         report(events.Stopping(engine.running))
         await _close(engine, settings.grace, plan.hurry)

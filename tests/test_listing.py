@@ -68,8 +68,12 @@ async def opened(folder: Path, jobs: Collection[Job] = ()) -> AsyncIterator[Stor
         await store.close()
 
 
-def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_missing(tmp_path: Path) -> None:
-    """Rule api.lists."""
+@pytest.mark.parametrize("newest", [0, 10, 2000])
+def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: int
+) -> None:
+    """Rule api.lists: whether the page lies among the newest jobs, or is found by the indexes."""
+    monkeypatch.setattr(listing, "NEWEST", newest)
 
     async def check() -> None:
         jobs = some_jobs(100)
@@ -131,6 +135,14 @@ def test_every_choice_uses_an_index(
         assert any(line.startswith(tuple(indexes)) for line in found), found
     if state is JobState.RUNNING:
         assert found == [f"{by_seq}=?)"]
+
+
+def test_a_glance_at_the_newest_jobs_looks_at_no_others(connection: sqlite3.Connection) -> None:
+    """Rule api.indexes."""
+    sql, values = listing.glance(Filter("shop", "work", JobState.QUEUED), NOW, RUNNING)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert plan[:2] == ["CO-ROUTINE (subquery-1)", "SEARCH jobs USING INTEGER PRIMARY KEY (rowid<?)"]
+    assert not any("SCAN jobs" in line for line in plan)
 
 
 def test_an_id_is_found_by_its_index(connection: sqlite3.Connection) -> None:

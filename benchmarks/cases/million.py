@@ -17,7 +17,15 @@ MANY = 1_000_000
 STARTS = 3
 """Starts of each kind in one repetition; the fastest counts, what disturbs only adds."""
 BUSY_MS = 600_000
-PAGES = ("/queues", "/jobs?limit=50", f"/jobs?queue={rows.QUEUE}&state=failed&limit=50")
+PAGES = (
+    "/queues",
+    "/jobs",
+    f"/jobs?queue={rows.QUEUE}",
+    f"/jobs?queue={rows.QUEUE}&state=failed",
+    f"/jobs?queue={rows.QUEUE}&state=queued",
+    "/jobs?state=retrying",
+    "/jobs?id=beef",
+)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ _TABLES = ("attempts", "payloads", "jobs", "counts", "numbers", "pauses", "sqlit
 class Store:
     """Read and write jobs. Every write is on disk when its await returns."""
 
-    def __init__(self, writer: Writer, reader: aiosqlite.Connection, viewer: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, writer: Writer, reader: aiosqlite.Connection, viewer: aiosqlite.Connection) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
         self._viewer = viewer  # for people, whose questions may take a while and must not hold up a dispatch
@@ -102,7 +103,7 @@ class Store:
             opened.push_async_callback(reader.close)
             viewer = await database.open_reader(path)
             opened.pop_all()
-        return cls(Writer(connection, raw, prune), reader, viewer)
+        return cls(path, Writer(connection, raw, prune), reader, viewer)
 
     async def close(self) -> None:
         """Commit what waits and close the file; the last connection to close tidies the log up."""
@@ -257,7 +258,10 @@ class Store:
         self, chosen: Filter, keys: Collection[tuple[str, str]], now_ms: int, running: Sequence[int]
     ) -> list[Job]:
         """Return a page of jobs, newest first; `keys` are the queues that have any, `running` the seqs under way."""
-        rows: list[Any] = []
+        rows = await self._look(*listing.glance(chosen, now_ms, running))
+        if len(rows) == chosen.limit:
+            return [to_job(row) for row in rows]
+        rows = []
         for sql, values in listing.queries(chosen, keys, now_ms, running):
             rows += await self._look(sql, values)
         rows.sort(reverse=True)  # by seq, which comes first
@@ -293,7 +297,13 @@ class Store:
 
     async def check(self) -> str:
         """Return `ok`, or what SQLite finds wrong in the file."""
-        return str((await self._look("PRAGMA quick_check(1)"))[0][0])
+        connection = await database.open_reader(self._path)  # its own: nobody is to wait for what takes a while
+        try:
+            await _rows(connection, "PRAGMA cache_size = -128", ())  # KiB: each page is needed once
+            return str((await _rows(connection, "PRAGMA quick_check(1)", ()))[0][0])
+        finally:
+            await connection.interrupt()
+            await connection.close()
 
     async def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return await _rows(self._reader, sql, values)
