@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from localqueue import backlog, crashpoint, envelope, events, lifecycle
@@ -13,6 +12,7 @@ from localqueue.errors import StorageUnavailable
 from localqueue.flight import Batch, Flight, attempt_record
 from localqueue.lanes import Key, Lane, Lanes
 from localqueue.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
+from localqueue.records import changed
 from localqueue.store import Store
 
 RETRY_STORE_S = 1.0
@@ -45,6 +45,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loads: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._is_running = False
+        self._alarm: int | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._stalled = 0
         self._is_clearing = False
@@ -80,6 +82,9 @@ class Dispatcher:
     def wake(self) -> None:
         """Look again at what can be started: there is news, or the clock has jumped."""
         self._wake.set()
+        self._tell()
+
+    def _tell(self) -> None:
         if self._waiters:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
@@ -189,10 +194,23 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Start what is due, wait for the next due time or for news, and so on."""
+        self._is_running = True
         while not self._stopping:
             self._wake.clear()
             self.start_due()
-            await self._clock.wait(self.next_due(), self._wake)
+            self._alarm = self.next_due()
+            await self._clock.wait(self._alarm, self._wake)
+            await self._store.uncrowded()  # who enqueues a lot at once is answered first
+
+    def _go_on(self) -> None:
+        """Start what a slot that has become free allows: at once, and not by way of the loop, if it runs."""
+        if not self._is_running or self._store.is_crowded:
+            self.wake()
+            return
+        self.start_due()
+        self._tell()
+        if self.next_due() != self._alarm:
+            self._wake.set()
 
     def start_due(self, batch: Batch | None = None) -> bool:
         """Start everything that is due and has a slot, in order of due time and enqueue sequence.
@@ -245,7 +263,7 @@ class Dispatcher:
     def _start(self, lane: Lane, entry: backlog.Entry, now: int, batch: Batch | None) -> None:
         queue, before = lane.queue, entry.job
         assert queue is not None  # a lane without a queue has no slot
-        job = replace(before, attempt=before.next_number, max_attempts=queue.max_attempts)
+        job = changed(before, attempt=before.next_number, max_attempts=queue.max_attempts)
         url = self._targets[queue.namespace] + queue.endpoint
         flight = Flight(job, before, queue, url, now, self._clock.monotonic())
         if batch is not None:
@@ -266,7 +284,8 @@ class Dispatcher:
             if batch is not None:
                 batch.answered()
             lane.slots_taken -= 1
-            self._note(lane)
+            self._lanes.note(lane)
+        self._go_on()
         if flight.turn is not None:
             await flight.turn
         await self._end(lane, flight, outcome, data)
@@ -333,14 +352,14 @@ class Dispatcher:
     def _land(self, lane: Lane, job: Job, data: bytes | None) -> None:
         del self._flights[job.seq]
         lane.backlog.put_back(job.seq)
-        self._note(lane)
         if job.finished is None:
             self.offer(job, data)
+        self._tell()
 
     def _abandon(self, lane: Lane, flight: Flight, error: StorageUnavailable) -> None:
         """Forget a start whose data could not be read: it was never an attempt."""
         self._report(events.Warned(error.message))
-        later = replace(flight.before, due_ms=self._clock.now() + int(RETRY_STORE_S * 1000))
+        later = changed(flight.before, due_ms=self._clock.now() + int(RETRY_STORE_S * 1000))
         self._land(lane, later, None)
 
     # tasks

