@@ -18,6 +18,8 @@ from typing import Any
 
 READY_S = 120.0
 END_S = 30.0
+IDLE_S = 0.3
+IDLE_WITHIN_S = 30.0
 ROOT = Path(__file__).parents[1]
 
 
@@ -117,6 +119,12 @@ def get(url: str, timeout_s: float = READY_S) -> Any:
         return json.loads(answer.read())
 
 
+def post(url: str) -> None:
+    """Ask for a change that needs no body."""
+    asked = urllib.request.Request(url, data=b"", method="POST", headers={"Content-Type": "application/json"})
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=READY_S).close()
+
+
 def memory_mb(pid: int, *, peak: bool = False) -> float:
     """Return the memory of a process, now or at its peak, in MB (10^6 bytes)."""
     name = "VmHWM:" if peak else "VmRSS:"
@@ -126,3 +134,23 @@ def memory_mb(pid: int, *, peak: bool = False) -> float:
     except FileNotFoundError:  # no /proc: macOS knows the present only
         found = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
         return int(found.stdout) * 1024 / 1e6
+
+
+def wait_idle(pid: int) -> None:
+    """Return once a process has used next to no CPU time for a moment, or after half a minute."""
+    end = time.monotonic() + IDLE_WITHIN_S
+    before = _cpu_s(pid)
+    while time.monotonic() < end:
+        time.sleep(IDLE_S)
+        now = _cpu_s(pid)
+        if now - before < IDLE_S / 10:
+            return
+        before = now
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:  # no /proc: wait for the whole time
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -43,10 +43,14 @@ def database_with(scratch: Path, count: int, *, finished: bool) -> Path:
     return path
 
 
-def copy(path: Path, folder: Path) -> Path:
-    """Return a copy that may be written to."""
+def copy(path: Path, folder: Path, *, is_paused: bool = False) -> Path:
+    """Return a copy that may be written to, its queue paused or not."""
     target = folder / "queue.db"
     shutil.copyfile(path, target)
+    if is_paused:
+        connection = sqlite3.connect(target, isolation_level=None)
+        connection.execute("INSERT INTO pauses (namespace, queue) VALUES (?, ?)", (jobs.NAMESPACE, QUEUE))
+        connection.close()
     with open(target, "rb") as file:  # written back now, or it would be while something is measured
         os.fsync(file.fileno())
     return target

@@ -49,10 +49,13 @@ class Subject:
     start: Callable[[Setup], AbstractContextManager[Running]]
 
 
-def localqueue(*options: str, made: Path | None = None, open_files: int | None = None) -> Subject:
+def localqueue(
+    *options: str, made: Path | None = None, is_paused: bool = False, open_files: int | None = None
+) -> Subject:
     """Return localqueue under default settings (`--quiet`), but for the options given.
 
-    It works on a copy of the database `made`, or on a new one, under a soft limit of open files.
+    It works on a copy of the database `made`, its queue paused or not, or on a new one, under a soft limit of
+    open files.
     """
 
     @contextlib.contextmanager
@@ -60,7 +63,7 @@ def localqueue(*options: str, made: Path | None = None, open_files: int | None =
         command = [sys.executable, "-m", "localqueue", "up", "--quiet", "--log", "json", "--port", "0"]
         command += ["--catalog", str(_catalog(setup)), "--target", setup.target, *options]
         if made is not None:
-            command += ["--db", str(rows.copy(made, setup.folder))]
+            command += ["--db", str(rows.copy(made, setup.folder, is_paused=is_paused))]
         child = processes.Child(command if open_files is None else limited(open_files, command), setup.folder)
         try:
             ready = child.line()

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import figures, rows, runs, subjects
+from benchmarks import figures, jobs, processes, rows, runs, subjects
 from benchmarks.bench import Bench
 from benchmarks.figures import Result, Series
 from benchmarks.processes import BenchmarkError
@@ -23,7 +23,7 @@ def run(bench: Bench) -> Iterator[Result]:
     keep = ("--keep", str(many))  # a full file stays full: each job that ends prunes one
     subject = subjects.localqueue(*keep)
     finished = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, many, finished=True))
-    queued = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, many, finished=False))
+    queued = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, many, finished=False), is_paused=True)
     empty, *full = _by_turns(
         bench, count, {"empty file": subject, f"{many:,} finished": finished, f"{many:,} queued": queued}
     )
@@ -45,10 +45,13 @@ def _by_turns(bench: Bench, count: int, subjects: dict[str, Subject]) -> list[Se
 def burst(subject: Subject, scratch: Path, count: int) -> float:
     """Return deliveries per second, from the first enqueue until `count` more were made.
 
-    Jobs that the file was made with are delivered first, and the new ones wait behind them on disk.
+    Jobs that the file was made with are delivered first, and the new ones wait behind them on disk. What a server
+    does once after its start (it looks through the file) is over before.
     """
     with runs.session(subject, scratch, [rows.QUEUE]) as run:
         made = _enqueued(run)
+        processes.wait_idle(run.system.pids[0])
+        processes.post(f"{run.system.url}/_localqueue/queues/{jobs.NAMESPACE}/{rows.QUEUE}/resume")
         run.load(runs.WARM_UP, first=made)
         run.service.wait(runs.WARM_UP)
         found = run.load(count, first=made + runs.WARM_UP)
