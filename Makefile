@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-long test-sim browser bench lint docs pictures clean
+.PHONY: demo demo-node test test-plain test-long test-sim browser bench lint docs pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +28,17 @@ browser:
 test: .venv/ready tests/node/node_modules/.ready browser
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# The fall-backs: the same suite without uvloop and httptools. What has no server of ours in it is left out.
+.venv-plain/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-plain
+	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	.venv-plain/bin/python -m pip uninstall --quiet --yes uvloop httptools
+	touch $@
+
+PLAIN := tests/test_dashboard*.py tests/test_how_to_*.py tests/test_simulation.py tests/test_races.py tests/test_benchmarks.py
+test-plain: .venv-plain/ready
+	.venv-plain/bin/python -m pytest -n auto --dist loadfile $(PLAIN:%=--ignore-glob='*/%')
+
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
@@ -52,4 +63,4 @@ pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules tests/browser/node_modules
+	rm -rf .venv .venv-plain .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules tests/browser/node_modules
