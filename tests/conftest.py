@@ -1,4 +1,4 @@
-"""Share one server on the virtual clock among the tests of the command line."""
+"""Share what many tests need: a worker, a browser, and a server on the virtual clock for the command line."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ class Shop:
         """Return the page of a job, with what differs from run to run named."""
         text = self.shown("job", id_)
         return text.replace(id_, "ID").replace(id_[-8:], "SHORT").replace(f" --url {self.server.url}", "")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with working() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from tests.browser import browsing  # here: most runs need no Playwright
+
+    with browsing() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

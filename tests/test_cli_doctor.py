@@ -11,14 +11,8 @@ from pathlib import Path
 import pytest
 
 from localqueue.cli import checkup
-from tests.support import Server, Worker, answering, localqueue, serving, working, write_catalog
+from tests.support import Server, Worker, answering, localqueue, serving, write_catalog
 from tests.test_doors import has_ipv6
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with working() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Board, axe, board, browsing
-from tests.support import Server, Worker, serving, until, working, write_catalog
+from tests.browser import Board, axe, board
+from tests.support import Server, Worker, serving, until, write_catalog
 
 BROKEN = (500, b'{"error": "claim not found", "claimId": 7}', {"Content-Type": "application/json", "X-Trace": "abc"})
 PAGE = b"<html><style>p {}</style><pre>TypeError: &#39;amount&#39; &lt; 0<br>  at score.js:12</pre></html>"
@@ -18,18 +18,6 @@ BEYOND = """[...document.querySelectorAll('body *:not(bdi)')]
     .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 0.5)
     .map((each) => each.outerHTML.slice(0, 120))"""
 NEVER_MS = 3_600_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with working() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -14,20 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Board, board, browsing
+from tests.browser import Board, board
 from tests.support import Server, Worker, serving, until, working, write_catalog
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with working() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Board, board, browsing
-from tests.support import Server, Worker, serving, working, write_catalog
+from tests.browser import Board, board
+from tests.support import Server, Worker, serving, write_catalog
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -47,18 +47,6 @@ HOSTILE = [
     "x" * 300_000,
     "\n\r\n\t\r",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with working() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
