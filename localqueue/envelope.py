@@ -43,7 +43,25 @@ def parse(body: bytes) -> Envelope:
     Raises InvalidJson, or InvalidRequest naming the field, what was expected and what came.
     """
     text = _decode(body)
-    return _envelope(text, _parsed(text))
+    return _usual(body, text) or _envelope(body, text, _parsed(text))
+
+
+_NAME = r'\s*:\s*"([A-Za-z0-9._-]+)"\s*,\s*'
+_USUAL = re.compile(rf'\s*\{{\s*"namespace"{_NAME}"queue"{_NAME}"data"\s*:\s*'.replace(r"\s", r"[ \t\n\r]"))
+_LAST = re.compile(r"[ \t\n\r]*\}[ \t\n\r]*")
+
+
+def _usual(body: bytes, text: str) -> Envelope | None:
+    """Return the parts of a request that is as most are: the three fields, in their usual order, and nothing wrong."""
+    found = _USUAL.match(text)
+    if found is None:
+        return None
+    try:
+        end = _DECODER.raw_decode(text, found.end())[1]
+    except (ValueError, RecursionError):
+        return None  # the long way knows what to say
+    is_whole = _LAST.fullmatch(text, end) is not None
+    return Envelope(found[1], found[2], _cut(body, text, found.end(), end)) if is_whole else None
 
 
 def parse_replay(body: bytes) -> bytes | None:
@@ -58,7 +76,7 @@ def parse_replay(body: bytes) -> bytes | None:
             raise InvalidRequest(f"unknown key {safe(member.key)!r}; known: data")
     if len(members) > 1:
         raise InvalidRequest("expected data once, got it twice")
-    return _raw(text, members[0]) if members else None
+    return _cut(body, text, members[0].start, members[0].end) if members else None
 
 
 def _parsed(text: str) -> list[_Member]:
@@ -163,7 +181,7 @@ def _expect_end(text: str, at: int) -> None:
         raise json.JSONDecodeError("expected the end of the text", text, end)
 
 
-def _envelope(text: str, members: list[_Member]) -> Envelope:
+def _envelope(body: bytes, text: str, members: list[_Member]) -> Envelope:
     found: dict[str, _Member] = {}
     unknown: dict[str, None] = {}
     for member in members:
@@ -174,12 +192,13 @@ def _envelope(text: str, members: list[_Member]) -> Envelope:
         else:
             found[member.key] = member
     data = found.get("data")
-    raw = b"null" if data is None else _raw(text, data)
+    raw = b"null" if data is None else _cut(body, text, data.start, data.end)
     return Envelope(_name("namespace", found, unknown), _name("queue", found, unknown), raw, tuple(unknown))
 
 
-def _raw(text: str, member: _Member) -> bytes:
-    return text[member.start : member.end].encode()
+def _cut(body: bytes, text: str, start: int, end: int) -> bytes:
+    """Return a part of the text as it was sent; without encoding it again where each character is one byte."""
+    return body[start:end] if len(body) == len(text) else text[start:end].encode()
 
 
 def _name(field: str, found: dict[str, _Member], unknown: dict[str, None]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 
 
 def uuid7(now_ms: int, random: bytes) -> str:
@@ -12,7 +11,8 @@ def uuid7(now_ms: int, random: bytes) -> str:
     number = int.from_bytes(now_ms.to_bytes(6, "big") + random, "big")
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=number))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 _fresh = bytearray()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from localqueue import backlog, envelope, lifecycle
-from localqueue.errors import InvalidJson, InvalidRequest
+from localqueue.errors import InvalidJson, InvalidRequest, LocalqueueError
 from localqueue.ids import random_bytes, uuid7
 from localqueue.models import AttemptError, Job, JobState, Outcome, OutcomeKind, Queue
 from localqueue.text import duration, iso, safe
@@ -27,6 +32,45 @@ def test_data_is_cut_out_as_it_was_sent(raw: str) -> None:
     """Rule enqueue.bytes."""
     body = f' {{ "queue" : "q", "data":\n{raw} , "namespace":"n"}} '
     assert envelope.parse(body.encode()).data == raw.encode()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+SPACE = st.text(" \t\n\r", max_size=2)
+
+
+@st.composite
+def usual_bodies(draw: st.DrawFn) -> bytes:
+    """Draw a body as most are, and sometimes spoil it."""
+    data = json.dumps(draw(VALUES), ensure_ascii=draw(st.booleans()))
+    parts = ["{", '"namespace"', ":", '"n"', ",", '"queue"', ":", '"q.1"', ",", '"data"', ":", data, "}"]
+    text = "".join(draw(SPACE) + part for part in parts) + draw(SPACE)
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.sampled_from(["", "}", ",", '"', "x", " ", "\\", ',"data":1'])) + text[at + 1 :]
+    return text.encode("utf-8", "surrogatepass")
+
+
+def outcome(parse: Callable[[bytes], Any], body: bytes) -> object:
+    try:
+        return parse(body)
+    except LocalqueueError as error:
+        return (type(error), error.message)
+
+
+@settings(max_examples=300, deadline=None)
+@given(usual_bodies())
+def test_the_short_way_through_a_usual_body_and_the_long_way_agree(body: bytes) -> None:
+    """Rule enqueue.bytes, enqueue.invalid-json."""
+
+    def the_long_way(body: bytes) -> Any:
+        text = envelope._decode(body)
+        return envelope._envelope(body, text, envelope._parsed(text))
+
+    assert outcome(envelope.parse, body) == outcome(the_long_way, body)
 
 
 def test_absent_data_is_null_and_unknown_keys_are_told() -> None:

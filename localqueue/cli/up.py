@@ -89,6 +89,7 @@ async def _serve(
         async def use(where: server.Ready, engine: Engine) -> None:
             with server.announced(where):
                 report.ready(where, engine.catalog)
+                server.spare_collector()
                 await signals.first.wait()
 
         await server.serve(server.Plan(settings, load, paths, report, hurry=signals.second), use)
