@@ -54,10 +54,12 @@ _SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
 _PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
 _RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
 _GUARDS = "SELECT id, seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
+# One percent too many may be there for a while: they are removed in one go, not with each job.
 _PRUNE = f"""
     DELETE FROM jobs WHERE seq IN (
         SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
-        LIMIT max(0, min({PRUNE_STEP}, (SELECT total(n) FROM counts WHERE state <> 'pending') - ?)))
+        LIMIT (SELECT iif(n * 100 > ?1 * 101, min(n - ?1, {PRUNE_STEP}), 0)
+               FROM (SELECT coalesce(sum(n), 0) AS n FROM counts WHERE state <> 'pending')))
 """
 
 
