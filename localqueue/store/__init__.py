@@ -193,10 +193,6 @@ class Store:
         if self.is_crowded:
             await self._writer.committed()
 
-    async def probe(self) -> None:
-        """Write something, to see whether writing works. Raises StorageUnavailable."""
-        await self._writer.write((_SET_FACT, ("probe", "")))
-
     # reads
 
     async def last_seq(self) -> int:
