@@ -17,15 +17,15 @@ demo-node: .venv/ready
 	$(BIN)/python sample-service/demo.py --node
 
 # The pages for Node are tested with real packages; without npm those tests are skipped and say so.
-tests/node/node_modules/.ready: tests/node/package.json
-	@cd tests/node && npm install --no-audit --no-fund --silent && touch node_modules/.ready \
+tests/docs/node/node_modules/.ready: tests/docs/node/package.json
+	@cd tests/docs/node && npm install --no-audit --no-fund --silent && touch node_modules/.ready \
 		|| echo "no npm packages: the tests of docs/how-to-node.md will be skipped" >&2
 
 # Chromium and axe-core for the dashboard's tests; where they can't be had, those are skipped and say so.
 browser:
-	@tests/browser/install
+	@tests/dashboard/browser/install
 
-test: .venv/ready tests/node/node_modules/.ready browser
+test: .venv/ready tests/docs/node/node_modules/.ready browser
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The fall-backs: the same suite without uvloop and httptools. What has no server of ours in it is left out.
@@ -35,9 +35,9 @@ test: .venv/ready tests/node/node_modules/.ready browser
 	.venv-plain/bin/python -m pip uninstall --quiet --yes uvloop httptools
 	touch $@
 
-PLAIN := tests/test_dashboard*.py tests/test_how_to_*.py tests/test_simulation.py tests/test_races.py tests/test_benchmarks.py
+PLAIN := dashboard docs sim engine/test_races.py test_benchmarks.py
 test-plain: .venv-plain/ready
-	.venv-plain/bin/python -m pytest -n auto --dist loadfile $(PLAIN:%=--ignore-glob='*/%')
+	.venv-plain/bin/python -m pytest -n auto --dist loadfile $(PLAIN:%=--ignore=tests/%)
 
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
@@ -63,4 +63,4 @@ pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .venv-plain .bench build dist *.egg-info sample-service/node/node_modules tests/node/node_modules tests/browser/node_modules
+	rm -rf .venv .venv-plain .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules

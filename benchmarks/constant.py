@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks import loops
-from localqueue import sockets
+from localqueue.server import sockets
 
 ANSWER = json.dumps({"id": "0198c1c2-7c1e-7000-8000-000000000000"}).encode()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks import loops
-from localqueue.testing import LocalQueue
+from localqueue.testing.local_queue import LocalQueue
 
 RESETS = 50
 

@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import jobs
-from localqueue import ids
-from localqueue.models import Attempt, Job, JobState, Outcome, OutcomeKind, Response
-from localqueue.store import database
-from localqueue.store.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_row, job_row
+from localqueue.core import ids
+from localqueue.core.models import Attempt, Job, JobState, Outcome, OutcomeKind, Response
+from localqueue.store import connections
+from localqueue.store.row_mapping import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_row, job_row
 
 QUEUE = "work-0"
 CHUNK = 10_000
@@ -31,7 +31,7 @@ RESPONSE = Response((("content-type", "application/json"), ("content-length", "1
 
 def database_with(scratch: Path, count: int, *, finished: bool) -> Path:
     """Return a file with so many jobs, queued or completed; jobs are known by n = 0, 1, ... (do not write to it)."""
-    schema = hashlib.sha256("".join(database.migrations()).encode()).hexdigest()[:12]
+    schema = hashlib.sha256("".join(connections.migrations()).encode()).hexdigest()[:12]
     path = scratch / f"{'finished' if finished else 'queued'}-{count}-{schema}.db"
     if not path.exists():
         print(f"making {path.name}", flush=True)
@@ -57,7 +57,7 @@ def copy(path: Path, folder: Path, *, is_paused: bool = False) -> Path:
 
 
 async def _create(path: Path) -> None:
-    connection, _ = await database.open_writer(path, durable=False)
+    connection, _ = await connections.open_writer(path, durable=False)
     await connection.close()
 
 

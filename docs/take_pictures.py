@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser import Board, board, browsing
+from tests.dashboard.browser import Board, board, browsing
 from tests.support import Reply, Worker, serving, working
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from localqueue.testing import LocalQueue
+    from localqueue.testing.local_queue import LocalQueue
 
 
 @pytest.fixture(scope="session")
 def localqueue_catalog(pytestconfig: pytest.Config) -> Any:
     """Override this: the path of the catalog, or the catalog as a dict. Default: the one of the root folder."""
-    from localqueue import catalog
+    from localqueue.catalog import loader
 
-    found = catalog.discover(pytestconfig.rootpath) or catalog.discover(Path.cwd())
+    found = loader.discover(pytestconfig.rootpath) or loader.discover(Path.cwd())
     if not found:
         pytest.fail(
             f"no catalog-info.yaml in {pytestconfig.rootpath}: override the session fixture localqueue_catalog",
@@ -34,8 +34,8 @@ def localqueue_options() -> Mapping[str, Any]:
 
 @pytest.fixture(scope="session")
 def _localqueue_session(localqueue_catalog: Any, localqueue_options: Mapping[str, Any]) -> Iterator[LocalQueue]:
-    from localqueue.errors import LocalqueueError
-    from localqueue.testing import LocalQueue
+    from localqueue.core.errors import LocalqueueError
+    from localqueue.testing.local_queue import LocalQueue
 
     try:
         queue = LocalQueue(localqueue_catalog, **localqueue_options)

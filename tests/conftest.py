@@ -52,7 +52,7 @@ def worker() -> Iterator[Worker]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from tests.browser import browsing  # here: most runs need no Playwright
+    from tests.dashboard.browser import browsing  # here: most runs need no Playwright
 
     with browsing() as found:
         yield found

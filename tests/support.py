@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 import httpx
 from click.testing import CliRunner, Result
 
-from localqueue.catalog import load
+from localqueue.catalog.loader import load
 from localqueue.cli import main
-from localqueue.clock import Clock
-from localqueue.delivery import Delivery
-from localqueue.engine import Engine
+from localqueue.core.clock import Clock
+from localqueue.delivery.delivery import Delivery
+from localqueue.engine.engine import Engine
 
 T = TypeVar("T")
 Told = tuple[str, str, Any]

@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from localqueue.errors import DatabaseInUse, DatabaseUnusable
+from localqueue.core.errors import DatabaseInUse, DatabaseUnusable
 
 FOLDER = ".localqueue"
 

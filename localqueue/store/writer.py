@@ -11,8 +11,8 @@ from typing import Any
 
 import aiosqlite
 
-from localqueue.errors import StorageUnavailable
-from localqueue.store.group import Call, Group, GroupConnection, Row, Statement, Write
+from localqueue.core.errors import StorageUnavailable
+from localqueue.store.batch_commit import BatchConnection, Call, Row, Statement, Write, WriteBatch
 
 COMMITTERS = 2
 """How many groups are on their way to the connection's thread: it has the next one before we know of the last."""
@@ -21,9 +21,9 @@ COMMITTERS = 2
 class Writer:
     """Commit writes in groups; a write is done when it is on disk."""
 
-    def __init__(self, connection: aiosqlite.Connection, raw: GroupConnection, at_end: Call) -> None:
+    def __init__(self, connection: aiosqlite.Connection, raw: BatchConnection, at_end: Call) -> None:
         self._connection = connection
-        self._groups = raw.groups = deque[Group]()
+        self._groups = raw.groups = deque[WriteBatch]()
         raw.fill, raw.at_end = self._fill, at_end
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Write] = deque()
@@ -95,14 +95,14 @@ class Writer:
             await self._wake.wait()
             if self._waiting:
                 self._under_way += 1
-                await self._commit(Group())
+                await self._commit(WriteBatch())
                 self._under_way -= 1
             elif not self._closing:
                 self._wake.clear()
             if not self._waiting and not self._under_way:
                 self._is_idle.set()
 
-    async def _commit(self, group: Group) -> None:
+    async def _commit(self, group: WriteBatch) -> None:
         error = await self._try(group)
         if self._next_commit is not None:
             self._next_commit.set_result(None)
@@ -113,11 +113,11 @@ class Writer:
         group.writes = group.writes or self._fill()
         if len(group.writes) > 1 and not _is_trouble_with_disk(error):
             for write in group.writes:  # one of them is wrong in itself: it must not take the others along
-                await self._commit(Group([write]))
+                await self._commit(WriteBatch([write]))
         else:
             _fail(group.writes, error)
 
-    async def _try(self, group: Group) -> sqlite3.Error | None:
+    async def _try(self, group: WriteBatch) -> sqlite3.Error | None:
         self._groups.append(group)
         try:
             await self._connection.commit()

@@ -15,9 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localqueue.models import Attempt, Job, Queue
-
-Key = tuple[str, str]
+from localqueue.core.models import Attempt, Job, Queue, QueueKey
 
 
 @dataclass(slots=True)
@@ -27,7 +25,7 @@ class Opened:
     `keep` is how many finished jobs are kept, `mode` says on which clock.
     """
 
-    queues: Mapping[Key, Queue]
+    queues: Mapping[QueueKey, Queue]
     targets: Mapping[str, str]
     keep: int
     mode: str
@@ -47,7 +45,7 @@ class Stopped:
 class Configured:
     """The catalog or what lies over it has changed; this is in force now."""
 
-    queues: Mapping[Key, Queue]
+    queues: Mapping[QueueKey, Queue]
     targets: Mapping[str, str]
 
 
@@ -146,7 +144,7 @@ class Stored:
     """A job as it is stored."""
 
     id: str
-    queue: Key
+    queue: QueueKey
     rows: tuple[Row, ...]
     finished: str | None
     round: int
@@ -167,7 +165,7 @@ class Disk:
 
     jobs: tuple[Stored, ...]
     counts: Mapping[str, int]
-    pauses: frozenset[Key]
+    pauses: frozenset[QueueKey]
     problem: str
 
 

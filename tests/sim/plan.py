@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from localqueue.models import Queue
-from tests.sim.history import Key
+from localqueue.core.models import Queue, QueueKey
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Hold what is the same for a whole run."""
 
-    queues: dict[Key, Queue]
+    queues: dict[QueueKey, Queue]
     steps: int
     failing: float
     """The share of deliveries that end badly."""
@@ -42,7 +41,7 @@ class Plan:
         )
 
 
-def draw_queue(rng: random.Random, key: Key) -> Queue:
+def draw_queue(rng: random.Random, key: QueueKey) -> Queue:
     """Return a queue with random settings."""
     return Queue(
         *key,

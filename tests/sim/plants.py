@@ -12,10 +12,12 @@ from unittest import mock
 
 import httpx
 
-from localqueue import backlog, clock, delivery, dispatcher, envelope, flight, lanes, lifecycle, timeline
-from localqueue.engine import Engine
-from localqueue.models import OutcomeKind, Queue
-from localqueue.store import Store
+from localqueue.core import clock, envelope, lifecycle
+from localqueue.core.models import OutcomeKind, Queue
+from localqueue.delivery import delivery
+from localqueue.engine import dispatcher, prefetch, queue_state, running_attempts, timeline
+from localqueue.engine.engine import Engine
+from localqueue.store.store import Store
 
 Plant = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -70,20 +72,22 @@ def _cut_completes() -> Any:
 
 
 def _free_at_once() -> Any:
-    def free(self: lanes.Lane, now: int) -> int:
+    def free(self: queue_state.QueueState, now: int) -> int:
         return 0 if self.is_held else self.queue.concurrency - self.slots_taken  # type: ignore[union-attr]
 
-    return mock.patch.object(lanes.Lane, "free", free)
+    return mock.patch.object(queue_state.QueueState, "free", free)
 
 
 def _one_slot_more() -> Any:
-    real = lanes.Lane.free
-    return mock.patch.object(lanes.Lane, "free", lambda self, now: 0 if self.is_held else real(self, now) + 1)
+    real = queue_state.QueueState.free
+    return mock.patch.object(
+        queue_state.QueueState, "free", lambda self, now: 0 if self.is_held else real(self, now) + 1
+    )
 
 
 def _pause_is_ignored() -> Any:
-    real = lanes.Lane.configure
-    return mock.patch.object(lanes.Lane, "configure", lambda self, queue, _: real(self, queue, False))
+    real = queue_state.QueueState.configure
+    return mock.patch.object(queue_state.QueueState, "configure", lambda self, queue, _: real(self, queue, False))
 
 
 def _cancelled_runs() -> Any:
@@ -124,28 +128,28 @@ def _acknowledged_early() -> Any:
 
 
 def _arrivals_are_forgotten() -> Any:
-    real = backlog.Backlog.end_load
+    real = prefetch.PrefetchWindow.end_load
 
-    def end_load(self: backlog.Backlog, read: Any) -> None:
+    def end_load(self: prefetch.PrefetchWindow, read: Any) -> None:
         self._arrived = {}
         real(self, read)
 
-    return mock.patch.object(backlog.Backlog, "end_load", end_load)
+    return mock.patch.object(prefetch.PrefetchWindow, "end_load", end_load)
 
 
 def _answer_order() -> Any:
-    def add(self: flight.Batch, _: Any) -> None:
+    def add(self: running_attempts.AttemptBatch, _: Any) -> None:
         self._unanswered += 1  # and let it land as soon as it is answered
 
-    return mock.patch.object(flight.Batch, "add", add)
+    return mock.patch.object(running_attempts.AttemptBatch, "add", add)
 
 
 def _newest_first() -> Any:
-    def take_due(self: backlog.Backlog, now_ms: int) -> Any:
+    def take_due(self: prefetch.PrefetchWindow, now_ms: int) -> Any:
         due = [entry.key for entry in self._held.values() if entry.job.due_ms <= now_ms]
         return self.take(max(due)[1]) if due else None
 
-    return mock.patch.object(backlog.Backlog, "take_due", take_due)
+    return mock.patch.object(prefetch.PrefetchWindow, "take_due", take_due)
 
 
 def _retrying_is_forgotten() -> Any:
@@ -175,7 +179,7 @@ def _recorded_twice() -> Any:
 def _slot_is_lost() -> Any:
     real = dispatcher.Dispatcher._end
 
-    async def end(self: Any, lane: lanes.Lane, flight: Any, outcome: Any, data: Any) -> None:
+    async def end(self: Any, lane: queue_state.QueueState, flight: Any, outcome: Any, data: Any) -> None:
         lane.slots_taken += outcome.kind is OutcomeKind.CANCELLED
         await real(self, lane, flight, outcome, data)
 
@@ -216,7 +220,7 @@ def _pause_is_not_stored() -> Any:
 
 
 def _reset_leaves_the_backlog() -> Any:
-    return mock.patch.object(lanes.Lane, "forget_jobs", lambda self: None)
+    return mock.patch.object(queue_state.QueueState, "forget_jobs", lambda self: None)
 
 
 def _edit_is_late() -> Any:
@@ -239,12 +243,12 @@ def _nobody_wakes() -> Any:
 
 
 def _early() -> Any:
-    real = lanes.Lane.take_due
-    return mock.patch.object(lanes.Lane, "take_due", lambda self, now: real(self, now + 5))
+    real = queue_state.QueueState.take_due
+    return mock.patch.object(queue_state.QueueState, "take_due", lambda self, now: real(self, now + 5))
 
 
 def _nothing_is_planned() -> Any:
-    return mock.patch.object(lanes.Lanes, "plan", lambda self, lane, now: setattr(lane, "planned", None))
+    return mock.patch.object(queue_state.QueueStates, "plan", lambda self, lane, now: setattr(lane, "planned", None))
 
 
 def _clock_follows_back() -> Any:

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from unittest import mock
 
-from localqueue import backlog
+from localqueue.core.models import QueueKey
+from localqueue.engine import prefetch
 from tests.sim import service
-from tests.sim.history import History, Key
+from tests.sim.history import History
 from tests.sim.loop import SimLoop
 from tests.sim.plan import Plan, draw_queue
 from tests.sim.world import World, run
@@ -30,7 +31,7 @@ def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
     with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=_MEMORY) as folder:
         loop = SimLoop()
         scenario = Scenario(seed, Path(folder), loop.time, tell)
-        with mock.patch.object(backlog, "LIMIT", scenario.plan.window):
+        with mock.patch.object(prefetch, "WINDOW_SIZE", scenario.plan.window):
             return run(loop, scenario.world, scenario.run())
 
 
@@ -150,7 +151,7 @@ class Scenario:
         if id_ is not None:
             self._ids.append(id_)
 
-    def _some_key(self, rng: random.Random) -> Key:
+    def _some_key(self, rng: random.Random) -> QueueKey:
         return rng.choice(self._keys)
 
     def _some_id(self, rng: random.Random, own_id: str) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from localqueue.delivery import Delivery
-from localqueue.dispatcher import Send
-from localqueue.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
+from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
+from localqueue.delivery.delivery import Delivery
+from localqueue.engine.executor import Send
 from tests.sim.history import Answered, Arrived, Begun, History, Wrong
 
 GOOD = (200, 200, 201, 204, 299)

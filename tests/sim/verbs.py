@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from localqueue import events
-from localqueue.engine import Engine
-from localqueue.store.listing import Filter
-from tests.sim.history import Key
+from localqueue.core import events
+from localqueue.core.models import JobFilter, QueueKey
+from localqueue.engine.engine import Engine
 
 Made = tuple[tuple[str, int, int], ...]
 
 
-async def _enqueue(engine: Engine, key: Key, data: bytes) -> str:
+async def _enqueue(engine: Engine, key: QueueKey, data: bytes) -> str:
     return (await engine.enqueue(*key, data)).id
 
 
@@ -25,15 +24,15 @@ async def _retry(engine: Engine, id_: str) -> int:
     return (await engine.jobs.retry(id_)).round
 
 
-async def _retry_failed(engine: Engine, key: Key) -> int:
+async def _retry_failed(engine: Engine, key: QueueKey) -> int:
     return await engine.jobs.retry_failed(*key)
 
 
-async def _pause(engine: Engine, key: Key) -> None:
+async def _pause(engine: Engine, key: QueueKey) -> None:
     await engine.pause(*key)
 
 
-async def _resume(engine: Engine, key: Key) -> None:
+async def _resume(engine: Engine, key: QueueKey) -> None:
     await engine.pause(*key, is_paused=False)
 
 
@@ -65,7 +64,7 @@ async def _stop(engine: Engine, grace: float) -> None:
 async def _look(engine: Engine) -> Any:
     """Return how many jobs each queue has by state, and the state of each job."""
     counts = {status.key: {str(state): n for state, n in status.counts.items()} for status in await engine.queues()}
-    listed = await engine.jobs.page(Filter(limit=10_000))
+    listed = await engine.jobs.page(JobFilter(limit=10_000))
     return counts, tuple((view.job.id, view.job.key, str(view.state)) for view in listed.jobs)
 
 

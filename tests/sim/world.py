@@ -13,12 +13,12 @@ from unittest import mock
 
 import aiosqlite
 
-from localqueue import clock, events, ids
-from localqueue.clock import VirtualClock, WallClock
-from localqueue.delivery import Delivery
-from localqueue.engine import Engine
-from localqueue.errors import RequestError, Unavailable
-from localqueue.models import Catalog, Queue, Service
+from localqueue.core import clock, events, ids
+from localqueue.core.clock import VirtualClock, WallClock
+from localqueue.core.errors import RequestError, Unavailable
+from localqueue.core.models import Catalog, Queue, QueueKey, Service
+from localqueue.delivery.delivery import Delivery
+from localqueue.engine.engine import Engine
 from tests.sim import history, service, verbs
 from tests.sim.disk import Disk
 from tests.sim.history import (
@@ -27,7 +27,6 @@ from tests.sim.history import (
     Crashed,
     Gone,
     History,
-    Key,
     Opened,
     Returned,
     Stopped,
@@ -97,7 +96,7 @@ class World:
     def __init__(
         self,
         folder: Path,
-        queues: Mapping[Key, Queue],
+        queues: Mapping[QueueKey, Queue],
         handler: Handler,
         real: Callable[[], float],
         *,
@@ -111,7 +110,7 @@ class World:
         self._ticks, self._ids = random.Random(f"{seed}:ticks"), random.Random(f"{seed}:ids")
         self._handler = handler
         self._declared = dict(queues)
-        self._changes: dict[Key, dict[str, Any]] = {}
+        self._changes: dict[QueueKey, dict[str, Any]] = {}
         self._targets: dict[str, str] = {}
         self._namespaces = list(dict.fromkeys(namespace for namespace, _ in queues))
         self._inside: set[asyncio.Task[None]] = set()
@@ -288,7 +287,7 @@ class World:
 
     # the catalog
 
-    def edit(self, key: Key, queue: Queue | None) -> None:
+    def edit(self, key: QueueKey, queue: Queue | None) -> None:
         """Change a queue in the catalog, or take it out."""
         self.catalog.pop(key, None)
         if queue is not None:
@@ -306,7 +305,7 @@ class World:
             self.engine.use(self._catalog())
             self._configured()
 
-    def change(self, key: Key, field: str, name: str, value: int) -> None:
+    def change(self, key: QueueKey, field: str, name: str, value: int) -> None:
         """Change a setting until the next reset; `name` is what the catalog calls it."""
         if self.engine is not None and key in self.catalog:
             self.engine.change_queue(*key, {name: value})
@@ -327,7 +326,7 @@ class World:
             for namespace in self._namespaces
         ))  # fmt: skip
 
-    def _in_force(self) -> dict[Key, Queue]:
+    def _in_force(self) -> dict[QueueKey, Queue]:
         return {key: replace(queue, **self._changes.get(key, {})) for key, queue in self.catalog.items()}
 
     def _all_targets(self) -> dict[str, str]:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from localqueue.core.models import QueueKey
 from tests.sim import history
 from tests.sim.checker.expected import PLAYS, Call, Expected, Job
-from tests.sim.history import Key
 
 PATIENCE_S = 3
 """How many seconds in a row a job may be due and have a slot, without being started, on the wall clock."""
@@ -37,7 +37,7 @@ class Calls:
         elif fact.verb in ("pause", "resume"):
             here.lane(fact.args[0]).pausing.add(fact.call)
 
-    def _enqueue(self, number: int, key: Key, data: bytes) -> None:
+    def _enqueue(self, number: int, key: QueueKey, data: bytes) -> None:
         here = self._expected
         code = here.answers.get(number)
         job = Job(number, key, data, here.now, here.now, here.now, here.index)
@@ -157,7 +157,7 @@ class Calls:
         if call.verb == "retry" and job.state in ("failed", "cancelled") and job.since < call.index:
             here.wrong("retry.by-hand", f"{job.id} was {job.state}, but could not be retried: {fact.value}")
 
-    def _looked(self, call: Call, counts: Mapping[Key, Mapping[str, int]], listed: Any) -> None:
+    def _looked(self, call: Call, counts: Mapping[QueueKey, Mapping[str, int]], listed: Any) -> None:
         """Compare what is shown with what must be, where nothing else was going on."""
         here = self._expected
         there = [job for job in here.jobs.values() if not job.is_void]

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from localqueue.models import Queue
+from localqueue.core.models import Queue, QueueKey
 from tests.sim import history
-from tests.sim.history import Begun, History, Key, Row
+from tests.sim.history import Begun, History, Row
 
 COUNTED = ("http_error", "timeout", "connection_error")
 FINAL = ("completed", "failed", "cancelled")
@@ -44,7 +44,7 @@ class Job:
     """A job as it must be. `state` is None where calls that overlapped leave it open."""
 
     call: int
-    queue: Key
+    queue: QueueKey
     data: bytes
     created: int
     due: int
@@ -145,7 +145,7 @@ class Expected:
         self.real = 0.0
         self.jobs: dict[bytes, Job] = {}
         self.by_id: dict[str, Job] = {}
-        self.lanes: dict[Key, Lane] = {}
+        self.lanes: dict[QueueKey, Lane] = {}
         self.targets: Mapping[str, str] = {}
         self.calls: dict[int, Call] = {}
         self.ended: list[tuple[str, int, int]] = []  # attempts, in the order in which they were said to be on disk
@@ -160,7 +160,7 @@ class Expected:
         """Note a problem."""
         self.problems.append(Problem(rule, self.index, what))
 
-    def lane(self, key: Key) -> Lane:
+    def lane(self, key: QueueKey) -> Lane:
         """Return a queue."""
         return self.lanes.setdefault(key, Lane())
 

@@ -1,0 +1,1 @@
+"""HTTP: security checks, requests, responses, schemas, routes, and the app."""

@@ -1,0 +1,118 @@
+"""Read a request: its body within limits, and the parameters of its query."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from localqueue.api.schemas import Schema
+from localqueue.core import clock
+from localqueue.core.errors import InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout
+from localqueue.core.text import nearest, safe
+
+BODY_DEADLINE_S = 10.0
+DROP_BYTES = 16 * 1024 * 1024
+DROP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Describe a parameter of a query."""
+
+    name: str
+    description: str
+    schema: Schema
+
+
+def check_parameters(request: Request, known: Collection[Parameter]) -> None:
+    """Make sure that every parameter is known and given once. Raises InvalidRequest."""
+    names = [parameter.name for parameter in known]
+    for name in request.query_params:
+        if name not in names:
+            others = ", ".join(nearest(name, names)) or "none"
+            raise InvalidRequest(f"unknown parameter {safe(name)!r}; known: {others}")
+        if len(request.query_params.getlist(name)) > 1:
+            raise InvalidRequest(f"expected the parameter {name} once, got it more than once")
+
+
+def whole_number(request: Request, name: str, largest: int) -> int | None:
+    """Return a number from 1 to `largest`, or None where there is none. Raises InvalidRequest."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    if given.isascii() and given.isdigit() and len(given) < 20 and 1 <= int(given) <= largest:
+        return int(given)
+    raise InvalidRequest(f"expected {name} to be a number from 1 to {largest}, got {safe(given)!r}")
+
+
+def one_of(request: Request, name: str, choices: Collection[str]) -> str | None:
+    """Return a parameter that must be one of these, or None where there is none. Raises InvalidRequest."""
+    given = request.query_params.get(name)
+    if given is None or given in choices:
+        return given
+    raise InvalidRequest(f"expected {name} to be one of {', '.join(choices)}, got {safe(given)!r}")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the whole body. Raises PayloadTooLarge, RequestTimeout, InvalidRequest."""
+    try:
+        async with clock.Deadline(BODY_DEADLINE_S):
+            return await _read(request, limit)
+    except TimeoutError:
+        raise RequestTimeout(f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
+    except ClientDisconnect:
+        raise InvalidRequest("the client went away before its body was complete") from None
+
+
+async def read_object(request: Request, known: Collection[str], limit: int = 64 * 1024) -> dict[str, Any]:
+    """Return the body as a JSON object of known keys; an empty one means {}.
+
+    Raises InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout.
+    """
+    text = await read_body(request, limit)
+    try:
+        found = json.loads(text.decode()) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise InvalidJson(f"expected the body to be JSON: {safe(str(error))}") from None
+    if not isinstance(found, dict):
+        raise InvalidRequest("expected the body to be an object")
+    for key in found:
+        if key not in known:
+            raise InvalidRequest(f"unknown key {safe(key)!r}; known: {', '.join(nearest(key, known)) or 'none'}")
+    return found
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    declared = request.headers.get("content-length", "")
+    is_over = declared.isdigit() and int(declared[:18]) > limit
+    async for chunk in request.stream():
+        size += len(chunk)
+        is_over = is_over or size > limit
+        if is_over:
+            await _drop(request, size)
+            raise PayloadTooLarge(
+                f"expected a body of at most {limit} bytes, got more",
+                "Send a reference instead of the thing itself, or start with --max-body BYTES.",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _drop(request: Request, size: int) -> None:
+    """Read on, within bounds: a client that is still sending would see a reset instead of the answer."""
+    try:
+        async with asyncio.timeout(DROP_S):
+            while size < DROP_BYTES:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return

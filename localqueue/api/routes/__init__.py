@@ -1,0 +1,1 @@
+"""The routes of the production API and the control API."""

@@ -1,0 +1,38 @@
+"""Serve the routes under /_localqueue: what only localqueue has."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from starlette.routing import Mount
+
+from localqueue.api import openapi, routing
+from localqueue.api.context import Context, ServerInfo
+from localqueue.api.event_buffer import EventBuffer
+from localqueue.api.metrics import Metrics
+from localqueue.api.routes import clock, events, jobs, production, queues, status
+from localqueue.api.status_tracker import StatusTracker
+from localqueue.dashboard import routes as dashboard
+from localqueue.engine.engine import Engine
+
+PREFIX = "/_localqueue"
+OPERATIONS = (
+    *status.OPERATIONS,
+    *queues.OPERATIONS,
+    *jobs.OPERATIONS,
+    *clock.OPERATIONS,
+    *events.OPERATIONS,
+)
+
+
+@functools.cache
+def description() -> dict[str, Any]:
+    """Return the OpenAPI document of every route, production's too."""
+    return openapi.document([("", production.OPERATIONS), (PREFIX, OPERATIONS)])
+
+
+def routes(engine: Engine, place: ServerInfo) -> Mount:
+    """Return every route under /_localqueue."""
+    context = Context(engine, place, EventBuffer(engine), StatusTracker(engine), Metrics(engine), description)
+    return Mount(PREFIX, routes=[*routing.routes(OPERATIONS, context), *dashboard.routes()])

@@ -1,0 +1,86 @@
+"""Answer with a stream of server-sent events that ends with the server, or when the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from localqueue.api import schemas
+from localqueue.api.context import Context
+from localqueue.api.event_buffer import EventBuffer, EventFilter
+from localqueue.api.requests import Parameter
+from localqueue.api.routing import Operation
+
+
+class EventStream(Response):
+    """Send a follower's chunks as they come."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, feed: EventBuffer, last_id: str | None, chosen: EventFilter) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._stack = ExitStack()
+        self._chunks = feed.chunks(self._stack.enter_context(feed.following()), last_id, chosen)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the server stops or the client has gone."""
+        with self._stack:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            if scope["method"] != "HEAD":
+                await _first_of(self._send(send), _gone(receive))
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _send(self, send: Send) -> None:
+        async for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
+    """Run these until the first has ended, and end the others."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def follow(context: Context, request: Request) -> Response:
+    """Answer with events for as long as the client likes."""
+    given = request.query_params
+    job = given.get("job")
+    chosen = EventFilter(given.get("namespace"), given.get("queue"), None if job is None else job.lower())
+    return EventStream(context.feed, request.headers.get("last-event-id"), chosen)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/events",
+        follow,
+        "Follow what happens, live (server-sent events)",
+        schemas.TEXT,
+        description="Each event has an `id`, an `event` and one line of JSON as `data`. After a reconnect with the "
+        "header `Last-Event-ID` what was missed comes first.",
+        parameters=(
+            Parameter("namespace", "only jobs and attempts of this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs and attempts of this queue", schemas.TEXT),
+            Parameter("job", "only this job and its attempts: an id or a short id", schemas.TEXT),
+        ),
+        errors=("too_many_streams",),
+        media_type="text/event-stream",
+    ),
+)

@@ -1,0 +1,163 @@
+"""Let in only what a program on this machine sends: one middleware that every request passes.
+
+A page in the developer's browser must not reach the queue, neither by a form nor by DNS rebinding.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localqueue.api import serializers
+from localqueue.core.errors import (
+    HeadersTooLarge,
+    InvalidRequest,
+    Refused,
+    RequestError,
+    UnsupportedMediaType,
+    UriTooLong,
+)
+
+HEADERS_LIMIT = 16 * 1024
+URI_LIMIT = 8 * 1024
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PRODUCTION_PATHS = frozenset({"/jobs", "/health"})
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?\s*")
+
+SECURITY_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-frame-options", b"DENY"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class SecurityMiddleware:
+    """Refuse what no program on this machine would send, and set the security headers."""
+
+    def __init__(self, app: ASGIApp, allow_hosts: Collection[str] = (), allow_remote: bool = False) -> None:
+        self._app = app
+        self._hosts = LOOPBACK_HOSTS | {host.lower() for host in allow_hosts}
+        self._allow_remote = allow_remote
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with an error."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        guarded = _with_security_headers(send)
+        try:
+            self._check(scope)
+        except RequestError as found:
+            await serializers.error(found)(scope, receive, guarded)
+            return
+        await self._app(scope, receive, guarded)
+
+    def _check(self, scope: Scope) -> None:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        _check_sizes(scope, headers)
+        host = _check_host(headers, self._hosts)
+        if not self._allow_remote:
+            _check_peer(scope)
+        _check_framing(headers)
+        _check_origin(headers, host)
+        if scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
+            _check_content_type(headers)
+
+
+def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for key, value in headers if key == name]
+
+
+def _check_sizes(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+    if sum(len(name) + len(value) + 4 for name, value in headers) > HEADERS_LIMIT:
+        raise HeadersTooLarge(f"expected headers of at most {HEADERS_LIMIT} bytes, got more")
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > URI_LIMIT:
+        raise UriTooLong(f"expected a request target of at most {URI_LIMIT} bytes, got more")
+
+
+def _check_host(headers: list[tuple[bytes, bytes]], allowed: Collection[str]) -> str:
+    hosts = _values(headers, b"host")
+    if len(hosts) != 1:
+        raise InvalidRequest(f"expected one Host header, got {len(hosts)}")
+    match = _HOST.fullmatch(hosts[0].lower())
+    if match is None or match[1] not in allowed:
+        raise Refused(
+            "the name in the Host header is not one of this machine",
+            "Use localhost, or start with --allow-host NAME (for a container: host.docker.internal).",
+            code="host_not_allowed",
+        )
+    return hosts[0].lower()
+
+
+def _check_peer(scope: Scope) -> None:
+    if scope["path"] not in PRODUCTION_PATHS and not _is_loopback(scope.get("client")):
+        raise Refused(
+            "only programs on this machine may use /_localqueue",
+            "Start with --allow-remote to open it.",
+            code="loopback_only",
+        )
+
+
+def _is_loopback(client: tuple[str, int] | None) -> bool:
+    try:
+        address = ipaddress.ip_address(client[0]) if client else None
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped.is_loopback
+    return address is not None and address.is_loopback
+
+
+def _check_framing(headers: list[tuple[bytes, bytes]]) -> None:
+    if _values(headers, b"transfer-encoding") and _values(headers, b"content-length"):
+        raise InvalidRequest("expected Content-Length or Transfer-Encoding, got both")
+
+
+def _check_origin(headers: list[tuple[bytes, bytes]], host: str) -> None:
+    for site in _values(headers, b"sec-fetch-site"):
+        if site.lower() not in ("same-origin", "none"):
+            raise _foreign()
+    for origin in _values(headers, b"origin"):
+        if origin.lower() != f"http://{host}":
+            raise _foreign()
+
+
+def _foreign() -> Refused:
+    return Refused(
+        "a page of another origin may not use localqueue",
+        "Call the queue from your service, not from a browser.",
+        code="origin_not_allowed",
+    )
+
+
+def _check_content_type(headers: list[tuple[bytes, bytes]]) -> None:
+    types = _values(headers, b"content-type")
+    if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].lower()):
+        raise UnsupportedMediaType(
+            "expected the header Content-Type: application/json",
+            "With curl: -H 'Content-Type: application/json' -d '{...}'",
+        )
+
+
+def _with_security_headers(send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS]}
+        await send(message)
+
+    return guarded

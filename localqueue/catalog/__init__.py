@@ -1,0 +1,1 @@
+"""Catalog files: reading them, checking them, and the catalog in force."""

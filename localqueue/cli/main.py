@@ -1,0 +1,75 @@
+"""The command line: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+
+import click
+
+from localqueue import __version__
+from localqueue.core.text import nearest, safe
+
+COMMANDS = {
+    "up": "up:up",
+    "exec": "exec:execute",
+    "check": "check:check",
+    "enqueue": "enqueue:enqueue",
+    "status": "inspect:status",
+    "queues": "inspect:queues",
+    "jobs": "inspect:jobs",
+    "job": "job:job",
+    "tail": "tail:tail",
+    "ledger": "clock:ledger",
+    "retry": "manage:retry",
+    "cancel": "manage:cancel",
+    "replay": "manage:replay",
+    "pause": "manage:pause",
+    "resume": "manage:resume",
+    "clock": "clock:clock",
+    "advance": "clock:advance",
+    "drain": "clock:drain",
+    "reset": "clock:reset",
+    "open": "open:open_dashboard",
+    "doctor": "doctor:doctor",
+}
+"""Every command with its module and function; what is needed first stands first."""
+
+
+class Commands(click.Group):
+    """Import a command when it is asked for: most of them need neither the server nor the database."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        module, function = COMMANDS[name].split(":")
+        command = getattr(importlib.import_module(f"localqueue.cli.commands.{module}"), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words begin with. Raises UsageError, naming the nearest one."""
+        if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+            near = " or ".join(nearest(words[0], COMMANDS)[:2])
+            context.fail(f"no such command: {safe(words[0])!r}; did you mean {near}?")
+        return super().resolve_command(context, words)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="localqueue")
+def main() -> None:
+    """The platform's job queue on your laptop.
+
+    Run `localqueue up` in the folder of your service.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")

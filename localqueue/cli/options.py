@@ -1,0 +1,97 @@
+"""What commands share that talk to a running server: where it is, what they print, how they fail."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from localqueue.cli.output import json_text
+from localqueue.cli.output.terminal import painter
+from localqueue.client.client import Client
+from localqueue.client.discovery import find_server
+from localqueue.core.errors import ClientError
+from localqueue.core.text import safe
+from localqueue.core.times import parse_duration
+
+
+class Duration(click.ParamType[int]):
+    """Take `250ms`, `5s`, `2m`, `24h`; give ms."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the duration in ms, or fail with a usage error."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()
+
+
+def at_url(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--url`."""
+    text = "Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json."
+    return click.option("--url", metavar="URL", help=text)(command)
+
+
+def with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--url` and a client as its first argument; end it with a clear message if it can't talk."""
+
+    @at_url
+    @functools.wraps(command)
+    def wrapped(url: str | None, **given: Any) -> None:
+        try:
+            with Client(find_server(url)) as client:
+                command(client, **given)
+        except ClientError as error:
+            raise failure(error) from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise failure(_not_understood(error)) from None
+
+    return wrapped
+
+
+def _not_understood(error: Exception) -> ClientError:
+    what = f"{type(error).__name__}: {error}"
+    return ClientError(f"the server's answer is not what was expected ({what})", "Compare versions: localqueue doctor")
+
+
+def as_json(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--json`."""
+    return click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")(command)
+
+
+def with_colors(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--no-color`, and what colours its output as its parameter `paint`."""
+
+    @click.option("--no-color", is_flag=True, envvar="LOCALQUEUE_NO_COLOR", help="Never colour the output.")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, no_color: bool, **given: Any) -> None:
+        command(*arguments, paint=painter(no_color), **given)
+
+    return wrapped
+
+
+def failure(error: ClientError) -> click.ClickException:
+    """Return the error as click shows it: exit code 1."""
+    lines = [safe(error.message, 1000), safe(error.hint, 400)]
+    return click.ClickException("\n".join(line for line in lines if line))
+
+
+def print_json(text: str) -> None:
+    """Print JSON as the server sent it, over several lines: numbers are not rounded, keys not sorted."""
+    click.echo(json_text.indented(text))
+
+
+def suggestion(*words: str) -> str:
+    """Return a command for the same server, to copy; what is in the words, a shell takes them for words."""
+    url = click.get_current_context().params.get("url")
+    return safe(shlex.join(["localqueue", *words, *(["--url", str(url)] if url else [])]), 1000)

@@ -1,0 +1,97 @@
+"""Write lines to standard error, and on a terminal one more below them that is rewritten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from localqueue.client.client import Client
+from localqueue.core.errors import LocalqueueError
+from localqueue.core.text import fit, safe
+
+PERIOD_S = 0.2
+_UNFINISHED = ("queued", "running", "retrying")
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """Write to a stream, standard error where none is given; a closed one stops nothing."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self.is_terminal = self._stream.isatty()
+        self._shown = ""
+
+    def line(self, text: str) -> None:
+        """Write a line, above the one that is rewritten."""
+        self._write(f"{self._clearing()}{text}\n{self._shown}")
+
+    def show(self, text: str) -> None:
+        """Rewrite the last line; nothing is written where there is no terminal."""
+        if self.is_terminal:
+            clearing = self._clearing()
+            self._shown = fit(safe(text), self._columns() - 1)
+            self._write(clearing + self._shown)
+
+    def hide(self) -> None:
+        """Take the last line away."""
+        clearing, self._shown = self._clearing(), ""
+        self._write(clearing)
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except (OSError, ValueError):  # it was hung up
+            return 80
+
+    def _clearing(self) -> str:
+        return _CLEAR if self._shown else ""
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = open(os.devnull, "w")  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def showing(describe: Callable[[], str]) -> Iterator[None]:
+    """Show what `describe` says while the block runs; it is called on a thread of its own, several times a second."""
+    progress, done = Progress(), threading.Event()
+
+    def run() -> None:
+        while not done.wait(PERIOD_S):
+            progress.show(describe())
+
+    if not progress.is_terminal:
+        yield
+        return
+    thread = threading.Thread(target=run, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        progress.hide()
+
+
+@contextlib.contextmanager
+def showing_jobs(url: str) -> Iterator[None]:
+    """Show how many jobs of a server are not finished while the block runs."""
+    with Client(url) as client, showing(lambda: _unfinished(client)):
+        yield
+
+
+def _unfinished(client: Client) -> str:
+    try:
+        found = client.get("/queues")["queues"]
+        totals = {state: sum(int(each["counts"][state]) for each in found) for state in _UNFINISHED}
+    except (LocalqueueError, LookupError, TypeError, ValueError):
+        return ""
+    return ", ".join(f"{count} {state}" for state, count in totals.items())

@@ -1,0 +1,75 @@
+"""Lay out tables: columns shrink to the terminal's width, nothing wraps, everything foreign is made safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localqueue.cli.output.terminal import Painter
+from localqueue.core.text import fit, safe, width
+
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Describe a column; one with `least` may shrink to that width where the terminal is narrow."""
+
+    title: str
+    is_right: bool = False
+    least: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Hold a text, which may be foreign, and its tone."""
+
+    text: str
+    tone: str = ""
+
+
+def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], paint: Painter, room: int | None) -> list[str]:
+    """Return the table's lines; where even shrunk columns have no room, the last ones are left out."""
+    head = [Cell(column.title, "dim") for column in columns]
+    cleaned = [[Cell(safe(cell.text), cell.tone) for cell in row] for row in (head, *rows)]
+    natural = [max(width(row[at].text) for row in cleaned) for at in range(len(columns))]
+    widths = _widths(columns, natural, room)
+    return [_line(row, columns, widths, paint) for row in cleaned]
+
+
+def facts(found: Sequence[tuple[str, Cell]], paint: Painter, room: int | None) -> list[str]:
+    """Return a line for each named fact, the names in a column of their own."""
+    widest = max((len(name) for name, _ in found), default=0)
+    return [
+        f"  {paint('dim', name)}{' ' * (widest - len(name))}{GAP}{paint(cell.tone, _fitted(cell, room, widest + 4))}"
+        for name, cell in found
+    ]
+
+
+def _fitted(cell: Cell, room: int | None, taken: int) -> str:
+    text = safe(cell.text, 1000)
+    return text if room is None else fit(text, room - taken)
+
+
+def _widths(columns: Sequence[Column], natural: list[int], room: int | None) -> list[int]:
+    widths = list(natural)
+    while room is not None and (over := sum(widths) + len(GAP) * (len(widths) - 1) - room) > 0:
+        shrinkable = [at for at, each in enumerate(widths) if each > (columns[at].least or each)]
+        if shrinkable:
+            widest = max(shrinkable, key=lambda at: widths[at])
+            widths[widest] -= 1
+        elif len(widths) > 1:
+            widths = natural[: len(widths) - 1]
+        else:
+            widths = [widths[0] - over]
+    return widths
+
+
+def _line(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int], paint: Painter) -> str:
+    return GAP.join(map(_cell, row, columns, widths, [paint] * len(widths))).rstrip()
+
+
+def _cell(cell: Cell, column: Column, wide: int, paint: Painter) -> str:
+    text = fit(cell.text, wide)
+    padding = " " * (wide - width(text))
+    return padding + paint(cell.tone, text) if column.is_right else paint(cell.tone, text) + padding

@@ -1,0 +1,227 @@
+"""Take the body of `POST /jobs` apart, and put the body of a delivery together.
+
+`data` is cut out of the text and spliced into the delivery: it is never decoded and encoded again, so
+numbers, key order and escapes reach the worker as they were sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from localqueue.core.errors import InvalidJson, InvalidRequest
+from localqueue.core.records import record
+from localqueue.core.text import nearest, safe
+
+FIELDS = ("namespace", "queue", "data")
+_SPACE = re.compile(r"[ \t\n\r]*")
+_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", float: "a number"}
+
+
+@record
+class Envelope:
+    """Hold an enqueue request; `unknown` are the top-level keys that mean nothing here."""
+
+    namespace: str
+    queue: str
+    data: bytes
+    unknown: tuple[str, ...] = ()
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Numbers are only checked here, never used: float takes any number of digits.
+_DECODER = json.JSONDecoder(parse_int=float, parse_float=float, parse_constant=_refuse_constant)
+
+
+def parse(body: bytes) -> Envelope:
+    """Return the parts of an enqueue request.
+
+    Raises InvalidJson, or InvalidRequest naming the field, what was expected and what came.
+    """
+    text = _decode(body)
+    return _usual(body, text) or _envelope(body, text, _parsed(text))
+
+
+_NAME = r'\s*:\s*"([A-Za-z0-9._-]+)"\s*,\s*'
+_USUAL = re.compile(rf'\s*\{{\s*"namespace"{_NAME}"queue"{_NAME}"data"\s*:\s*'.replace(r"\s", r"[ \t\n\r]"))
+_LAST = re.compile(r"[ \t\n\r]*\}[ \t\n\r]*")
+
+
+def _usual(body: bytes, text: str) -> Envelope | None:
+    """Return the parts of a request that is as most are: the three fields, in their usual order, and nothing wrong."""
+    found = _USUAL.match(text)
+    if found is None:
+        return None
+    try:
+        end = _DECODER.raw_decode(text, found.end())[1]
+    except (ValueError, RecursionError):
+        return None  # the long way knows what to say
+    is_whole = _LAST.fullmatch(text, end) is not None
+    return Envelope(found[1], found[2], _cut(body, text, found.end(), end)) if is_whole else None
+
+
+def parse_replay(body: bytes) -> bytes | None:
+    """Return `data` of the body of a replay, which has nothing else; None where there is none.
+
+    Raises InvalidJson, InvalidRequest.
+    """
+    text = _decode(body)
+    members = _parsed(text) if text else []
+    for member in members:
+        if member.key != "data":
+            raise InvalidRequest(f"unknown key {safe(member.key)!r}; known: data")
+    if len(members) > 1:
+        raise InvalidRequest("expected data once, got it twice")
+    return _cut(body, text, members[0].start, members[0].end) if members else None
+
+
+def _parsed(text: str) -> list[_Member]:
+    try:
+        return list(_members(text))
+    except json.JSONDecodeError as error:
+        raise _invalid_json(f"{error.msg} at offset {len(text[: error.pos].encode())}") from None
+    except ValueError as error:
+        raise _invalid_json(str(error)) from None
+    except RecursionError:
+        raise _invalid_json("it is nested too deeply") from None
+
+
+def check_value(raw: bytes) -> str:
+    """Return a text that is one JSON value, as it is. Raises InvalidJson naming line and column."""
+    try:
+        text = raw.decode("utf-8")
+        start = _skip(text, 0)
+        _expect_end(text, _DECODER.raw_decode(text, start)[1])
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"offset {error.start}: expected UTF-8") from None
+    except json.JSONDecodeError as error:
+        what = safe(error.msg.removesuffix(" at"))
+        raise InvalidJson(f"line {error.lineno}, column {error.colno}: {what}") from None
+    except ValueError as error:
+        raise InvalidJson(safe(str(error))) from None
+    except RecursionError:
+        raise InvalidJson("it is nested too deeply") from None
+    return text
+
+
+def _invalid_json(reason: str) -> InvalidJson:
+    return InvalidJson(
+        f"expected the body to be JSON: {safe(reason)}",
+        'Send {"namespace": "...", "queue": "...", "data": ...}.',
+    )
+
+
+def _decode(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid_json(f"the text is no UTF-8 at offset {error.start}") from None
+
+
+@record
+class _Member:
+    key: str
+    value: object
+    start: int
+    end: int
+
+
+def _members(text: str) -> Iterator[_Member]:
+    """Yield the members of the one object that the text must be."""
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        value, end = _DECODER.raw_decode(text, at)
+        _expect_end(text, end)
+        raise InvalidRequest(f"expected the body to be an object, got {_kind(value)}")
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        member = _member(text, at)
+        yield member
+        at = _next_member(text, member.end)
+    _expect_end(text, at + 1)
+
+
+def _member(text: str, at: int) -> _Member:
+    if text[at : at + 1] != '"':
+        raise json.JSONDecodeError("expected a property name in double quotes", text, at)
+    key, at = _DECODER.raw_decode(text, at)
+    at = _skip(text, at)
+    if text[at : at + 1] != ":":
+        raise json.JSONDecodeError("expected ':'", text, at)
+    start = _skip(text, at + 1)
+    value, end = _DECODER.raw_decode(text, start)
+    return _Member(key, value, start, end)
+
+
+def _next_member(text: str, at: int) -> int:
+    """Return where the next member begins, or where the closing brace is."""
+    at = _skip(text, at)
+    if text[at : at + 1] == "}":
+        return at
+    if text[at : at + 1] != ",":
+        raise json.JSONDecodeError("expected ',' or '}'", text, at)
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "}":
+        raise json.JSONDecodeError("expected a property name after ','", text, at)
+    return at
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _expect_end(text: str, at: int) -> None:
+    end = _skip(text, at)
+    if end != len(text):
+        raise json.JSONDecodeError("expected the end of the text", text, end)
+
+
+def _envelope(body: bytes, text: str, members: list[_Member]) -> Envelope:
+    found: dict[str, _Member] = {}
+    unknown: dict[str, None] = {}
+    for member in members:
+        if member.key not in FIELDS:
+            unknown[member.key] = None
+        elif member.key in found:
+            raise InvalidRequest(f"expected {member.key} once, got it twice")
+        else:
+            found[member.key] = member
+    data = found.get("data")
+    raw = b"null" if data is None else _cut(body, text, data.start, data.end)
+    return Envelope(_name("namespace", found, unknown), _name("queue", found, unknown), raw, tuple(unknown))
+
+
+def _cut(body: bytes, text: str, start: int, end: int) -> bytes:
+    """Return a part of the text as it was sent; without encoding it again where each character is one byte."""
+    return body[start:end] if len(body) == len(text) else text[start:end].encode()
+
+
+def _name(field: str, found: dict[str, _Member], unknown: dict[str, None]) -> str:
+    member = found.get(field)
+    if member is None:
+        close = nearest(field, unknown)[:1]
+        hint = f"Did you mean {field} where you wrote {safe(close[0])}?" if close else ""
+        raise InvalidRequest(f"expected {field} to be a string, got nothing", hint)
+    if not isinstance(member.value, str):
+        raise InvalidRequest(f"expected {field} to be a string, got {_kind(member.value)}")
+    if any("\ud800" <= character <= "\udfff" for character in member.value):
+        raise InvalidRequest(f"expected {field} to be text, got a lone surrogate")
+    return member.value
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else _KINDS[type(value)]
+
+
+def delivery_body(job_id: str, queue: str, attempt: int, data: bytes) -> bytes:
+    """Return the body of a delivery: jobId, queue, attempt, data, in that order.
+
+    Source: platform reference.
+    """
+    head = f'{{"jobId":"{job_id}","queue":"{queue}","attempt":{attempt},"data":'  # a name needs no escapes
+    return head.encode() + data + b"}"

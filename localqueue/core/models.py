@@ -1,0 +1,259 @@
+"""Name the things localqueue is about: queues, jobs, attempts and their outcomes.
+
+All times are integer milliseconds since the Unix epoch (UTC), all durations integer milliseconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from localqueue.core.records import record
+
+RESPONSE_BODY_LIMIT = 64 * 1024
+"""How many bytes of a response's body are read and kept; a response is complete there."""
+
+
+QueueKey = tuple[str, str]
+"""A queue's namespace and name, which are unique together."""
+
+
+@record
+class Queue:
+    """Hold what a catalog declares of one queue."""
+
+    namespace: str
+    name: str
+    endpoint: str
+    concurrency: int = 5
+    retries: int = 3
+    retry_delay_ms: int = 5000
+    timeout_ms: int = 30_000
+
+    @property
+    def key(self) -> QueueKey:
+        """Return (namespace, name), which is unique."""
+        return (self.namespace, self.name)
+
+    @property
+    def max_attempts(self) -> int:
+        """Return how many attempts a round has at most."""
+        return self.retries + 1
+
+
+@record
+class Service:
+    """Hold what one catalog document declares: a namespace, where it listens, and its queues."""
+
+    namespace: str
+    target: str
+    path: str
+    queues: tuple[Queue, ...] = ()
+
+
+@record
+class Finding:
+    """Say what is wrong in a catalog file and where; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    code: str
+    message: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
+
+
+@record
+class Catalog:
+    """Hold every service of all catalog files, and the warnings found on the way."""
+
+    services: tuple[Service, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def queues(self) -> Mapping[QueueKey, Queue]:
+        """Return all queues by (namespace, name)."""
+        found = {queue.key: queue for service in self.services for queue in service.queues}
+        return MappingProxyType(found)
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """Return the base URL of each namespace."""
+        return MappingProxyType({service.namespace: service.target for service in self.services})
+
+
+class JobState(enum.StrEnum):
+    """Name the states of a job, as people and the API see them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether nothing happens to the job any more by itself."""
+        return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+
+class OutcomeKind(enum.StrEnum):
+    """Name the ways in which an attempt ends."""
+
+    COMPLETED = "completed"
+    HTTP_ERROR = "http_error"
+    TIMEOUT = "timeout"
+    CONNECTION_ERROR = "connection_error"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether an attempt that ended so counts against `retries`."""
+        return self in (OutcomeKind.HTTP_ERROR, OutcomeKind.TIMEOUT, OutcomeKind.CONNECTION_ERROR)
+
+
+@record
+class AttemptError:
+    """Say why an attempt failed: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+@record
+class Response:
+    """Keep what came back: text headers without Set-Cookie, and the first 64 KiB of the raw body."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+
+
+@record
+class Outcome:
+    """Say how an attempt ended, without a word on what follows from it."""
+
+    kind: OutcomeKind
+    status: int | None = None
+    error: AttemptError | None = None
+    response: Response | None = None
+
+
+@record
+class Request:
+    """Describe one delivery: where it goes, what it carries, and for how long it may take."""
+
+    url: str
+    body: bytes
+    timeout_ms: int
+    headers: tuple[tuple[str, str], ...] = field(
+        default=(("Content-Type", "application/json"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
+    )
+
+
+@record
+class Job:
+    """Hold one job.
+
+    `attempt` is the number of the latest started attempt of the round, 0 before the first;
+    `failures` counts those that ended in a counted failure, so the next attempt is `failures + 1`.
+    `finished` is completed, failed or cancelled, or None while the job is pending;
+    `number` counts the jobs of the queue from 1, in the order of their enqueueing.
+    """
+
+    seq: int
+    id: str
+    namespace: str
+    queue: str
+    created_ms: int
+    due_ms: int
+    finished: JobState | None = None
+    finished_ms: int | None = None
+    round: int = 1
+    attempt: int = 0
+    failures: int = 0
+    max_attempts: int = 0
+    replay_of: str | None = None
+    data_size: int = 0
+    number: int = 0
+
+    @property
+    def key(self) -> QueueKey:
+        """Return the (namespace, name) of the job's queue."""
+        return (self.namespace, self.queue)
+
+    @property
+    def short_id(self) -> str:
+        """Return the last 8 hex digits of the id, which are random."""
+        return self.id[-8:]
+
+    @property
+    def next_number(self) -> int:
+        """Return the number that the next attempt has."""
+        return self.failures + 1
+
+
+@record
+class Attempt:
+    """Record one attempt that has ended; rows are never overwritten."""
+
+    round: int
+    number: int
+    max_attempts: int
+    due_ms: int
+    started_ms: int
+    ended_ms: int
+    duration_ms: int
+    url: str
+    outcome: Outcome
+    next_due_ms: int | None
+    reason: str
+
+
+@record
+class JobPreview:
+    """Show in a list what is in a job: how its payload begins (None: a large one), how its latest attempt ended."""
+
+    preview: str | None
+    outcome: OutcomeKind | None = None
+    status: int | None = None
+    error_code: str | None = None
+
+
+@record
+class LedgerEntry:
+    """Hold an attempt with the job that it belongs to, as the job is now."""
+
+    job: Job
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Choose jobs for a list; None means all. `after` is the seq behind which the page begins.
+
+    `id` is an id, the beginning of one, or the beginning of a short id, in lower case.
+    """
+
+    namespace: str | None = None
+    queue: str | None = None
+    state: JobState | None = None
+    id: str | None = None
+    limit: int = 50
+    after: int | None = None
+
+    def fits(self, key: QueueKey) -> bool:
+        """Return whether the jobs of a queue are chosen."""
+        return self.namespace in (None, key[0]) and self.queue in (None, key[1])
+
+    @property
+    def before(self) -> int:
+        """Return the seq below which the page begins."""
+        return 2**62 if self.after is None else self.after

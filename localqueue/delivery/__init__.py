@@ -1,0 +1,1 @@
+"""One HTTP attempt and how it ended; retries are decided elsewhere."""

@@ -1,0 +1,337 @@
+"""Carry one plain HTTP/1.1 exchange at a time over one connection of our own, kept alive for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import socket
+from collections.abc import AsyncIterator
+from typing import cast
+
+import httpx
+
+from localqueue.delivery import tcp_connect
+from localqueue.delivery.errors import ExchangeError
+from localqueue.delivery.response_parser import DefaultParser, Headers, ResponseParser
+
+IDLE_S = 1.0
+"""How long an idle connection is kept: shorter than any server does (gunicorn 2 s, Node 5 s)."""
+MARGIN_S = 0.5
+"""By how much we are earlier than a `Keep-Alive: timeout` that the server announces."""
+READ_LIMIT = 64 * 1024
+"""How much of a body may wait to be taken before the connection is no longer read."""
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
+
+
+class Connection(asyncio.Protocol):
+    """Feed what comes to the exchange under way; between exchanges nothing may come.
+
+    The socket is ours as well as the loop's. Writing starts on it directly, because that alone tells for sure
+    whether any of a request was handed over; looking ahead on it sees an end that the loop has not seen yet.
+    """
+
+    def __init__(self, opened: socket.socket) -> None:
+        self.is_lost = False
+        self.is_sending = False
+        self._socket = opened
+        self._is_paused = False
+        self._parser: ResponseParser | None = None
+        self._failure: ExchangeError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    # for the exchange
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether neither bytes nor the end have come, nor wait in the kernel."""
+        if self.is_lost:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def start(self, parser: ResponseParser, message: bytes) -> bool:
+        """Send a request, and have its response parsed; return False if none of it could be sent."""
+        self._parser = parser
+        try:
+            sent = self._socket.send(message)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.is_sending = True  # for ever; an early answer may still be there to be read
+            return False
+        if sent < len(message):
+            self._open_transport.write(message[sent:])
+        return True
+
+    async def head(self) -> None:
+        """Return once the final head of the response is in. Raises ExchangeError."""
+        parser = self._active_parser
+        while not parser.status:
+            await self._progress()
+
+    async def read(self) -> bytes:
+        """Return more of the body, b"" at its end. Raises ExchangeError."""
+        parser = self._active_parser
+        while not parser.body and not parser.is_complete:
+            await self._progress()
+        data = parser.take()
+        if self._is_paused and not self.is_lost:
+            self._is_paused = False
+            self._open_transport.resume_reading()
+        return data
+
+    def finish(self) -> bool:
+        """End the exchange; return whether the connection can carry another."""
+        parser, self._parser = self._active_parser, None
+        return parser.is_complete and parser.is_reusable and not self.is_sending and not self.is_lost
+
+    def close(self) -> None:
+        """Close the connection at once, and take no more from it."""
+        self._parser = None
+        self._abort()
+
+    def _abort(self) -> None:
+        if self._transport is not None and not self.is_lost:
+            self._transport.abort()
+
+    @property
+    def _active_parser(self) -> ResponseParser:
+        assert self._parser is not None
+        return self._parser
+
+    @property
+    def _open_transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    async def _progress(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    # for the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)  # so that pause and resume tell when all is written
+
+    def pause_writing(self) -> None:
+        self.is_sending = True
+
+    def resume_writing(self) -> None:
+        self.is_sending = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            self._abort()  # nobody asked for this
+            return
+        self._feed(self._parser, data)
+        if len(self._parser.body) >= READ_LIMIT and not self._is_paused:
+            self._is_paused = True
+            self._open_transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        if self._parser is not None and self._failure is None:
+            try:
+                self._parser.feed_eof()
+            except ExchangeError as error:
+                self._failure = error
+            self._wake()
+        return False  # close
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+        if self._parser is not None and self._failure is None:
+            self._drain(self._parser)
+            try:
+                self._parser.feed_reset(str(exc or "closed"), is_sending=self.is_sending)
+            except ExchangeError as error:
+                self._failure = self._failure or error
+            self._wake()
+
+    def _feed(self, parser: ResponseParser, data: bytes) -> None:
+        try:
+            parser.feed(data)
+        except ExchangeError as error:
+            self._failure = error
+            self._abort()
+
+    def _drain(self, parser: ResponseParser) -> None:
+        """Read what came before the connection broke: a failed write ends it, answered or not."""
+        try:
+            while self._failure is None and not parser.is_complete and len(parser.body) < READ_LIMIT:
+                data = self._socket.recv(READ_LIMIT)
+                if not data:
+                    return
+                self._feed(parser, data)
+        except OSError:
+            return
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class HttpTransport(httpx.AsyncBaseTransport):
+    """Send plain `http://` requests to one origin over one connection; never two at a time."""
+
+    def __init__(self, make_parser: type[ResponseParser] = DefaultParser) -> None:
+        self._make_parser = make_parser
+        self._connection: Connection | None = None
+        self._phase = "connect"
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_until = 0.0
+        self._is_idle = False
+
+    @property
+    def phase(self) -> str:
+        """Return how far the exchange is, or was: connect, send, wait (for the head) or read (the body)."""
+        self._note_sent()
+        return self._phase
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return its response, the body still to be read. Raises ExchangeError."""
+        message = _message(request)
+        parser = self._make_parser()
+        try:
+            connection = await self._send(request.url, parser, message)
+            self._phase = "send"
+            await connection.head()
+        except BaseException:
+            self._note_sent()
+            self.drop()
+            raise
+        self._phase = "read"
+        return httpx.Response(parser.status, headers=parser.headers, stream=_Body(self, connection, parser))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self.drop()
+
+    async def _send(self, url: httpx.URL, parser: ResponseParser, message: bytes) -> Connection:
+        """Send the message over the idle connection, or a new one.
+
+        Rule deliver.keep-alive: it is sent a second time only if not one byte of it could be handed to the
+        idle connection. On a new one a failure shows where the response is read: that may have come early.
+        """
+        connection, self._phase = self._wake_up(), "connect"
+        if connection is None or not connection.start(parser, message):
+            self.drop()
+            connection = self._connection = await _connect(url)
+            connection.start(parser, message)
+        return connection
+
+    def _wake_up(self) -> Connection | None:
+        """Return the idle connection if it is certainly still good."""
+        is_due = self._is_idle and asyncio.get_running_loop().time() < self._idle_until
+        self._is_idle = False
+        if self._connection is not None and is_due and self._connection.is_quiet:
+            return self._connection
+        return None
+
+    def release(self, connection: Connection, headers: Headers) -> None:
+        """Keep the connection for the next exchange if both sides are done with this one."""
+        idle_s = _idle_time(headers)
+        if connection is not self._connection or not connection.finish() or idle_s <= 0:
+            self.drop()
+            return
+        loop = asyncio.get_running_loop()
+        self._is_idle, self._idle_until = True, loop.time() + idle_s
+        if self._idle_timer is None:
+            self._idle_timer = loop.call_later(idle_s, self._expire)
+
+    def _expire(self) -> None:
+        """Drop a connection that was idle for too long; one timer lasts for many exchanges."""
+        self._idle_timer = None
+        if not self._is_idle:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._idle_until:
+            self._idle_timer = loop.call_at(self._idle_until, self._expire)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection at once; the next exchange makes a new one."""
+        self._is_idle = False
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _note_sent(self) -> None:
+        if self._phase == "send" and self._connection is not None and not self._connection.is_sending:
+            self._phase = "wait"
+
+
+class _Body(httpx.AsyncByteStream):
+    """Read the body as it comes; closing it decides whether the connection is kept."""
+
+    def __init__(self, transport: HttpTransport, connection: Connection, parser: ResponseParser) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._parser = parser
+        self._is_closed = False
+
+    @property
+    def is_at_end(self) -> bool:
+        """Return whether all of the body has been read."""
+        return self._parser.is_complete and not self._parser.body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self  # no generator: the loop would need a task to end one that is left early
+
+    async def __anext__(self) -> bytes:
+        if data := await self._connection.read():
+            return data
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._transport.release(self._connection, self._parser.headers)
+
+
+def _message(request: httpx.Request) -> bytes:
+    assert isinstance(request.stream, httpx.ByteStream)
+    head = _head(request.method, request.url.raw_path, tuple(request.headers.raw))
+    return b"".join((head, *request.stream))
+
+
+@functools.lru_cache(maxsize=1024)
+def _head(method: str, path: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return the head of a request; most deliveries of a queue have the same one."""
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), path)]
+    lines += [b"%b: %b" % header for header in headers]
+    head = b"\r\n".join(lines)
+    if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
+        raise ExchangeError("protocol", "a header of the request holds a line break")
+    return head + b"\r\n\r\n"
+
+
+async def _connect(url: httpx.URL) -> Connection:
+    opened = await tcp_connect.connect(url.raw_host.decode("ascii"), url.port or 80)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(opened), sock=opened)
+    return connection
+
+
+def _idle_time(headers: Headers) -> float:
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"keep-alive" and (match := _KEEP_ALIVE_TIMEOUT.search(value)):
+            return min(IDLE_S, int(match[1]) - MARGIN_S)
+    return IDLE_S

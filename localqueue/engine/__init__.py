@@ -1,0 +1,1 @@
+"""What runs when: slots, due times, running attempts, and moved time."""

@@ -1,0 +1,1 @@
+"""One running process: sockets, start, signals, stop, and file watching."""

@@ -1,0 +1,95 @@
+"""Open the database: check that it is ours, migrate it, and set how durable it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from localqueue.core.errors import DatabaseUnusable
+from localqueue.store.batch_commit import BatchConnection
+
+APPLICATION_ID = 0x4C514A42
+"""What marks a SQLite file as ours ("LQJB")."""
+BUSY_TIMEOUT_S = 5.0
+OLDEST_SQLITE = (3, 35, 0)
+
+
+def migrations() -> list[str]:
+    """Return the SQL of every migration; the n-th leads from schema version n-1 to n."""
+    folder = resources.files("localqueue.store") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(folder / name).read_text() for name in names]
+
+
+def sqlite_version() -> tuple[str, bool]:
+    """Return SQLite's version, and whether it is new enough."""
+    return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= OLDEST_SQLITE
+
+
+async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connection, BatchConnection]:
+    """Open the one connection that writes, on a file of the newest schema; return it and what it wraps.
+
+    Raises DatabaseUnusable, the file then being as it was.
+    """
+    found, is_new_enough = sqlite_version()
+    if not is_new_enough:
+        raise DatabaseUnusable(f"SQLite {found} is too old, 3.35 is needed", "Use a newer Python.")
+    opened: list[BatchConnection] = []
+
+    def make(*given: Any, **options: Any) -> BatchConnection:
+        opened.append(BatchConnection(*given, **options))
+        return opened[0]
+
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make)
+    try:
+        await _check(connection, path)
+        await connection.execute("PRAGMA journal_mode=WAL")
+        await connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        await _migrate(connection)
+    except sqlite3.Error as error:
+        await connection.close()
+        raise DatabaseUnusable(
+            f"can't use {path} as the database: {error}",
+            "Choose another file with --db PATH; the file was left as it is.",
+        ) from error
+    except BaseException:
+        await connection.close()
+        raise
+    return connection, opened[0]
+
+
+async def open_reader(path: Path) -> aiosqlite.Connection:
+    """Open a connection that can't write."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+
+
+async def number(connection: aiosqlite.Connection, sql: str) -> int:
+    """Return the one number that a query answers with."""
+    rows = list(await connection.execute_fetchall(sql))
+    return int(rows[0][0])
+
+
+async def _check(connection: aiosqlite.Connection, path: Path) -> None:
+    tables = await number(connection, "SELECT count(*) FROM sqlite_master")
+    if tables and await number(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise DatabaseUnusable(f"{path} is a database of another program", "Choose another file with --db PATH.")
+    version = await number(connection, "PRAGMA user_version")
+    newest = len(migrations())
+    if version > newest:
+        raise DatabaseUnusable(
+            f"{path} was written by a newer localqueue (schema {version}, this one knows {newest})",
+            "Update localqueue, or choose another file with --db PATH.",
+        )
+
+
+async def _migrate(connection: aiosqlite.Connection) -> None:
+    version = await number(connection, "PRAGMA user_version")
+    for step, sql in enumerate(migrations()[version:], start=version + 1):
+        await connection.executescript(
+            f"BEGIN IMMEDIATE; {sql}; PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={step}; COMMIT;"
+        )

@@ -1,0 +1,57 @@
+"""Run a server on a thread and a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from localqueue.core.errors import ClientError
+
+START_S = 30.0
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+Main = Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
+
+
+class BackgroundThread:
+    """Run `main(started, stop)` on a thread: it calls `started()` when it is up, and ends when `stop` is set."""
+
+    def __init__(self, name: str, main: Main, loop_factory: LoopFactory | None = None) -> None:
+        self._main = main
+        self._loop_factory = loop_factory
+        self._is_up = threading.Event()
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Return once it is up. Raises what kept it from starting."""
+        self._thread.start()
+        if not self._is_up.wait(START_S):
+            raise ClientError(f"{self._thread.name} did not start within {START_S:.0f} s")
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has. Raises what went wrong in it."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._loop_factory) as runner:
+                runner.run(self._work())
+        except BaseException as error:  # it is raised where the thread is waited for
+            self._error = error
+        finally:
+            self._is_up.set()
+
+    async def _work(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._main(self._is_up.set, self._stop)

@@ -1,0 +1,212 @@
+"""The security gate and the errors of the API, by raw requests against a real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from localqueue.api import security
+from tests.support import JSON, Server, serving, write_catalog
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("gate")
+    write_catalog(folder)
+    options = ("--target", "http://127.0.0.1:9", "--allow-host", "host.docker.internal", "--max-body", "2048")
+    with serving(folder, *options) as found:
+        yield found
+        assert found.get("/jobs?queue=other")["jobs"] == []
+
+
+BODY = b'{"namespace":"shop","queue":"other"}'
+
+
+def raw(server: Server, head: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Send bytes, return status, headers and body of the answer."""
+    with socket.create_connection(("127.0.0.1", server.ready["port"]), timeout=20) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n" + body)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    top, _, rest = answer.partition(b"\r\n\r\n")
+    lines = top.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    return int(lines[0].split()[1]), headers, rest
+
+
+def post(server: Server, *headers: str, host: str | None = "localhost") -> tuple[int, dict[str, str], bytes]:
+    lines = ["POST /jobs HTTP/1.1", "Connection: close", f"Content-Length: {len(BODY)}", *headers]
+    if host is not None:
+        lines.append(f"Host: {host}")
+    return raw(server, "\n".join(lines) + "\n", BODY)
+
+
+FOREIGN_HOSTS = [
+    "evil.example", "localhost.evil.example", "sub.localhost", "localhost.", "127.1", "0.0.0.0", "2130706433",
+    "user@localhost", "localhost:evil", "[::1", "[::2]", "127.0.0.1.evil.example", "", "localhost,evil.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+def test_a_foreign_host_is_refused(server: Server, host: str) -> None:
+    """Rule security.host."""
+    status, _, body = post(server, "Content-Type: application/json", host=host)
+    assert status in (400, 403)
+    assert b"id" not in json.loads(body)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:4327", "[::1]:99", "host.docker.internal"])
+def test_the_names_of_this_machine_pass(server: Server, host: str) -> None:
+    """Rule security.host."""
+    head = f"GET /health HTTP/1.1\nConnection: close\nHost: {host}\n"
+    assert raw(server, head)[0] == 200
+
+
+def test_a_missing_and_a_doubled_host_are_refused(server: Server) -> None:
+    """Rule security.host."""
+    assert post(server, "Content-Type: application/json", host=None)[0] == 400
+    assert post(server, "Content-Type: application/json", "Host: localhost")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Origin: http://evil.example", "Origin: null", "Origin: https://localhost", "Origin: http://127.0.0.1",
+        "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site",
+    ],
+)  # fmt: skip
+def test_a_page_of_another_origin_is_refused_reads_too(server: Server, header: str) -> None:
+    """Rule security.origin."""
+    status, headers, body = post(server, "Content-Type: application/json", header)
+    assert status == 403
+    assert "access-control-allow-origin" not in headers and b"evil" not in body
+    head = f"GET /_localqueue/jobs HTTP/1.1\nConnection: close\nHost: localhost\n{header}\n"
+    assert raw(server, head)[0] == 403
+
+
+def test_the_same_origin_passes(server: Server) -> None:
+    """Rule security.origin."""
+    head = "GET /_localqueue/jobs HTTP/1.1\nConnection: close\nHost: localhost:80\nOrigin: http://localhost:80\n"
+    assert raw(server, head + "Sec-Fetch-Site: same-origin\n")[0] == 200
+
+
+TYPES = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=latin-1"]
+
+
+@pytest.mark.parametrize("header", [*(f"Content-Type: {each}" for each in TYPES), "X-None: 1"])
+def test_a_body_that_is_not_declared_as_json_is_refused(server: Server, header: str) -> None:
+    """Rule security.content-type, enqueue.media-type."""
+    status, _, body = post(server, header)
+    assert (status, json.loads(body)["error"]["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/problem+json"])
+def test_json_by_another_name_passes(kind: str) -> None:
+    assert security._JSON_TYPE.fullmatch(kind.lower())
+
+
+def test_every_changing_method_needs_the_content_type_and_options_gives_nothing_away(server: Server) -> None:
+    """Rule security.content-type, security.cors."""
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        head = f"{method} /_localqueue/jobs/x/retry HTTP/1.1\nConnection: close\nHost: localhost\nContent-Length: 0\n"
+        assert raw(server, head)[0] == 415
+    status, headers, _ = raw(server, "OPTIONS /jobs HTTP/1.1\nConnection: close\nHost: localhost\n")
+    assert status == 405 and not any(name.startswith("access-control") for name in headers)
+
+
+def test_every_answer_carries_the_security_headers(server: Server) -> None:
+    """Rule security.headers."""
+    for path in ("/health", "/_localqueue/status", "/nothing"):
+        _, headers, _ = raw(server, f"GET {path} HTTP/1.1\nConnection: close\nHost: localhost\n")
+        for name, value in security.SECURITY_HEADERS:
+            assert headers[name.decode()] == value.decode()
+        assert "server" not in headers
+
+
+def test_large_headers_and_targets_are_refused(server: Server) -> None:
+    """Rule security.limits."""
+    assert raw(server, f"GET /health HTTP/1.1\nConnection: close\nHost: localhost\nX: {'x' * 17_000}\n")[0] in (
+        400,
+        431,
+    )
+    assert raw(server, f"GET /{'x' * 9000} HTTP/1.1\nConnection: close\nHost: localhost\n")[0] in (400, 414)
+
+
+def test_a_body_over_the_limit_is_refused_and_the_client_sees_the_answer(server: Server) -> None:
+    """Rule enqueue.too-large: by its declared length, and in chunks."""
+    big = b'{"namespace":"shop","queue":"other","data":"' + b"x" * 3_000_000 + b'"}'
+    for content in (big, iter([big])):
+        answer = httpx.post(f"{server.url}/jobs", content=content, headers=JSON, trust_env=False)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
+
+
+def test_length_and_chunks_together_are_refused(server: Server) -> None:
+    head = "POST /jobs HTTP/1.1\nHost: localhost\nConnection: close\nContent-Type: application/json\n"
+    status, _, _ = raw(server, head + "Content-Length: 5\nTransfer-Encoding: chunked\n", b"0\r\n\r\n")
+    assert status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("", 400, "invalid_json"),
+        ("[" * 2000, 400, "invalid_json"),
+        ("{}", 400, "invalid_request"),
+        ('{"namespace":"sho","queue":"work"}', 404, "unknown_namespace"),
+        ('{"namespace":"shop","queue":"wrk"}', 404, "unknown_queue"),
+    ],
+)
+def test_every_error_has_its_status_and_its_code(server: Server, body: str, status: int, code: str) -> None:
+    """Rule enqueue.errors."""
+    answer = httpx.post(f"{server.url}/jobs", content=body, headers=JSON, trust_env=False)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], list(error)) == (status, code, ["code", "message", "hint"])
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(server: Server) -> None:
+    """Rule enqueue.unknown."""
+    answer = httpx.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "othr"}, trust_env=False)
+    assert answer.json()["error"]["message"] == "unknown queue 'othr'; known: other, work"
+    answer = httpx.post(f"{server.url}/jobs", json={"namespace": "my-service", "queue": "x"}, trust_env=False)
+    assert "SERVICE_NAMESPACE" in answer.json()["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/jobs", 405), ("PUT", "/jobs", 405), ("POST", "/jobs/", 404), ("GET", "/nothing", 404),
+        ("GET", "/_localqueue/jobs/nobody", 404), ("GET", "/_localqueue/jobs?limit=0", 400),
+        ("GET", "/_localqueue/jobs?limit=201", 400), ("GET", "/_localqueue/jobs?state=x", 400),
+        ("GET", "/_localqueue/jobs?limt=1", 400), ("GET", "/_localqueue/../../etc/passwd", 404),
+    ],
+)  # fmt: skip
+def test_wrong_routes_and_parameters_are_answered_in_the_one_error_shape(
+    server: Server, method: str, path: str, status: int
+) -> None:
+    answer = httpx.request(method, server.url + path, headers=JSON, trust_env=False)
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"code", "message", "hint"}
+
+
+@pytest.mark.parametrize(
+    ("peer", "path", "is_open"),
+    [("10.0.0.9", "/jobs", True), ("10.0.0.9", "/_localqueue/jobs", False), ("::1", "/_localqueue/jobs", True)],
+)
+def test_peers_from_elsewhere_get_the_production_api_alone(peer: str, path: str, is_open: bool) -> None:
+    """Rule security.peers."""
+    scope = {
+        "type": "http", "method": "GET", "path": path, "query_string": b"", "client": (peer, 1),
+        "headers": [(b"host", b"localhost")],
+    }  # fmt: skip
+    checked = security.SecurityMiddleware(lambda *_: None)  # type: ignore[arg-type, return-value]
+    if is_open:
+        checked._check(scope)
+    else:
+        with pytest.raises(security.Refused):
+            checked._check(scope)
+        security.SecurityMiddleware(lambda *_: None, allow_remote=True)._check(scope)  # type: ignore[arg-type, return-value]

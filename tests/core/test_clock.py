@@ -1,0 +1,61 @@
+"""How one waits: the deadline that every attempt and every body has."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from localqueue.core.clock import Deadline
+from tests.support import run_async
+
+
+async def hang() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def test_a_block_that_is_not_left_in_time_ends_with_a_timeout_error() -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with Deadline(0.001):
+                await hang()
+        task = asyncio.current_task()
+        assert task is not None and task.cancelling() == 0
+
+    run_async(main())
+
+
+def test_a_block_that_is_left_in_time_is_not_disturbed() -> None:
+    async def main() -> None:
+        async with Deadline(0.001):
+            pass
+        await asyncio.wait([asyncio.create_task(asyncio.sleep(0.01))])
+
+    run_async(main())
+
+
+def test_a_cancel_from_outside_stays_a_cancel_also_at_the_very_end_of_the_time() -> None:
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def work() -> None:
+            async with Deadline(0):
+                started.set()
+                await hang()
+
+        task = asyncio.create_task(work())
+        await started.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    run_async(main())
+
+
+def test_an_error_in_a_block_is_passed_on() -> None:
+    async def main() -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with Deadline(60):
+                raise ZeroDivisionError
+
+    run_async(main())

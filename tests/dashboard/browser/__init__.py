@@ -1,0 +1,174 @@
+"""Drive the dashboard in a real Chromium, and see to it that nothing goes wrong in it unnoticed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
+
+from tests.support import JSON, Reply, Server, Worker, until
+
+FOLDER = Path(__file__).parent
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+ARGUMENTS = [
+    "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-quic", "--no-proxy-server",
+]  # fmt: skip
+WAIT_MS = 20_000
+
+
+def chromium() -> str | None:
+    """Return the path of an installed Chromium; LOCALQUEUE_CHROMIUM names another one."""
+    return os.environ.get("LOCALQUEUE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextlib.contextmanager
+def browsing() -> Iterator[Browser]:
+    """Run a browser; where there is none, skip."""
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium: the dashboard was not tested; with Debian: apt-get install chromium")
+    expect.set_options(timeout=WAIT_MS)
+    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Board:
+    """Hold the dashboard in a page of its own, the server behind it, and the worker behind that."""
+
+    page: Page
+    server: Server
+    worker: Worker
+    script: list[Reply] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def open(self, address: str = "") -> None:
+        """Go to a screen, and wait until it is live."""
+        self.page.goto(f"{self.server.url}/_localqueue/{address}")
+        expect(self.page.locator(".link")).to_have_text("live")
+
+    def post(self, path: str, content: Any = None) -> Any:
+        """Call the control API."""
+        answer = httpx.post(f"{self.server.url}/_localqueue{path}", json=content or {}, headers=JSON, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def enqueue(self, *payloads: bytes) -> list[str]:
+        """Enqueue jobs in the queue `work`, over one connection; return their ids."""
+        with httpx.Client(trust_env=False, headers=JSON) as client:
+            bodies = [b'{"namespace":"shop","queue":"work","data":%s}' % payload for payload in payloads]
+            return [client.post(f"{self.server.url}/jobs", content=body).json()["id"] for body in bodies]
+
+    def wait(self, state: str, count: int) -> None:
+        """Wait until so many jobs of the queue `work` are in a state."""
+        until(lambda: self._count(state) == count, f"{count} jobs are {state}")
+
+    def _count(self, state: str) -> int:
+        queues = {each["name"]: each["counts"] for each in self.server.get("/queues")["queues"]}
+        return int(queues["work"][state])
+
+    def go(self, address: str) -> None:
+        """Go to another screen of the open page."""
+        self.page.evaluate("(address) => { location.hash = address }", address)
+
+    def hold(self) -> threading.Event:
+        """Let the worker answer only once the event is set."""
+        release = threading.Event()
+        self.worker.answer = lambda _: 200 if release.wait(WAIT_MS / 1000) else 500
+        return release
+
+    def see(self, text: str) -> Locator:
+        """Return what shows a text, once it does."""
+        found = self.page.get_by_text(text).first
+        expect(found).to_be_visible()
+        return found
+
+    def press(self, label: str) -> None:
+        """Press the button of that name."""
+        self.page.get_by_role("button", name=label, exact=True).first.click()
+
+    def rows(self) -> Locator:
+        return self.page.locator("#rows a.row")
+
+    def row(self, id_: str) -> Locator:
+        return self.page.locator(f'#rows a.row[data-id="{id_}"]')
+
+    def job(self) -> Locator:
+        return self.page.locator("#job")
+
+    def notice(self, message: Any) -> None:
+        """Take down what the console says; a lost connection is no news where it is expected."""
+        if message.type in ("error", "warning"):
+            self.problems.append(message.text)
+
+    def check(self) -> None:
+        """Fail if the page made an error, broke its policy, opened a dialog, or asked another server."""
+        assert self.problems == []
+        assert [url for url in self.asked if not url.startswith((self.server.url, "data:"))] == []
+
+
+@contextlib.contextmanager
+def board(browser: Browser, server: Server, worker: Worker, **options: Any) -> Iterator[Board]:
+    """Open an empty page over a server after a reset; `options` are those of the browser's context."""
+    httpx.post(f"{server.url}/_localqueue/reset", headers=JSON, trust_env=False)
+    context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, **options})
+    context.set_default_timeout(WAIT_MS)
+    found = Board(_watched(context), server, worker)
+    worker.bodies.clear()
+    worker.answer = lambda _: found.script.pop(0) if found.script else 200
+    found.page.on("console", found.notice)
+    found.page.on("pageerror", lambda error: found.problems.append(str(error)))
+    found.page.on("dialog", lambda dialog: found.problems.append(f"dialog: {dialog.message}"))
+    context.on("request", lambda request: _take_down(found, request))
+    try:
+        yield found
+        found.check()
+    finally:
+        context.close()
+
+
+def _watched(context: BrowserContext) -> Page:
+    """Return a page that reports breaches of its policy as errors of the console."""
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective}`))"
+    )
+    return context.new_page()
+
+
+def _take_down(found: Board, request: Request) -> None:
+    found.asked.append(request.url)
+
+
+def axe(page: Page) -> list[str]:
+    """Return what axe finds wrong with the page as it is; skip where axe is not installed."""
+    path = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.exists():
+        pytest.skip("no axe-core: the dashboard's accessibility was not tested; run tests/dashboard/browser/install")
+    page.evaluate(path.read_text())  # the policy forbids scripts of others, not those of the debugger
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for each in found["violations"]
+        for node in each["nodes"]
+    ]

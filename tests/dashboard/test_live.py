@@ -1,0 +1,246 @@
+"""The dashboard over time: lost connections, many jobs, moved clocks, wrong catalogs, and nothing there yet."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.browser import Board, board
+from tests.support import Server, Worker, serving, until, working, write_catalog
+
+
+@pytest.fixture(scope="module")
+def virtual_server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("virtual")
+    write_catalog(folder, retries=3, delay=5000)
+    with serving(folder, "--ephemeral", "--clock", "virtual", "--target", worker.url) as found:
+        yield found
+
+
+@pytest.fixture
+def virtual(browser: Browser, virtual_server: Server, worker: Worker) -> Iterator[Board]:
+    with board(browser, virtual_server, worker) as found:
+        yield found
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_a_lost_connection_is_shown_and_mends_itself(browser: Browser, tmp_path: Path, worker: Worker) -> None:
+    """Rule dashboard.connection."""
+    write_catalog(tmp_path)
+    options = ("--port", free_port(), "--target", worker.url)
+    server = Server(tmp_path, *options).wait_ready()
+    with board(browser, server, worker) as found:
+        first = server.enqueue(1)
+        found.open()
+        expect(found.row(first)).to_contain_text("completed")
+        server.kill()
+        found.see("No connection.")
+        expect(found.page.locator(".link")).to_have_text("not connected")
+        expect(found.row(first)).to_be_visible()
+        found.press("Enqueue")
+        found.see("localqueue does not answer.")
+        server = Server(tmp_path, *options).wait_ready()
+        second = server.enqueue(2)
+        expect(found.row(second)).to_contain_text("completed")
+        expect(found.page.locator(".link")).to_have_text("live")
+        expect(found.page.get_by_text("No connection.")).to_have_count(0)
+        found.problems.clear()  # the browser tells of every request that found nobody
+        server.stop()
+        found.see("No connection.")
+        found.problems.clear()
+
+
+def test_the_virtual_clock_stands_still_until_it_is_moved(virtual: Board) -> None:
+    """Rule dashboard.clock."""
+    virtual.script += [500, 500]
+    id_ = virtual.server.enqueue({"claimId": 7})
+    virtual.open()
+    clock = virtual.page.get_by_role("group", name="Clock")
+    expect(clock).to_contain_text("2026-01-01 00:00:00.000")
+    expect(virtual.row(id_)).to_contain_text("due now")
+    virtual.row(id_).click()
+    virtual.press("Deliver now")
+    expect(virtual.job()).to_contain_text("500 Internal Server Error. Next try in 5.0 s")
+    virtual.press("+1 s")
+    expect(clock).to_contain_text("00:00:01.000")
+    expect(virtual.job()).to_contain_text("Next try in 4.0 s")
+    virtual.press("To next")
+    expect(clock).to_contain_text("00:00:05.000")
+    expect(virtual.job().locator("header")).to_contain_text("attempt 2/4")
+    virtual.press("Drain")
+    virtual.see("1 attempt, nothing is left to do")
+    expect(clock).to_contain_text("00:00:10.000")
+    expect(virtual.job()).to_contain_text("Your handler answered 200 OK")
+    virtual.press("+1 min")
+    expect(clock).to_contain_text("00:01:10.000")
+    virtual.page.keyboard.press("n")
+    virtual.see("0 attempts, it is 00:01:10.000")
+
+
+def test_the_list_is_paged_and_stays_in_order_while_jobs_arrive(virtual: Board) -> None:
+    ids = virtual.enqueue(*[b"1"] * 130)
+    virtual.open()
+    expect(virtual.rows()).to_have_count(100)
+    ids.append(virtual.server.enqueue("new"))
+    expect(virtual.row(ids[-1])).to_be_visible()
+    virtual.press("Older jobs")
+    expect(virtual.rows()).to_have_count(131)
+    found = virtual.rows().evaluate_all("(rows) => rows.map((row) => row.dataset.id)")
+    assert found == ids[::-1]
+
+
+def test_new_jobs_do_not_move_a_list_that_somebody_reads(virtual: Board) -> None:
+    virtual.enqueue(*[b"1"] * 60)
+    virtual.open()
+    expect(virtual.rows()).to_have_count(60)
+    virtual.page.locator("#rows").evaluate("(rows) => rows.scrollTo(0, 400)")
+    virtual.server.enqueue("new")
+    virtual.see("1 new job")
+    assert virtual.page.locator("#rows").evaluate("(rows) => rows.scrollTop") == 400
+    expect(virtual.rows()).to_have_count(60)
+    virtual.press("1 new job")
+    expect(virtual.rows()).to_have_count(61)
+    expect(virtual.rows().first).to_contain_text("new")
+
+
+def test_one_dashboard_too_many_is_told_and_follows_once_another_is_closed(virtual: Board) -> None:
+    with contextlib.ExitStack() as streams, httpx.Client(trust_env=False) as client:
+        for _ in range(16):
+            streams.enter_context(client.stream("GET", f"{virtual.server.url}/_localqueue/events"))
+        id_ = virtual.server.enqueue(1)
+        virtual.page.goto(f"{virtual.server.url}/_localqueue/")
+        virtual.see("are many dashboards open? Close one.")
+        expect(virtual.row(id_)).to_be_visible()
+    expect(virtual.page.locator(".link")).to_have_text("live")
+    virtual.problems.clear()  # the browser tells of the 503
+
+
+FLOOD = """
+    window.EventSource = class extends EventTarget {
+        constructor() { super(); window.stream = this; setTimeout(() => this.say('hello', HELLO), 50); }
+        say(name, data) { this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) })); }
+        close() {}
+    };
+    const HELLO = { version: '', now: new Date().toISOString(), mode: 'wall' };
+    window.flood = async (seconds, rate) => {
+        const [from, frames] = [performance.now(), []];
+        const watch = (last) => requestAnimationFrame((at) => { frames.push(at - last); watch(at); });
+        watch(from);
+        for (let n = 0; performance.now() - from < seconds * 1000; await new Promise((go) => setTimeout(go, 10))) {
+            for (; n < ((performance.now() - from) / 1000) * rate; n += 1) tell(n);
+        }
+        return { longest: Math.max(...frames), frames: frames.length };
+    };
+    const tell = (n) => {
+        const [shortId, now] = [n.toString(16).padStart(8, '0'), new Date().toISOString()];
+        const job = {
+            id: `01a20f8b-9165-78b4-9015-0000${shortId}`, shortId, seq: 1000 + n, namespace: 'shop', queue: 'work',
+            state: 'queued', held: null, round: 1, attempt: 0, maxAttempts: 4, createdAt: now, dueAt: now,
+            finishedAt: null, replayOf: null,
+        };
+        stream.say('job', { job });
+        stream.say('job', { job: { ...job, state: 'running', attempt: 1 } });
+        stream.say('job', { job: { ...job, state: 'completed', attempt: 1, finishedAt: now } });
+    };
+"""
+
+
+def test_a_thousand_jobs_a_second_do_not_freeze_the_page(virtual: Board) -> None:
+    """Rule dashboard.many: what comes within a tenth of a second is drawn together, and the list stays bounded."""
+    virtual.page.add_init_script(FLOOD)
+    virtual.open()
+    found = virtual.page.evaluate("flood(2, 1000)")
+    assert found["frames"] > 4
+    expect(virtual.rows()).to_have_count(300)
+    expect(virtual.rows().first).to_contain_text("completed")
+
+
+def test_a_tab_that_nobody_looks_at_gives_its_connection_back(virtual: Board) -> None:
+    hide = "Object.defineProperty(document, 'hidden', { configurable: true, get: () => %s });"
+    hide += "document.dispatchEvent(new Event('visibilitychange'))"
+    virtual.page.clock.install()
+    virtual.open()
+    virtual.page.evaluate(hide % "true")
+    virtual.page.clock.run_for(6000)
+    expect(virtual.page.locator(".link")).to_have_text("asleep")
+    id_ = virtual.server.enqueue(1)
+    virtual.page.evaluate(hide % "false")
+    virtual.page.clock.run_for(1000)
+    expect(virtual.page.locator(".link")).to_have_text("live")
+    virtual.page.clock.run_for(1000)
+    expect(virtual.row(id_)).to_be_visible()
+
+
+def test_where_no_queue_is_declared_the_page_shows_how_to(browser: Browser, tmp_path: Path, worker: Worker) -> None:
+    """Rule dashboard.empty: its lines work as they are."""
+    catalog = write_catalog(tmp_path)
+    head = catalog.read_text().split("spec:")[0]
+    catalog.write_text(f"{head}spec: {{}}\n")
+    with serving(tmp_path, "--ephemeral", "--target", worker.url) as server, board(browser, server, worker) as found:
+        found.open()
+        found.see("No queue is declared yet")
+        yaml = found.page.locator(".copyable code").text_content()
+        catalog.write_text(f"{head}{yaml}\n")
+        found.see("No job yet")
+        line = str(found.page.locator(".copyable code").text_content()).replace("\\\n", "")
+        subprocess.run([*shlex.split(line), "--silent", "--noproxy", "*"], check=True, capture_output=True)
+        expect(found.rows()).to_have_count(1)
+        expect(found.rows()).to_contain_text("completed")
+        catalog.write_text(f"{head}{yaml}\n".replace("retries: 3", "retries: many"))
+        found.see("A catalog is wrong; the last good one stays in force.")
+        expect(found.page.locator(".notice code")).to_contain_text("catalog-info.yaml:10:16: ")
+        found.problems.clear()
+
+
+def test_where_the_service_is_not_there_the_page_says_what_should_listen_where(
+    browser: Browser, tmp_path: Path
+) -> None:
+    write_catalog(tmp_path)
+    target = f"http://localhost:{free_port()}"
+    with working() as nobody, serving(tmp_path, "--ephemeral", "--target", target) as server:
+        id_ = server.enqueue(1)
+        server.wait_state(id_, "retrying", "failed")
+        with board(browser, server, nobody) as found:
+            id_ = server.enqueue(1)
+            until(lambda: server.job(id_)["attempts"], "it was tried")
+            found.open()
+            found.see("shop is not there.")
+            found.row(id_).click()
+            expect(found.job()).to_contain_text(f"Nothing listens on {target}")
+            expect(found.page.locator(".where.is-down")).to_be_visible()
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_jobs_show_their_first_page_within_a_second(
+    browser: Browser, tmp_path: Path, worker: Worker
+) -> None:
+    """Rule dashboard.first-page."""
+    write_catalog(tmp_path)
+    options = ("--ephemeral", "--clock", "virtual", "--target", worker.url)
+    with serving(tmp_path, *options) as server, board(browser, server, worker) as found:
+        for _ in range(100):
+            found.enqueue(*[b'{"claimId": 7}'] * 1000)
+        times = []
+        for address in ("", "#/queues/shop/work?state=queued"):
+            found.page.goto("about:blank")
+            began = time.monotonic()
+            found.page.goto(f"{server.url}/_localqueue/{address}")
+            found.rows().nth(99).wait_for()
+            times.append(time.monotonic() - began)
+        print(f"first pages of 100,000 jobs: {', '.join(f'{each:.2f} s' for each in times)}")
+        assert max(times) < 1
+        expect(found.page.locator(".queue.all")).to_contain_text("100,000 queued")

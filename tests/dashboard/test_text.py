@@ -1,0 +1,173 @@
+"""What is foreign is shown exactly, and as text: payloads, answers, headers, names."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.browser import Board, board
+from tests.support import Server, Worker, serving, write_catalog
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</pre></code><img src=/stolen onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<svg><animate onbegin=alert(1) attributeName=x dur=1s>",
+    "<iframe src=javascript:alert(1)></iframe>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<object data=http://127.0.0.1:9/x></object>",
+    "<embed src=http://127.0.0.1:9/x>",
+    "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+    "<style>*{display:none}</style>",
+    "<base href=http://127.0.0.1:9/>",
+    "<form action=http://127.0.0.1:9/><button>go</button></form>",
+    "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
+    "<a href='javascript:alert(1)'>here</a>",
+    "javascript:alert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "\" autofocus onfocus=alert(1) x=\"",
+    "' onmouseover='alert(1)",
+    "`${alert(1)}`",
+    "{{constructor.constructor('alert(1)')()}}",
+    "<![CDATA[<script>alert(1)</script>]]>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "<!--<img src=x onerror=alert(1)>-->",
+    "\u202egpj.exe\u202c \u2066rtl\u2069",
+    "nul \u0000 esc \u001b[31m bell \u0007 c1 \u009b",
+    "zero\u200bwidth\ufeff\u2028line\u2029paragraph",
+    "__proto__",
+    "constructor",
+    "x" * 300_000,
+    "\n\r\n\t\r",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("text")
+    write_catalog(folder, retries=1, delay=3_600_000)
+    with serving(folder, "--ephemeral", "--target", worker.url) as found:
+        yield found
+
+
+@pytest.fixture
+def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
+    with board(browser, server, worker) as found:
+        yield found
+
+
+def test_hostile_payloads_and_answers_are_shown_as_text(wall: Board) -> None:
+    """Rule dashboard.text: no dialog, no breach of the policy, no request to anybody (`board` checks that)."""
+    bodies = [text.encode() for text in HOSTILE]
+    headers = {
+        "Content-Type": "text/html",
+        "X-Hostile": "<img src=x onerror=alert(1)>",
+        "Location": "javascript:alert(1)",
+    }
+    wall.worker.answer = lambda job: (500, bodies[job["data"]["n"]], headers)
+    payloads = [{"n": n, text: [text, {"__proto__": text}]} for n, text in enumerate(HOSTILE)]
+    ids = wall.enqueue(*[json.dumps(payload).encode() for payload in payloads])
+    wall.wait("retrying", len(ids))
+    wall.open()
+    wall.page.evaluate("import('/_localqueue/static/state.js').then(({ state }) => { state.isSourceShown = true })")
+    expect(wall.rows()).to_have_count(len(HOSTILE))
+    for n, (id_, text) in enumerate(zip(ids, HOSTILE, strict=True)):
+        wall.go(f"#/jobs/{id_}")
+        expect(wall.job().locator("h1 code")).to_have_text(id_[-8:])
+        expect(wall.job().locator(".answer .body")).to_contain_text(shown(text)[:60])
+        expect(wall.job().locator(".block[aria-label=Payload] .body")).to_contain_text(f'"n": {n}')
+    wall.job().locator(".answer summary").click()
+    wall.see("<img src=x onerror=alert(1)>")
+    present = wall.page.evaluate("[...document.querySelectorAll('*')].map((each) => each.localName)")
+    assert not {"img", "iframe", "object", "embed", "base", "style", "animate"} & set(present)
+    assert [present.count(name) for name in ("script", "form", "meta")] == [1, 1, 3]
+    assert wall.page.evaluate("Object.prototype.n === undefined")
+
+
+def test_hostile_addresses_and_searches_are_shown_as_text(wall: Board) -> None:
+    wall.server.enqueue(1)
+    wall.open()
+    for text in HOSTILE[:8]:
+        wall.go(f"#/jobs/{quote(text, safe='')}")
+        expect(wall.job()).to_contain_text(text)
+        wall.go(f"#/queues/{quote(text, safe='')}/{quote(text, safe='')}")
+        expect(wall.page.locator("#jobs h1")).to_have_text(text)
+        expect(wall.page.locator("#rows")).to_contain_text(text)
+        wall.page.locator("#find").fill(text)
+        wall.page.keyboard.press("Enter")
+        wall.see("expected id to be")
+    wall.problems[:] = [each for each in wall.problems if "status of 40" not in each]
+
+
+def shown(text: str) -> str:
+    """Return a text as the page writes it: what would hide or reorder is written out."""
+    hidden = [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0), 0x61C, 0x200B, 0x200E, 0x200F]
+    hidden += [*range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
+    return " ".join(text.translate({each: f"\\u{each:04x}" for each in hidden}).split())
+
+
+EXACT = [
+    "9007199254740993", "1.0", "1E400", "-0", "1e-7", "0.1000000000000000055511151231257827", "12345678901234567890123",
+    '{"a":1,"a":2}', '{"2":1,"1":2}', '"\\u00e9\\/\\ud834\\udd1e"', '"\\ud800"', "[]", "{}", '[{}, [], [[]]]', '""',
+    'true', 'null', '{"a" : [1.0, {"b":1E2}, "x,y:z{}[]\\"\\\\"]}',
+]  # fmt: skip
+
+
+def test_a_payload_is_shown_as_it_was_sent(wall: Board) -> None:
+    """Rule dashboard.exact: its own text, laid out; nothing is parsed into values."""
+    ids = wall.enqueue(*map(str.encode, EXACT))
+    wall.open()
+    for id_, data in zip(ids, EXACT, strict=True):
+        wall.go(f"#/jobs/{id_}")
+        expect(wall.job().locator("h1 code")).to_have_text(id_[-8:])
+        body = wall.job().locator(".block[aria-label=Payload] .body")
+        assert without_space(body.text_content() or "") == without_space(data)
+
+
+def without_space(text: str) -> str:
+    return "".join(text.split())
+
+
+def test_any_json_keeps_its_tokens_when_it_is_laid_out(wall: Board) -> None:
+    wall.open()
+    chance = random.Random(7)
+    texts = [json.dumps(value(chance, 4), indent=chance.choice([None, 1, 3])) for _ in range(300)]
+    laid = wall.page.evaluate(
+        "async (texts) => { const { layout } = await import('/_localqueue/static/json.js');"
+        " return texts.map((text) => layout(text).map((each) => each.text).join('')) }",
+        texts,
+    )
+    for text, found in zip(texts, laid, strict=True):
+        assert json.loads(found) == json.loads(text)
+        assert json.dumps(json.loads(found)) == json.dumps(json.loads(text))  # the order of keys, too
+        assert max(map(len, found.splitlines())) < 400 or len(text) > 400
+
+
+def value(chance: random.Random, depth: int) -> object:
+    kind = chance.randrange(4 if depth else 2)
+    if kind == 0:
+        return chance.choice([0, -1.5, 10**20, True, None, 1e-9])
+    if kind == 1:
+        return "".join(chance.choices('ab"\\{}[],:\n é𝄞', k=chance.randrange(9)))
+    size = range(chance.randrange(6))
+    if kind == 2:
+        return [value(chance, depth - 1) for _ in size]
+    return {str(value(chance, 0)): value(chance, depth - 1) for _ in size}
+
+
+def test_a_large_payload_is_cut_on_the_page_and_whole_in_the_download(wall: Board) -> None:
+    id_ = wall.server.enqueue({"text": "y" * 900_000})
+    wall.server.wait_state(id_, "completed")
+    wall.open(f"#/jobs/{id_}")
+    wall.see("more, not shown")
+    with wall.page.expect_download() as download:
+        wall.page.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"{id_[-8:]}.json"
+    assert len(download.value.path().read_bytes()) > 900_000

@@ -1,0 +1,62 @@
+"""Take the files that a how-to page shows out of it: each code block that begins with a comment naming its file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localqueue.server import sockets
+
+ROOT = Path(__file__).parents[2]
+ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
+ENV["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `localqueue` is there
+PACKAGES = ROOT / "tests/docs/node/node_modules"
+_BLOCK = re.compile(r"^```[a-z]*\n(?:#|//) ([\w./-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def write_files(page: str, folder: Path) -> list[str]:
+    """Write the files of a page into a folder; return their names."""
+    found = _BLOCK.findall((ROOT / page).read_text())
+    for name, text in found:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return [name for name, _ in found]
+
+
+def block(page: str, language: str) -> str:
+    """Return the first block of a page in that language."""
+    found = re.search(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def write_node_files(page: str, folder: Path) -> list[str]:
+    """Write the files of a page for Node with its package.json; skip the test where npm packages are missing."""
+    if shutil.which("node") is None or not (PACKAGES / ".ready").exists():
+        pytest.skip(f"{page} was not tested: `make test` could not install its npm packages (is npm there?)")
+    names = write_files(page, folder)
+    (folder / "package.json").write_text(block(page, "json"))
+    (folder / "node_modules").symlink_to(PACKAGES)
+    return names
+
+
+def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run what a page shows, and check that it ends well."""
+    found = subprocess.run(command, cwd=folder, env=ENV | env, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found
+
+
+def free_port() -> str:
+    """Return a port that was free a moment ago."""
+    listeners = sockets.bind(None, 0)
+    port = str(listeners[0].getsockname()[1])
+    for listener in listeners:
+        listener.close()
+    return port

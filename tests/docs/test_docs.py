@@ -1,0 +1,78 @@
+"""The documents say what is true: rules have tests, options and routes are complete, the README's lines work."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import runpy
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from localqueue.cli import main
+from localqueue.core import errors
+from localqueue.core.settings import OPTIONS, Settings
+from tests.support import localqueue, serving, working
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_rule_of_the_semantics_is_held_by_a_test() -> None:
+    rules = re.findall(r"^\| ([a-z]+\.[a-z0-9-]+) \|", (ROOT / "docs/semantics.md").read_text(), re.MULTILINE)
+    held: set[str] = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for mention in re.findall(r'"""Rule ([^"]+)', path.read_text()):
+            held |= set(re.findall(r"[a-z]+\.[a-z0-9-]+", mention.split(":")[0]))
+    assert len(rules) > 40
+    assert set(rules) - held == set()
+    assert held - set(rules) == set()
+
+
+def test_every_option_is_a_setting_and_is_in_the_help() -> None:
+    assert [option.name for option in OPTIONS] == [field.name for field in dataclasses.fields(Settings)]
+    text = CliRunner().invoke(main, ["up", "--help"]).output
+    assert all(option.flag_name in text for option in OPTIONS)
+
+
+GENERATED = runpy.run_path(str(ROOT / "docs/generate.py"))
+
+
+@pytest.mark.parametrize("name", GENERATED["PAGES"])
+def test_what_is_generated_is_current(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == GENERATED["page"](name), "run `make docs`"
+
+
+def test_every_error_code_is_documented() -> None:
+    text = (ROOT / "docs/http.md").read_text()
+    general = (errors.RequestError, errors.Unavailable, errors.Refused)
+    for found in vars(errors).values():
+        if isinstance(found, type) and issubclass(found, errors.RequestError | errors.Unavailable):
+            assert found in general or f"`{found.code}`" in text, found
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("sample-service/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_readme_s_catalog_and_its_commands_work(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    catalog = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert catalog is not None
+    (tmp_path / "catalog-info.yaml").write_text(catalog[1])
+    [curl] = [line.strip() for line in text.splitlines() if line.startswith("    curl ")]
+    assert "\n    localqueue jobs\n    localqueue job ID\n" in text
+    with working() as worker, serving(tmp_path, "--target", worker.url) as server:
+        id_ = run(curl, server.url).split('"')[3]
+        assert server.wait_state(id_, "completed")["namespace"] == "my-service"
+        assert id_[-8:] in localqueue("jobs", "--url", server.url).stdout
+        assert "attempt 1/4  200 OK" in localqueue("job", id_, "--url", server.url).stdout
+
+
+def run(line: str, url: str) -> str:
+    command = shlex.split(line.replace("http://localhost:4327", url))
+    return subprocess.run([*command, "--silent", "--noproxy", "*"], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,50 @@
+"""The page docs/how-to-node.md: its code runs as it stands there, with real npm packages and a real `npm test`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, block, free_port, run, write_node_files
+
+PAGE = "docs/how-to-node.md"
+LEDGER = """\
++0.000s  process-claim#1  1/4  http_error 503  next +5.000s
++5.000s  process-claim#1  2/4  completed 200
++5.000s  send-letter#1    1/2  completed 204
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("how-to-node")
+    assert len(write_node_files(PAGE, folder)) == 7
+    return folder
+
+
+def test_the_helper_has_ten_lines(folder: Path) -> None:
+    assert len((folder / "queue.js").read_text().splitlines()) <= 10
+
+
+def test_the_tests_with_node_s_own_runner_pass(folder: Path) -> None:
+    """Rule exec.output."""
+    found = run(folder, "npm", "test")
+    assert "# pass 3" in found.stdout and "# fail 0" in found.stdout
+    assert "failed: process-claim#1 " in found.stderr
+
+
+def test_the_tests_with_vitest_pass(folder: Path) -> None:
+    found = run(folder, "npm", "run", "test:vitest")
+    assert re.search(r"Tests .*1 passed", found.stdout), found.stdout
+    assert LEDGER in found.stderr
+
+
+def test_the_shell_script_passes_and_its_service_is_waited_for_and_ended(folder: Path) -> None:
+    """Rule exec.wait, exec.ends."""
+    line = re.search(r"^    (localqueue exec .*claims\.sh)$", (ROOT / PAGE).read_text(), re.MULTILINE)
+    assert line is not None
+    found = run(folder, "sh", "-c", line[1], PORT=free_port())
+    assert '"state":"retrying"' in found.stdout
+    assert found.stderr.endswith(block(PAGE, "text")), found.stderr

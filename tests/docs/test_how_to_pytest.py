@@ -1,0 +1,51 @@
+"""The page docs/how-to-pytest.md, and the README's test: their code runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, write_files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("how-to-pytest")
+    assert len(write_files("docs/how-to-pytest.md", folder)) == 11
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> str:
+    found = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+def test_the_tests_of_the_page_pass_with_flask_fastapi_and_starlette(folder: Path) -> None:
+    """Rule testing.frameworks."""
+    output = run(folder, "-W", "error", "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
+    assert re.search(r"^13 passed", output, re.MULTILINE), output
+
+
+def test_the_tests_of_the_page_pass_in_two_processes_at_once(folder: Path) -> None:
+    """Rule testing.xdist."""
+    output = run(folder, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider")
+    assert re.search(r"^13 passed", output, re.MULTILINE), output
+
+
+def test_the_script_of_the_page_prints_its_ledger(folder: Path) -> None:
+    output = run(folder, "script.py")
+    assert output.startswith("+0.000s  process-claim#1  1/4  http_error 500  next +5.000s\n")
+
+
+def test_the_test_of_the_readme_passes_on_the_readme_s_catalog(tmp_path: Path) -> None:
+    assert write_files("README.md", tmp_path) == ["test_retry.py"]
+    catalog = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert catalog is not None
+    (tmp_path / "catalog-info.yaml").write_text(catalog[1])
+    output = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert re.search(r"^1 passed", output, re.MULTILINE), output
