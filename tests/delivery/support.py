@@ -1,0 +1,79 @@
+"""Deliver one request to a worker that misbehaves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, Request
+from localqueue.delivery.delivery import Delivery
+from localqueue.delivery.http_transport import HttpTransport
+from localqueue.delivery.response_parser import ResponseParser
+from tests.delivery.fault_worker import (
+    Behaviour,
+    FaultWorker,
+)
+
+SHORT_MS = 250
+LONG_MS = 10_000
+BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+UNTIL_EOF = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+SILENT = "Server disconnected without sending a response."
+FULL = b"x" * RESPONSE_BODY_LIMIT
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@contextlib.asynccontextmanager
+async def delivering(parser: type[ResponseParser]) -> AsyncIterator[Delivery]:
+    """Give a delivery with one of the parsers, and close it."""
+    delivery = Delivery(functools.partial(HttpTransport, parser))
+    try:
+        yield delivery
+    finally:
+        await delivery.aclose()
+
+
+async def deliver_once(
+    parser: type[ResponseParser], behaviour: Behaviour, timeout_ms: int = LONG_MS, body: bytes = BODY
+) -> Outcome:
+    """Deliver to a worker that does this to the first request, and answers 200 afterwards."""
+    async with FaultWorker(behaviour) as worker, delivering(parser) as delivery:
+        outcome = await delivery.deliver(Request(worker.url, body, timeout_ms))
+        assert len(worker.requests) <= 1, "the attempt was sent twice"
+        return outcome
+
+
+def code_of(outcome: Outcome) -> str | None:
+    return outcome.error.code if outcome.error is not None else None
+
+
+def message_of(outcome: Outcome) -> str:
+    assert outcome.error is not None
+    return outcome.error.message
+
+
+def body_of(outcome: Outcome) -> bytes:
+    assert outcome.response is not None
+    return outcome.response.body
+
+
+def unused_port(host: str = "127.0.0.1") -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def has_ipv6() -> bool:
+    try:
+        unused_port("::1")
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")

@@ -1,0 +1,220 @@
+"""The one deadline over a whole attempt, and the limit on a response's body."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gzip
+import itertools
+import socket
+import tracemalloc
+
+import pytest
+
+from localqueue.core.models import RESPONSE_BODY_LIMIT, OutcomeKind, Request
+from tests.delivery.fault_worker import (
+    OK,
+    Exchange,
+    FaultWorker,
+    answer,
+    hang,
+    hang_unread,
+    response,
+    status,
+    stream,
+)
+from tests.delivery.support import (
+    BODY,
+    CHUNKED,
+    FULL,
+    LONG_MS,
+    SHORT_MS,
+    UNTIL_EOF,
+    body_of,
+    code_of,
+    deliver_once,
+    delivering,
+    message_of,
+)
+from tests.support import run_async
+
+
+async def drip(head: bytes, piece: bytes, exchange: Exchange) -> None:
+    """Write a head, then a piece every few milliseconds until the other side goes."""
+    loop = asyncio.get_running_loop()
+    exchange.writer.write(head)
+    while not exchange.writer.is_closing():
+        exchange.writer.write(piece)
+        tick = loop.create_future()
+        loop.call_later(0.01, tick.set_result, None)
+        await tick
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "phase"),
+    [
+        (hang(), "wait"),
+        (answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"), "wait"),
+        (answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"), "wait"),
+        (functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"), "wait"),
+        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"), "read"),
+        (answer(UNTIL_EOF + b"abc", then="hold"), "read"),
+        (functools.partial(drip, CHUNKED, b"1\r\nx\r\n"), "read"),
+    ],
+)
+def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run, behaviour, phase) -> None:
+    """Rule deliver.deadline."""
+    outcome = run(deliver_once(parser, behaviour, SHORT_MS))
+    assert (outcome.kind, outcome.status, code_of(outcome)) == (OutcomeKind.TIMEOUT, None, "timeout")
+    assert f"within {SHORT_MS} ms" in message_of(outcome)
+    assert f"({phase})" in message_of(outcome)
+
+
+def test_the_deadline_ends_sending(parser, run) -> None:
+    outcome = run(deliver_once(parser, hang_unread(), SHORT_MS, b"x" * 20_000_000))
+    assert code_of(outcome) == "timeout"
+    assert "(send)" in message_of(outcome)
+
+
+def test_the_deadline_ends_connecting_to_a_full_backlog(parser) -> None:
+    async def main() -> None:
+        with socket.socket() as listener, contextlib.ExitStack() as stack:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for _ in range(4):
+                filler = stack.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(listener.getsockname())
+            async with delivering(parser) as delivery:
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+                outcome = await delivery.deliver(Request(url, BODY, SHORT_MS))
+                assert code_of(outcome) == "timeout"
+                assert "(connect)" in message_of(outcome)
+
+    run_async(main())
+
+
+def test_a_timeout_closes_the_connection_and_a_late_answer_changes_nothing(parser, run) -> None:
+    """Rule deliver.late-answer."""
+
+    async def late(exchange: Exchange) -> None:
+        await exchange.read_body()
+        await exchange.hold()
+        await exchange.send(response(500))
+
+    async def main() -> None:
+        async with FaultWorker(late) as worker, delivering(parser) as delivery:
+            assert code_of(await delivery.deliver(Request(worker.url, BODY, SHORT_MS))) == "timeout"
+            worker.release.set()
+            assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
+            await worker.wait_closed(1)
+            assert worker.connections == 2
+
+    run(main())
+
+
+def test_an_answer_right_at_the_deadline_has_exactly_one_outcome(parser) -> None:
+    async def at_the_deadline(exchange: Exchange) -> None:
+        await exchange.read_body()
+        loop = asyncio.get_running_loop()
+        tick = loop.create_future()
+        loop.call_later(0.02, tick.set_result, None)
+        await tick
+        await exchange.send(OK)
+
+    async def main() -> None:
+        async with FaultWorker(then=at_the_deadline) as worker, delivering(parser) as delivery:
+            work = [delivery.deliver(Request(worker.url, BODY, 20)) for _ in range(50)]
+            kinds = {outcome.kind for outcome in await asyncio.gather(*work)}
+            assert kinds <= {OutcomeKind.COMPLETED, OutcomeKind.TIMEOUT}
+
+    run_async(main())
+
+
+def test_a_cancelled_attempt_closes_its_connection(parser, run) -> None:
+    """Rule deliver.cancel."""
+
+    async def main() -> None:
+        async with FaultWorker(hang()) as worker, delivering(parser) as delivery:
+            task = asyncio.create_task(delivery.deliver(Request(worker.url, BODY, LONG_MS)))
+            await worker.wait_requests(1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            worker.release.set()
+            await worker.wait_closed(1)
+
+    run(main())
+
+
+BIG = {
+    "a length": b"HTTP/1.1 200 OK\r\nContent-Length: 20971520\r\n\r\n",
+    "the end of the connection": UNTIL_EOF,
+    "an error": b"HTTP/1.1 500 X\r\nContent-Length: 20971520\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", BIG.values(), ids=BIG)
+def test_of_a_big_body_the_first_64_kib_are_read_and_no_more_is_held(parser, head) -> None:
+    """Rule deliver.response-limit."""
+
+    async def main() -> None:
+        tracemalloc.start()
+        try:
+            async with (
+                FaultWorker(stream(head, itertools.repeat(b"x" * 65_536, 320))) as worker,
+                delivering(parser) as delivery,
+            ):
+                outcome = await delivery.deliver(Request(worker.url, BODY, LONG_MS))
+                await worker.wait_closed(1)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert outcome.response is not None
+        assert (len(body_of(outcome)), outcome.response.truncated) == (RESPONSE_BODY_LIMIT, True)
+        assert outcome.kind is (OutcomeKind.HTTP_ERROR if b"500" in head else OutcomeKind.COMPLETED)
+        assert peak < 4_000_000
+
+    run_async(main())
+
+
+LIMITS = {
+    "one less": (status(200, body=FULL[1:]), False),
+    "exactly": (status(200, body=FULL), False),
+    "exactly, chunked": (answer(CHUNKED + b"10000\r\n" + FULL + b"\r\n0\r\n\r\n"), None),
+    "exactly, but open": (answer(CHUNKED + b"10000\r\n" + FULL + b"\r\n", then="hold"), True),
+    "one more": (status(200, body=FULL + b"x"), True),
+    "as much, then silence": (
+        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + FULL, then="hold"),
+        True,
+    ),
+    "as much, then a reset": (
+        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + FULL + b"x", then="reset"),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "is_truncated"), LIMITS.values(), ids=LIMITS)
+def test_an_answer_is_complete_once_64_kib_were_read(parser, run, behaviour, is_truncated) -> None:
+    """Rule deliver.response-limit."""
+    outcome = run(deliver_once(parser, behaviour))
+    assert outcome.kind is OutcomeKind.COMPLETED
+    assert set(body_of(outcome)) == {ord("x")}
+    assert len(body_of(outcome)) in (RESPONSE_BODY_LIMIT, RESPONSE_BODY_LIMIT - 1)
+    if is_truncated is not None:  # else it depends on what came together
+        assert outcome.response.truncated is is_truncated
+
+
+def test_a_compressed_body_is_kept_as_it_came(parser) -> None:
+    """Rule deliver.raw-body."""
+    bomb = gzip.compress(b"\0" * 20_000_000)
+    tracemalloc.start()
+    try:
+        outcome = run_async(deliver_once(parser, status(200, "Content-Encoding: gzip", body=bomb)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert body_of(outcome) == bomb[:RESPONSE_BODY_LIMIT]
+    assert peak < 4_000_000

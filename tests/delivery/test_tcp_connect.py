@@ -1,0 +1,113 @@
+"""Addresses: localhost on either family, names, and refused connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from localqueue.core.models import OutcomeKind, Request
+from tests.delivery.fault_worker import (
+    FaultWorker,
+)
+from tests.delivery.support import (
+    BODY,
+    LONG_MS,
+    code_of,
+    delivering,
+    message_of,
+    needs_ipv6,
+    unused_port,
+)
+from tests.support import run_async
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_localhost_works_on_whichever_loopback_address_the_service_listens(parser, run, host) -> None:
+    """Rule deliver.localhost."""
+
+    async def main() -> None:
+        async with FaultWorker(host=host, url_host="localhost") as worker, delivering(parser) as delivery:
+            assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
+            assert worker.requests[0].headers["host"] == f"localhost:{worker.port}"
+
+    run(main())
+
+
+@needs_ipv6
+def test_an_ipv6_address_works(parser) -> None:
+    async def main() -> None:
+        async with FaultWorker(host="::1") as worker, delivering(parser) as delivery:
+            assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
+            assert worker.requests[0].headers["host"] == f"[::1]:{worker.port}"
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", pytest.param("[::1]", marks=needs_ipv6)])
+def test_nobody_listening_is_refused(parser, run, host) -> None:
+    """Rule deliver.refused."""
+
+    async def main() -> None:
+        async with delivering(parser) as delivery:
+            outcome = await delivery.deliver(Request(f"http://{host}:{unused_port()}/", BODY, LONG_MS))
+            assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "connect_refused")
+            assert "is the service running?" in message_of(outcome)
+
+    run(main())
+
+
+@needs_ipv6
+@pytest.mark.parametrize(("listening", "asked"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
+def test_a_service_on_the_other_loopback_address_is_pointed_out(parser, listening, asked) -> None:
+    async def main() -> None:
+        async with FaultWorker(host=listening) as worker, delivering(parser) as delivery:
+            url = f"http://{'[::1]' if ':' in asked else asked}:{worker.port}/"
+            outcome = await delivery.deliver(Request(url, BODY, LONG_MS))
+            assert code_of(outcome) == "connect_refused"
+            assert f"something does on {listening}: use localhost" in message_of(outcome)
+            assert worker.requests == []
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name not known"), UnicodeError("too long")])
+def test_a_name_without_an_address_can_not_be_connected(parser, monkeypatch, error) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    async def main() -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+        async with delivering(parser) as delivery:
+            outcome = await delivery.deliver(Request("http://nowhere.invalid/", BODY, LONG_MS))
+            assert code_of(outcome) == "connect_failed"
+            assert "nowhere.invalid" in message_of(outcome)
+
+    run_async(main())
+
+
+def test_an_address_that_can_not_be_reached_is_a_failure(parser) -> None:
+    async def main() -> None:
+        async with delivering(parser) as delivery:
+            outcome = await delivery.deliver(Request("http://255.255.255.255:9/", BODY, LONG_MS))
+            assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "connect_failed")
+
+    run_async(main())
+
+
+def test_every_address_of_a_name_is_tried(parser, monkeypatch) -> None:
+    async def main() -> None:
+        async with FaultWorker() as worker, delivering(parser) as delivery:
+            first = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", worker.port))
+            second = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", worker.port))
+
+            async def resolve(*_: object, **__: object) -> list[Any]:
+                return [first, second]
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+            url = f"http://worker.test:{worker.port}/"
+            assert (await delivery.deliver(Request(url, BODY, LONG_MS))).status == 200
+
+    run_async(main())
