@@ -249,7 +249,7 @@ class EventBuffer:
     def _content(self, entry: Entry) -> Any:
         if entry.job is None or entry.state is None:
             return entry.content
-        content = {"job": serializers.job(self._engine.jobs.view_as(entry.job, entry.state, entry.content))}
+        content = {"job": serializers.job(self._engine.jobs.snapshot_in_state(entry.job, entry.state, entry.content))}
         if entry.attempt is not None:
             content["attempt"] = serializers.bare_attempt(entry.attempt)
         return content

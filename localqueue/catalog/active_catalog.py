@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ class ActiveCatalog:
         self._declared = declared
         self._settings: dict[QueueKey, dict[str, Any]] = {}
         self._targets: dict[str, str] = {}
-        self.paused: set[QueueKey] = set()
+        self._paused: set[QueueKey] = set()
         self._apply()
 
     def _apply(self) -> None:
@@ -38,9 +38,22 @@ class ActiveCatalog:
         self._declared = declared
         self._apply()
 
+    @property
+    def paused(self) -> Set[QueueKey]:
+        """Return the queues that are paused."""
+        return self._paused
+
+    def pause(self, key: QueueKey, is_paused: bool) -> None:
+        """Pause a queue, or resume it."""
+        (self._paused.add if is_paused else self._paused.discard)(key)
+
+    def restore_pauses(self, keys: Set[QueueKey]) -> None:
+        """Pause the queues that an earlier run had paused."""
+        self._paused = set(keys)
+
     def reset(self) -> None:
         """Forget every change and every pause."""
-        self._settings, self._targets, self.paused = {}, {}, set()
+        self._settings, self._targets, self._paused = {}, {}, set()
         self._apply()
 
     def change_queue(self, namespace: str, name: str, given: Mapping[str, Any]) -> Queue:

@@ -76,7 +76,7 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that only measure how long something took."""
 
-    def owed(self, timeout_ms: int) -> int:
+    def uncounted(self, timeout_ms: int) -> int:
         """Return how much of a timeout that is over has not gone by on this clock, in ms."""
 
     @property
@@ -128,7 +128,7 @@ class WallClock:
         """Return seconds of the monotonic clock."""
         return time.monotonic()
 
-    def owed(self, timeout_ms: int) -> int:
+    def uncounted(self, timeout_ms: int) -> int:
         """Return 0: a timeout takes real time, and that has gone by."""
         return 0
 
@@ -187,7 +187,7 @@ class VirtualClock:
         """Return virtual seconds: an attempt takes none."""
         return self._now_ms / 1000
 
-    def owed(self, timeout_ms: int) -> int:
+    def uncounted(self, timeout_ms: int) -> int:
         """Return the whole timeout: it has been proven in real time, none of it has gone by here."""
         return timeout_ms
 

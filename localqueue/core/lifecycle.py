@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localqueue.core.models import Job, JobState, Outcome, OutcomeKind, Queue
-from localqueue.core.records import changed, record
+from localqueue.core.records import copy_with, record
 
 
 @record
@@ -28,7 +28,7 @@ def decide(job: Job, queue: Queue, outcome: Outcome, ended_ms: int) -> Decision:
     if outcome.kind is OutcomeKind.INTERRUPTED:
         reason = f"interrupted: attempt {job.attempt} is made again, it costs no retry"
         return Decision(job, job.due_ms, reason)
-    return _retry_or_fail(changed(job, failures=job.attempt), queue, ended_ms)
+    return _retry_or_fail(copy_with(job, failures=job.attempt), queue, ended_ms)
 
 
 def _retry_or_fail(job: Job, queue: Queue, ended_ms: int) -> Decision:
@@ -36,21 +36,21 @@ def _retry_or_fail(job: Job, queue: Queue, ended_ms: int) -> Decision:
         return _finish(job, JobState.FAILED, ended_ms, f"no retries left (retries: {queue.retries})")
     due_ms = ended_ms + queue.retry_delay_ms
     reason = f"retry {job.attempt} of {queue.retries}, {queue.retry_delay_ms} ms after the end of the attempt"
-    return Decision(changed(job, due_ms=due_ms), due_ms, reason)
+    return Decision(copy_with(job, due_ms=due_ms), due_ms, reason)
 
 
 def _finish(job: Job, state: JobState, ended_ms: int, reason: str) -> Decision:
-    return Decision(changed(job, finished=state, finished_ms=ended_ms), None, reason)
+    return Decision(copy_with(job, finished=state, finished_ms=ended_ms), None, reason)
 
 
 def cancel(job: Job, now_ms: int) -> Job:
     """Return the waiting job as cancelled."""
-    return changed(job, finished=JobState.CANCELLED, finished_ms=now_ms)
+    return copy_with(job, finished=JobState.CANCELLED, finished_ms=now_ms)
 
 
 def new_round(job: Job, now_ms: int) -> Job:
     """Return the job in a new round, due now, its next attempt number 1."""
-    return changed(job, finished=None, finished_ms=None, round=job.round + 1, attempt=0, failures=0, due_ms=now_ms)
+    return copy_with(job, finished=None, finished_ms=None, round=job.round + 1, attempt=0, failures=0, due_ms=now_ms)
 
 
 def state_of(job: Job, *, is_running: bool, now_ms: int) -> JobState:

@@ -1,18 +1,180 @@
-"""Make one attempt from its start to its record."""
+"""Run one attempt, from its start to its record."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from localqueue.core.models import Outcome, Queue, Request
+from localqueue.core import crashpoint, envelope, events, lifecycle
+from localqueue.core.clock import Clock
+from localqueue.core.errors import StorageUnavailable
+from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
+from localqueue.core.records import copy_with
+from localqueue.engine.prefetch import PendingJob
+from localqueue.engine.queue_state import QueueState
+from localqueue.engine.running_attempts import AttemptBatch, RunningAttempt, attempt_record
+from localqueue.engine.task_set import TaskSet
+from localqueue.store.store import Store
+
+RETRY_STORE_S = 1.0
+"""How long to wait before the next try to write or read what could not be written or read."""
 
 Send = Callable[[Request], Awaitable[Outcome]]
-"""Makes one attempt; never raises but for being cancelled."""
+"""Sends one request and returns its outcome; raises nothing but CancelledError."""
 
 
 class Deliverer(Protocol):
-    """Make attempts."""
+    """The maker of attempts: HTTP, or stubs in tests."""
 
     def begin(self, queue: Queue) -> Send:
-        """Return what makes the attempt that is being started; called in starting order."""
+        """Return what sends the attempt that starts now; called in starting order."""
+
+
+class Scheduler(Protocol):
+    """The part of the dispatcher that an attempt reports to."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Return whether a stop or a reset waits for the running attempts."""
+
+    def mark_changed(self, state: QueueState) -> None:
+        """Note that the slots of a queue have changed."""
+
+    def start_next(self) -> None:
+        """Start what a free slot allows."""
+
+    def take_back(self, state: QueueState, job: Job, data: bytes | None) -> None:
+        """Release a job whose attempt is over."""
+
+    def wake(self) -> None:
+        """Look again at what can start."""
+
+
+class Executor:
+    """The running attempts."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: Store,
+        deliverer: Deliverer,
+        report: events.Report,
+        scheduler: Scheduler,
+        failure: asyncio.Future[None],
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._deliverer = deliverer
+        self._report = report
+        self._scheduler = scheduler
+        self._unrecorded = 0
+        self.running: dict[int, RunningAttempt] = {}
+        """The running attempts by the seq of their job."""
+        self.tasks = TaskSet(failure)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Return whether an outcome can't be stored, so that nothing may start."""
+        return self._unrecorded > 0
+
+    def start(self, state: QueueState, pending: PendingJob, target: str, now: int, batch: AttemptBatch | None) -> None:
+        """Start the next attempt of a job that is due and has a slot; `target` is the base URL of its service."""
+        queue, before = state.queue, pending.job
+        assert queue is not None  # a queue that no catalog declares has no slots
+        job = copy_with(before, attempt=before.next_number, max_attempts=queue.max_attempts)
+        attempt = RunningAttempt(job, before, queue, target + queue.endpoint, now, self._clock.monotonic())
+        if batch is not None:
+            batch.add(attempt)
+        state.slots_taken += 1
+        self.running[job.seq] = attempt
+        work = self._run(state, attempt, batch, self._deliverer.begin(queue), pending.data)
+        attempt.task = self.tasks.spawn(work)
+        self._report(events.Started(job, now))
+
+    async def _run(
+        self, state: QueueState, attempt: RunningAttempt, batch: AttemptBatch | None, send: Send, data: bytes | None
+    ) -> None:
+        try:
+            outcome = await self._deliver(attempt, send, data)
+        except StorageUnavailable as error:
+            self._abandon(state, attempt, error)
+            return
+        finally:
+            if batch is not None:
+                batch.mark_answered()
+            state.slots_taken -= 1
+            self._scheduler.mark_changed(state)
+        self._scheduler.start_next()
+        if attempt.turn is not None:
+            await attempt.turn
+        await self._finish(state, attempt, outcome, data)
+
+    async def _deliver(self, attempt: RunningAttempt, send: Send, data: bytes | None) -> Outcome:
+        if attempt.cut is not None:
+            return Outcome(attempt.cut)
+        attempt.is_sending = True
+        try:
+            if data is None:
+                data = await self._store.payload(attempt.job.seq)
+            body = envelope.delivery_body(attempt.job.id, attempt.queue.name, attempt.job.attempt, data)
+            crashpoint.reach("before-send")
+            return await send(Request(attempt.url, body, attempt.queue.timeout_ms))
+        except asyncio.CancelledError:
+            if attempt.cut is None or attempt.task is None:
+                raise
+            attempt.task.uncancel()
+            return Outcome(attempt.cut)
+        finally:
+            attempt.is_sending = False
+
+    async def _finish(self, state: QueueState, attempt: RunningAttempt, outcome: Outcome, data: bytes | None) -> None:
+        """Apply an outcome. No await may come before the record is submitted, or batches lose their order."""
+        is_timeout = outcome.kind is OutcomeKind.TIMEOUT
+        uncounted_ms = self._clock.uncounted(attempt.queue.timeout_ms) if is_timeout else 0
+        duration_ms = round((self._clock.monotonic() - attempt.monotonic_start) * 1000) + uncounted_ms
+        ended_ms = max(self._clock.now_rounded_up(), attempt.started_ms) + uncounted_ms
+        if uncounted_ms:
+            state.occupied_until.append(ended_ms)
+            self._scheduler.mark_changed(state)
+        crashpoint.reach("after-answer")
+        decision = lifecycle.decide(attempt.job, attempt.queue, outcome, ended_ms)
+        record = attempt_record(attempt, outcome, decision, ended_ms, duration_ms)
+        is_stored = await self._record(attempt, decision.job, record)
+        self._release(state, decision.job, data)
+        if is_stored:
+            self._report(events.AttemptEnded(decision.job, record))
+
+    async def _record(self, attempt: RunningAttempt, after: Job, record: Attempt) -> bool:
+        """Store the attempt, however long that takes; nothing starts while it can't be stored."""
+        try:
+            await self._store.record(attempt.before, after, record)
+            return True
+        except StorageUnavailable as error:
+            self._report(events.Warned(f"{error.message}; deliveries wait until the database can be written again"))
+        self._unrecorded += 1
+        try:
+            return await self._record_when_possible(attempt, after, record)
+        finally:
+            self._unrecorded -= 1
+            self._scheduler.wake()
+
+    async def _record_when_possible(self, attempt: RunningAttempt, after: Job, record: Attempt) -> bool:
+        while not self._scheduler.is_ending:
+            await self._clock.sleep(RETRY_STORE_S)
+            try:
+                await self._store.record(attempt.before, after, record)
+                return True
+            except StorageUnavailable:
+                continue
+        return False
+
+    def _release(self, state: QueueState, job: Job, data: bytes | None) -> None:
+        del self.running[job.seq]
+        self._scheduler.take_back(state, job, data)
+
+    def _abandon(self, state: QueueState, attempt: RunningAttempt, error: StorageUnavailable) -> None:
+        """Undo the start of an attempt whose payload could not be read: it was never an attempt."""
+        self._report(events.Warned(error.message))
+        later = copy_with(attempt.before, due_ms=self._clock.now() + int(RETRY_STORE_S * 1000))
+        self._release(state, later, None)

@@ -1,53 +1,65 @@
-"""Look at jobs, and change them by hand: cancel, retry."""
+"""Find jobs, list them, and change them by hand: cancel, retry, replay."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events, lifecycle
 from localqueue.core.clock import Clock
 from localqueue.core.errors import AmbiguousId, NotFound, WrongState
-from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind, QueueKey
+from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind
 from localqueue.core.text import safe
+from localqueue.core.times import duration
 from localqueue.engine import snapshots
 from localqueue.engine.dispatcher import Dispatcher
+from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.snapshots import JobSnapshot
 from localqueue.store.store import Store
 
 RETRY_STEP = 500
-"""How many jobs one transaction of `retry_failed` changes at the most."""
+"""How many jobs one transaction of `retry_failed` changes at most."""
 CANDIDATES = 10
+HINTS = {
+    JobState.RETRYING: "To run its next attempt now: localqueue advance --to-next",
+    JobState.COMPLETED: "To run it again: localqueue replay {id}",
+    JobState.FAILED: "To run it again: localqueue retry {id}",
+    JobState.CANCELLED: "To run it again: localqueue retry {id}",
+}
+"""What helps with a job that is in the wrong state for an action."""
 _SHORT_ID = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Hold a page of jobs, newest first, and the seq behind which the next one begins; None after the last."""
+    """A page of jobs, newest first, and the seq behind which the next page begins; None on the last page."""
 
     jobs: list[JobSnapshot]
     next: int | None
 
 
 class JobActions:
-    """Find, list, cancel and retry jobs; `keys` returns the queues that have any."""
+    """What people do with jobs."""
 
     def __init__(
         self,
+        active: ActiveCatalog,
         clock: Clock,
         store: Store,
         dispatcher: Dispatcher,
         hub: events.Hub,
-        keys: Callable[[], Collection[QueueKey]],
+        enqueuer: Enqueuer,
     ) -> None:
+        self._active = active
         self._clock = clock
         self._store = store
         self._dispatcher = dispatcher
         self._hub = hub
-        self._keys = keys
+        self._enqueuer = enqueuer
 
-    # look
+    # find
 
     async def find(self, id_: str) -> Job:
         """Return the job with this id or short id. Raises NotFound (unknown_job), AmbiguousId."""
@@ -60,22 +72,22 @@ class JobActions:
         return job
 
     async def _find_short(self, short_id: str) -> Job:
-        found = await self._store.jobs_with_short_id(short_id, CANDIDATES)
-        if not found:
+        candidates = await self._store.jobs_with_short_id(short_id, CANDIDATES)
+        if not candidates:
             raise _unknown(short_id)
-        if len(found) > 1:
-            ids = ", ".join(job.id for job in found)
-            raise AmbiguousId(f"the short id {short_id} fits several jobs: {ids}", "Give the whole id of one of them.")
-        return found[0]
+        if len(candidates) > 1:
+            ids = ", ".join(job.id for job in candidates)
+            raise AmbiguousId(f"several jobs have the short id {short_id}: {ids}", "Use the full ID of one of them.")
+        return candidates[0]
 
-    def view(self, job: Job) -> JobSnapshot:
-        """Return the job as people see it now."""
-        lane, flight = self._dispatcher.lanes.get(job.key), self._dispatcher.flights.get(job.seq)
-        return snapshots.snapshot_job(job, lane, flight, self._clock.now())
+    def snapshot(self, job: Job) -> JobSnapshot:
+        """Return a job in its current state."""
+        state, running = self._dispatcher.queues.get(job.key), self._dispatcher.running.get(job.seq)
+        return snapshots.snapshot_job(job, state, running, self._clock.now())
 
-    def view_as(self, job: Job, state: JobState, started_ms: int | None = None) -> JobSnapshot:
-        """Return a job in the state that it had when something was told of it."""
-        return snapshots.snapshot_in_state(job, state, self._dispatcher.lanes.get(job.key), started_ms)
+    def snapshot_in_state(self, job: Job, job_state: JobState, started_ms: int | None = None) -> JobSnapshot:
+        """Return a job in the state that an event reported."""
+        return snapshots.snapshot_in_state(job, job_state, self._dispatcher.queues.get(job.key), started_ms)
 
     async def attempts(self, job: Job) -> list[Attempt]:
         """Return the attempts of a job, in starting order."""
@@ -85,27 +97,28 @@ class JobActions:
         """Return the bytes of `data` as they were sent. Raises NotFound (unknown_job)."""
         return await self._store.payload(job.seq)
 
-    async def page(self, chosen: JobFilter) -> JobPage:
+    async def page(self, wanted: JobFilter) -> JobPage:
         """Return a page of jobs, newest first."""
-        one_more = replace(chosen, limit=chosen.limit + 1)
-        found = await self._store.jobs(one_more, self._keys(), self._clock.now(), list(self._dispatcher.flights))
-        page = found[: chosen.limit]
-        return JobPage([self.view(job) for job in page], page[-1].seq if len(found) > chosen.limit else None)
+        one_more = replace(wanted, limit=wanted.limit + 1)
+        now, running = self._clock.now(), list(self._dispatcher.running)
+        jobs = await self._store.jobs(one_more, self._enqueuer.numbers, now, running)
+        page = jobs[: wanted.limit]
+        return JobPage([self.snapshot(job) for job in page], page[-1].seq if len(jobs) > wanted.limit else None)
 
-    async def glimpses(self, found: Iterable[JobSnapshot]) -> Mapping[int, JobPreview]:
+    async def previews(self, listed: Iterable[JobSnapshot]) -> Mapping[int, JobPreview]:
         """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
-        return await self._store.glimpses([view.job.seq for view in found])
+        return await self._store.previews([snapshot.job.seq for snapshot in listed])
 
     # change
 
     async def cancel(self, id_: str) -> Job:
-        """Cancel a job by hand; an attempt under way is cut off. Raises NotFound, AmbiguousId, WrongState."""
+        """Cancel a job; a running attempt is cut off. Raises NotFound, AmbiguousId, WrongState."""
         while True:
             job = await self.find(id_)
             if job.finished is not None:
-                raise _wrong_state(job, "cancel", "queued, running or retrying")
-            if job.seq in self._dispatcher.flights:
-                await self._dispatcher.cut(job.seq, OutcomeKind.CANCELLED)
+                raise self._wrong_state(job, "cancelled", "queued, running or retrying")
+            if job.seq in self._dispatcher.running:
+                await self._dispatcher.cut_off(job.seq, OutcomeKind.CANCELLED)
                 job = await self.find(id_)
                 if job.finished is JobState.CANCELLED:
                     return job
@@ -117,28 +130,40 @@ class JobActions:
         while True:
             job = await self.find(id_)
             if job.finished not in (JobState.FAILED, JobState.CANCELLED):
-                raise _wrong_state(job, "retry", "failed or cancelled")
+                raise self._wrong_state(job, "retried", "failed or cancelled")
             if changed := await self._change([(job, lifecycle.new_round(job, self._clock.now()))]):
                 return changed[0]
 
     async def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
-        """Start a new round of every failed job, of all queues or of those named; return of how many.
+        """Start a new round of every failed job, of all queues or of the named ones; return how many.
 
-        All are due at the same instant, so that they are started in the order of their enqueueing.
+        All are due at the same instant, so they start in the order in which they were enqueued.
+        Raises NotFound (unknown_namespace, unknown_queue), StorageUnavailable.
         """
-        chosen = JobFilter(namespace, queue)
-        keys = [key for key in self._keys() if chosen.fits(key)]
+        self._active.check_known(namespace, queue, self._enqueuer.numbers)
+        wanted = JobFilter(namespace, queue)
+        keys = [key for key in self._enqueuer.numbers if wanted.fits(key)]
         now, after, count = self._clock.now(), 0, 0
-        while found := await self._store.failed(keys, after, RETRY_STEP):
-            after = found[-1].seq
-            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in found]))
+        while failed := await self._store.failed(keys, after, RETRY_STEP):
+            after = failed[-1].seq
+            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in failed]))
         return count
 
+    async def replay(self, id_: str, data: bytes | None = None) -> Job:
+        """Enqueue a new job with the same data as another one, or with this data; it names its original.
+
+        Raises NotFound (unknown_job, unknown_namespace, unknown_queue), AmbiguousId, ShuttingDown, StorageUnavailable.
+        """
+        original = await self.find(id_)
+        if data is None:
+            data = await self.data(original)
+        return await self._enqueuer.enqueue(original.namespace, original.queue, data, replay_of=original.id)
+
     async def _change(self, changes: Iterable[tuple[Job, Job]]) -> list[Job]:
-        """Change jobs that are free and still as they were; return them as they are now."""
+        """Change the jobs that can be claimed and haven't changed meanwhile; return them as they are now."""
         claimed = [change for change in changes if self._dispatcher.claim(change[0])]
         if not claimed:
-            await self._dispatcher.changed()  # who has them is about to change them
+            await self._dispatcher.next_change()  # whoever claimed them is about to change them
             return []
         changed: dict[int, Job] = {}
         try:
@@ -147,14 +172,18 @@ class JobActions:
             for job in changed.values():
                 self._hub(events.Changed(job))
             for before, _ in claimed:
-                self._dispatcher.unclaim(before, changed.get(before.seq))
+                self._dispatcher.release(before, changed.get(before.seq))
         return list(changed.values())
+
+    def _wrong_state(self, job: Job, done: str, possible: str) -> WrongState:
+        """Return the error for a job that can't be `done`, with the command that helps in its state."""
+        state = self.snapshot(job).state
+        wait = f" (next attempt in {duration(job.due_ms - self._clock.now())})" if state is JobState.RETRYING else ""
+        message = f"job {job.short_id} is {state}{wait}; only {possible} jobs can be {done}"
+        return WrongState(message, HINTS[state].format(id=job.short_id) if state in HINTS else "")
 
 
 def _unknown(id_: str) -> NotFound:
-    return NotFound(f"there is no job {safe(id_)}", "It may have been pruned.", code="unknown_job")
-
-
-def _wrong_state(job: Job, verb: str, expected: str) -> WrongState:
-    state = job.finished or "waiting or running"
-    return WrongState(f"expected the job to be {expected} to {verb} it, got {state}")
+    return NotFound(
+        f"there is no job {safe(id_)}", "It may have been pruned. To list jobs: localqueue jobs", code="unknown_job"
+    )

@@ -1,4 +1,4 @@
-"""Hold attempts under way, and let those of a batch land in starting order."""
+"""Hold running attempts, and apply the outcomes of a batch in starting order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue
 
 @dataclass(slots=True, eq=False)
 class RunningAttempt:
-    """Hold an attempt under way, with the settings under which it was started.
+    """An attempt in flight, with the settings under which it started.
 
-    `turn` is done when its outcome may be applied; None means as soon as it is there.
+    `before` is the job as it was; `job` is the job with this attempt. `monotonic_start` is in seconds.
+    `turn` is done when the outcome may be applied; None means as soon as it is in.
     """
 
     job: Job
@@ -21,10 +22,10 @@ class RunningAttempt:
     queue: Queue
     url: str
     started_ms: int
-    began: float
+    monotonic_start: float
     turn: asyncio.Future[None] | None = None
     cut: OutcomeKind | None = None
-    is_on_wire: bool = False
+    is_sending: bool = False
     task: asyncio.Task[None] | None = None
 
     def cut_off(self, kind: OutcomeKind) -> asyncio.Task[None]:
@@ -32,56 +33,55 @@ class RunningAttempt:
         assert self.task is not None
         if self.cut is None:
             self.cut = kind
-            if self.is_on_wire:  # before, the flag is enough; after, the outcome is in and must be stored
+            if self.is_sending:  # before, the flag is enough; after, the outcome is in and must be stored
                 self.task.cancel()
         if self.turn is not None and not self.turn.done():
-            self.turn.set_result(None)  # or who waits for the cut would wait for the rest of the batch
+            self.turn.set_result(None)  # or the caller would wait for the rest of the batch
         return self.task
 
 
 class AttemptBatch:
-    """Let the outcomes of attempts that were started together be applied in starting order.
+    """The attempts that started together, whose outcomes are applied in starting order.
 
-    None of them is applied before all were answered: in which order services happen to answer must not
-    be seen in what follows.
+    No outcome is applied before all are in: the order in which services respond must not change what follows.
     """
 
     def __init__(self) -> None:
-        self._flights: list[RunningAttempt] = []
+        self._attempts: list[RunningAttempt] = []
         self._unanswered = 0
 
-    def add(self, flight: RunningAttempt) -> None:
-        """Take an attempt in, in starting order."""
-        flight.turn = asyncio.get_running_loop().create_future()
-        self._flights.append(flight)
+    def add(self, attempt: RunningAttempt) -> None:
+        """Add an attempt, in starting order."""
+        attempt.turn = asyncio.get_running_loop().create_future()
+        self._attempts.append(attempt)
         self._unanswered += 1
 
-    def answered(self) -> None:
-        """Note that one more attempt has its outcome and waits for its turn, or is over."""
+    def mark_answered(self) -> None:
+        """Note that one more attempt has its outcome, or is over."""
         self._unanswered -= 1
-        if self._unanswered == 0:  # soon, not now: the last one to be answered does not wait yet
-            asyncio.get_running_loop().call_soon(self._land)
+        if self._unanswered == 0:  # soon, not now: the last attempt does not wait for its turn yet
+            asyncio.get_running_loop().call_soon(self._apply_outcomes)
 
-    def _land(self) -> None:
-        for flight in self._flights:
-            if flight.turn is not None and not flight.turn.done():
-                flight.turn.set_result(None)
+    def _apply_outcomes(self) -> None:
+        for attempt in self._attempts:
+            if attempt.turn is not None and not attempt.turn.done():
+                attempt.turn.set_result(None)
 
 
 def attempt_record(
-    flight: RunningAttempt, outcome: Outcome, decision: lifecycle.Decision, ended_ms: int, duration_ms: int
+    running: RunningAttempt, outcome: Outcome, decision: lifecycle.Decision, ended_ms: int, duration_ms: int
 ) -> Attempt:
-    """Return what is kept of an attempt that has ended."""
-    job = flight.job
+    """Return the record of an attempt that has ended."""
+    job = running.job
     return Attempt(
         round=job.round,
         number=job.attempt,
         max_attempts=job.max_attempts,
-        due_ms=flight.before.due_ms,
-        started_ms=flight.started_ms,
+        due_ms=running.before.due_ms,
+        started_ms=running.started_ms,
         ended_ms=ended_ms,
         duration_ms=duration_ms,
-        url=flight.url,
+        url=running.url,
         outcome=outcome,
         next_due_ms=decision.next_due_ms,
         reason=decision.reason,

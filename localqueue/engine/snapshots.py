@@ -1,4 +1,4 @@
-"""Show jobs and queues as people see them at the moment."""
+"""Show jobs and queues in their current state."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from localqueue.core import lifecycle
 from localqueue.core.models import Job, JobState, Queue, QueueKey
+from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.queue_state import QueueState
 from localqueue.engine.running_attempts import RunningAttempt
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """Hold a queue's settings (None while no catalog declares it), its numbers by state, and what holds it."""
+    """A queue's settings (None while no catalog declares it), its number of jobs by state, and why it is held."""
 
     key: QueueKey
     queue: Queue | None
@@ -23,13 +24,13 @@ class QueueSnapshot:
 
     @property
     def in_flight(self) -> int:
-        """Return how many attempts are under way."""
+        """Return the number of running attempts."""
         return self.counts[JobState.RUNNING]
 
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshot:
-    """Hold a job as people see it now."""
+    """A job in its current state."""
 
     job: Job
     state: JobState
@@ -38,42 +39,65 @@ class JobSnapshot:
     started_ms: int | None = None
 
 
-def snapshot_job(job: Job, lane: QueueState | None, flight: RunningAttempt | None, now_ms: int) -> JobSnapshot:
-    """Return the job as people see it now."""
-    if flight is not None and job.finished is None:
-        job = flight.job
-    state = lifecycle.state_of(job, is_running=flight is not None, now_ms=now_ms)
-    return snapshot_in_state(job, state, lane, None if flight is None else flight.started_ms)
+def snapshot_queues(
+    declared: Mapping[QueueKey, Queue],
+    stored: Mapping[QueueKey, Mapping[str, int]],
+    dispatcher: Dispatcher,
+    enqueued: Mapping[QueueKey, int],
+    now_ms: int,
+) -> list[QueueSnapshot]:
+    """Return a snapshot of every queue that is declared or has jobs on disk, in the order of their keys."""
+    running: dict[QueueKey, list[RunningAttempt]] = {}
+    for attempt in dispatcher.running.values():
+        running.setdefault(attempt.job.key, []).append(attempt)
+    return [
+        QueueSnapshot(
+            key,
+            declared.get(key),
+            count_by_state(stored.get(key, {}), running.get(key, ()), now_ms),
+            why_held(dispatcher.queues.get(key)),
+            enqueued.get(key, 0),
+        )
+        for key in sorted({*declared, *stored})
+    ]
 
 
-def snapshot_in_state(job: Job, state: JobState, lane: QueueState | None, started_ms: int | None) -> JobSnapshot:
-    """Return the job in this state as people see it."""
-    is_waiting = state in (JobState.QUEUED, JobState.RETRYING)
-    queue = lane.queue if lane is not None else None
-    maximum = queue.max_attempts if is_waiting and queue is not None else job.max_attempts
-    since = started_ms if state is JobState.RUNNING else None
-    return JobSnapshot(job, state, held(lane) if is_waiting else None, maximum, since)
+def snapshot_job(job: Job, state: QueueState | None, running: RunningAttempt | None, now_ms: int) -> JobSnapshot:
+    """Return a job in its current state."""
+    if running is not None and job.finished is None:
+        job = running.job
+    job_state = lifecycle.state_of(job, is_running=running is not None, now_ms=now_ms)
+    return snapshot_in_state(job, job_state, state, None if running is None else running.started_ms)
 
 
-def held(lane: QueueState | None) -> str | None:
-    """Return what keeps the jobs of a queue from being started, or None."""
-    if lane is None or lane.queue is None:
+def snapshot_in_state(job: Job, job_state: JobState, state: QueueState | None, started_ms: int | None) -> JobSnapshot:
+    """Return a job in a given state."""
+    is_waiting = job_state in (JobState.QUEUED, JobState.RETRYING)
+    queue = state.queue if state is not None else None
+    max_attempts = queue.max_attempts if is_waiting and queue is not None else job.max_attempts
+    started_ms = started_ms if job_state is JobState.RUNNING else None
+    return JobSnapshot(job, job_state, why_held(state) if is_waiting else None, max_attempts, started_ms)
+
+
+def why_held(state: QueueState | None) -> str | None:
+    """Return why the jobs of a queue can't start: `queue_missing`, `paused`, or None."""
+    if state is None or state.queue is None:
         return "queue_missing"
-    return "paused" if lane.is_paused else None
+    return "paused" if state.is_paused else None
 
 
-def count_by_state(stored: Mapping[str, int], flights: Collection[RunningAttempt], now_ms: int) -> dict[JobState, int]:
-    """Return a queue's numbers from those on disk, and its attempts under way.
+def count_by_state(stored: Mapping[str, int], running: Collection[RunningAttempt], now_ms: int) -> dict[JobState, int]:
+    """Return a queue's number of jobs by state, from those on disk and its running attempts.
 
-    An attempt may have ended on disk while it still counts as under way: no job is counted twice.
+    An attempt may have ended on disk while it still counts as running: no job is counted twice.
     """
     pending = stored.get("pending", 0)
-    running = min(len(flights), pending)
-    waiting = stored.get("waiting", 0) - sum(flight.before.due_ms > now_ms for flight in flights)
-    retrying = max(min(waiting, pending - running), 0)
+    running_count = min(len(running), pending)
+    waiting = stored.get("waiting", 0) - sum(attempt.before.due_ms > now_ms for attempt in running)
+    retrying = max(min(waiting, pending - running_count), 0)
     return {
-        JobState.QUEUED: pending - running - retrying,
-        JobState.RUNNING: running,
+        JobState.QUEUED: pending - running_count - retrying,
+        JobState.RUNNING: running_count,
         JobState.RETRYING: retrying,
-        **{state: stored.get(state, 0) for state in JobState if state.is_finished},
+        **{job_state: stored.get(job_state, 0) for job_state in JobState if job_state.is_finished},
     }

@@ -1,4 +1,4 @@
-"""Move time: `advance` and `drain`, on either clock, over the one dispatcher."""
+"""Move time: `advance` and `drain`, on either clock, with the same dispatcher."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from localqueue.store.store import Store
 
 EndedAttempts = list[events.AttemptEnded]
 Until = int | None
-"""An instant in ms, or None: until nothing is left to do."""
+"""An instant in ms, or None: until every job has finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrainResult:
-    """Say whether nothing is left to do, and which attempts were made."""
+    """Whether every job has finished, and the attempts that ended meanwhile."""
 
     is_idle: bool
     attempts: EndedAttempts
 
 
 class Timeline(ABC):
-    """Play what is due, one caller at a time. `arrivals` counts the jobs that were enqueued."""
+    """The order in which due jobs run, for one caller at a time. `arrivals` counts the jobs that were enqueued."""
 
     def __init__(
         self, clock: Clock, dispatcher: Dispatcher, store: Store, hub: events.Hub, arrivals: Callable[[], int]
@@ -45,61 +45,81 @@ class Timeline(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Start what is due by itself, where the clock has it so; return when the dispatcher stops."""
+        """Start due jobs without being asked, if the clock runs; return when the dispatcher stops."""
 
     @abstractmethod
     async def _play(self, until: Until) -> None:
-        """Make every attempt that is due by then, and wait for them."""
+        """Run every attempt that is due by then."""
 
     @abstractmethod
     async def _rest(self) -> None:
-        """Return when it is known what comes next."""
+        """Return when the next due time is known."""
 
     @abstractmethod
     def _is_over(self, until: Until) -> bool:
-        """Return whether there is nothing to make up to then."""
+        """Return whether nothing is due by then."""
 
-    async def advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> EndedAttempts:
-        """Move the time to `end()`, which is asked once, and make what is due by then; return those attempts.
+    async def advance_by(self, ms: int, settle_ms: int) -> EndedAttempts:
+        """Advance the clock by `ms`, run everything due by then, and return the attempts.
 
-        With `settle_ms`, return only after that much real time without a new job. An end of None moves nothing.
+        With `settle_ms`, return only after that much real time without a new job.
         """
-        made: EndedAttempts = []
-        asked_at = self._interruptions
-        async with self._lock:
-            if self._interruptions == asked_at:
-                await self._guarded(self._advance(end, settle_ms), made)
-        return made
 
-    async def next_due(self) -> Until:
-        """Return the next instant at which something is due, now at the earliest; None where nothing is."""
-        await self._rest()
-        due = self._dispatcher.next_due()
-        return None if due is None else max(due, self._clock.now())
+        async def end() -> int:
+            return self._clock.now() + ms
+
+        return await self._advance(end, settle_ms)
+
+    async def advance_to(self, to_ms: int, settle_ms: int) -> EndedAttempts:
+        """Advance the clock to an instant; a past one runs only what is due now."""
+
+        async def end() -> int:
+            return max(to_ms, self._clock.now())
+
+        return await self._advance(end, settle_ms)
+
+    async def advance_to_next(self, settle_ms: int) -> EndedAttempts:
+        """Advance the clock to the next due time; if nothing is due, leave it."""
+        return await self._advance(self._next_due, settle_ms)
+
+    async def _advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> EndedAttempts:
+        """Play up to `end()`, which is called once, when it is this caller's turn; None plays nothing."""
+        ended: EndedAttempts = []
+        interruptions = self._interruptions
+        async with self._lock:
+            if self._interruptions == interruptions:
+                await self._guarded(self._play_to(end, settle_ms), ended)
+        return ended
 
     async def drain(self, timeout_ms: int, settle_ms: int) -> DrainResult:
-        """Go on until no job waits, is under way or waits for a retry; held ones do not count.
+        """Run until no job waits, runs or waits for a retry; held jobs don't count.
 
-        Gives up after `timeout_ms` of real time.
+        Stops after `timeout_ms` of real time.
         """
-        made: EndedAttempts = []
-        asked_at = self._interruptions
+        ended: EndedAttempts = []
+        interruptions = self._interruptions
         try:
             async with asyncio.timeout(timeout_ms / 1000), self._lock:
-                if self._interruptions == asked_at:
-                    is_idle = await self._guarded(self._play_and_settle(None, settle_ms), made)
-                    return DrainResult(is_idle, made)
+                if self._interruptions == interruptions:
+                    is_idle = await self._guarded(self._play_and_settle(None, settle_ms), ended)
+                    return DrainResult(is_idle, ended)
         except TimeoutError:
-            return DrainResult(False, made)
-        return DrainResult(self._dispatcher.is_quiet(None), made)
+            return DrainResult(False, ended)
+        return DrainResult(self._dispatcher.is_drained(None), ended)
 
     async def interrupt(self, work: Callable[[], Awaitable[None]]) -> None:
-        """End every advance and drain, then do something while no other can begin."""
+        """End every running `advance` and `drain`, then do `work` while no other one can start."""
         self._interruptions += 1
         if self._playing is not None:
             self._playing.cancel()
         async with self._lock:
             await work()
+
+    async def _next_due(self) -> Until:
+        """Return the next due time in ms, now at the earliest; None if nothing is due."""
+        await self._rest()
+        due = self._dispatcher.next_due()
+        return None if due is None else max(due, self._clock.now())
 
     def _move(self, to_ms: int) -> None:
         before = self._clock.now()
@@ -107,14 +127,14 @@ class Timeline(ABC):
         if to_ms > before:
             self._hub(events.TimeMoved(self._clock.now(), self._clock.offset_ms))
 
-    async def _guarded(self, playing: Coroutine[Any, Any, None], made: EndedAttempts) -> bool:
-        """Play in a task of its own, so that a reset can end it without ending the caller.
+    async def _guarded(self, playing: Coroutine[Any, Any, None], ended: EndedAttempts) -> bool:
+        """Play in a separate task, so that a reset can end it without ending the caller.
 
-        Collect what is made meanwhile, and return whether it came to its end.
+        Collect the attempts that end meanwhile, and return whether it finished.
         """
         self._playing = asyncio.create_task(playing)
         try:
-            with self._collecting(made):
+            with self._collecting(ended):
                 await asyncio.wait([self._playing])
             if self._playing.cancelled():
                 return False
@@ -124,7 +144,7 @@ class Timeline(ABC):
             self._playing.cancel()
             self._playing = None
 
-    async def _advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> None:
+    async def _play_to(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> None:
         until = await end()
         if until is not None:
             await self._play_and_settle(until, settle_ms)
@@ -140,59 +160,59 @@ class Timeline(ABC):
                 return
 
     @contextlib.contextmanager
-    def _collecting(self, made: EndedAttempts) -> Iterator[None]:
+    def _collecting(self, ended: EndedAttempts) -> Iterator[None]:
         def collect(event: events.Event) -> None:
             if isinstance(event, events.AttemptEnded):
-                made.append(event)
+                ended.append(event)
 
         with self._hub.listening(collect):
             yield
 
 
 class WallTimeline(Timeline):
-    """Time runs: what is due starts by itself, so all there is to do is to move the offset and to wait."""
+    """Real time: due jobs start without being asked, so advancing moves the offset and waits."""
 
     async def run(self) -> None:
-        """Start what is due, whenever it is."""
+        """Start every job when it is due."""
         await self._dispatcher.run()
 
     async def _play(self, until: Until) -> None:
         if until is not None:
             self._move(until)
             self._dispatcher.wake()
-        while not self._dispatcher.is_quiet(until) and not self._dispatcher.is_stopping:
-            await self._dispatcher.changed()
+        while not self._dispatcher.is_drained(until) and not self._dispatcher.is_stopping:
+            await self._dispatcher.next_change()
 
     async def _rest(self) -> None:
-        await self._dispatcher.loaded()
+        await self._dispatcher.wait_loaded()
 
     def _is_over(self, until: Until) -> bool:
-        return self._dispatcher.is_quiet(until)
+        return self._dispatcher.is_drained(until)
 
 
 class VirtualTimeline(Timeline):
-    """Time stands still: play it instant by instant.
+    """Virtual time, played instant by instant.
 
-    At each instant start what is due and has a slot, wait until all of that was answered and is on disk,
-    start what has become possible at the same instant, then jump to the next one at which something is due.
-    Time never moves while a request is on the wire or a commit is pending. It could lie only about a
-    handler that goes on after its answer; that is what `settle_ms` is for.
+    At each instant it starts what is due and has a slot, waits until those attempts have ended and are on disk, and
+    starts what has become possible at the same instant. Then it moves to the next due time. Time never moves while a
+    request is in flight or a commit is pending. A handler that keeps working after its response is not seen;
+    `settle_ms` is for that.
     """
 
     async def run(self) -> None:
-        """Start nothing: that is up to `advance` and `drain`."""
+        """Start nothing; only `advance` and `drain` do."""
         while not self._dispatcher.is_stopping:
-            await self._dispatcher.changed()
+            await self._dispatcher.next_change()
 
     async def _play(self, until: Until) -> None:
-        on_disk = None  # the time there may be ahead of ours, never behind
+        on_disk = None  # the time on disk may be ahead of the clock, never behind it
         await self._play_instant()
         while (instant := self._next_instant(until)) is not None:
             if instant == on_disk:
                 self._move(instant)
             else:
                 await self._store.save({"now_ms": str(instant)})
-                on_disk = instant  # and look again: something may have come meanwhile
+                on_disk = instant  # and look again: a job may have arrived meanwhile
             await self._play_instant()
 
     def _is_over(self, until: Until) -> bool:
@@ -205,13 +225,13 @@ class VirtualTimeline(Timeline):
         due = self._dispatcher.next_due()
         if due is not None and (until is None or due <= until):
             return due
-        end = self._dispatcher.last_owed() if until is None else until
+        end = self._dispatcher.last_occupied() if until is None else until
         return end if end > self._clock.now() else None
 
     async def _play_instant(self) -> None:
-        """Start what is due now until nothing more is; all of it is on disk then.
+        """Run what is due now until nothing more is; everything is on disk then.
 
-        No await may come between the last look and what follows it, or time moves while a commit is pending.
+        No await may come between the last check and the caller's next step, or time moves while a commit is pending.
         """
         while True:
             await self._rest()
@@ -219,8 +239,8 @@ class VirtualTimeline(Timeline):
                 return
 
     async def _rest(self) -> None:
-        """Return when nothing is under way, nothing waits to be written, and the next jobs are known."""
-        while not (self._dispatcher.is_at_rest and self._store.is_idle) and not self._dispatcher.is_stopping:
-            await self._dispatcher.landed()
+        """Return when no attempt runs, nothing waits to be written, and the next jobs are in memory."""
+        while not (self._dispatcher.is_idle and self._store.is_idle) and not self._dispatcher.is_stopping:
+            await self._dispatcher.wait_attempts()
             await self._store.settled()
-            await self._dispatcher.loaded()
+            await self._dispatcher.wait_loaded()

@@ -60,7 +60,7 @@ async def run(clock: Clock, engine: Engine, catalogs: CatalogWatcher, db: Path, 
     first = stamp(db)
     while True:
         await clock.sleep(PERIOD_S)
-        engine.look_at_clock()
+        engine.check_clock()
         catalogs.look(engine, report)
         found = stamp(db)
         if found is None or first is None or found[0] != first[0]:

@@ -152,7 +152,7 @@ async def _run(plan: ServerConfig, listeners: list[socket.socket], where: Runnin
         watching = asyncio.create_task(file_watcher.run(clock, engine, catalogs, where.db, report))
         checking = asyncio.create_task(_check_storage(engine, report))
         using = asyncio.create_task(_use(use, where, engine))
-        failed = await _until_ended(using, watching, asyncio.create_task(engine.wait_broken()))
+        failed = await _until_ended(using, watching, asyncio.create_task(engine.wait_failed()))
         checking.cancel()
         await asyncio.wait([checking])
         engine.refuse_jobs()
@@ -202,7 +202,7 @@ async def _close(engine: Engine, grace: float, hurry: asyncio.Event) -> None:
     hurried.cancel()
     if not closing.done():
         asyncio.get_running_loop().call_later(LEAVE_S, os._exit, 0)
-        engine.hurry()
+        engine.skip_grace()
     await closing
 
 

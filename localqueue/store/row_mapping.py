@@ -44,7 +44,7 @@ def to_job(row: Any) -> Job:
     return Job(seq, id_, namespace, queue, created, due, state, finished_ms, *rest)
 
 
-def to_glimpse(row: Any) -> JobPreview:
+def to_preview(row: Any) -> JobPreview:
     """Return seq, beginning of the payload, outcome, status and error code as a glimpse."""
     _, data, outcome, status, code = row
     preview = None if data is None else bytes(data).decode("utf-8", "ignore")  # it may end within a character

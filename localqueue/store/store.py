@@ -22,12 +22,12 @@ from localqueue.store.row_mapping import (
     job_row,
     to_attempt,
     to_entry,
-    to_glimpse,
     to_job,
+    to_preview,
 )
 from localqueue.store.writer import Writer
 
-CROWD = 16
+BURST = 16
 """So many jobs that wait to be on disk at once are a crowd."""
 PRUNE_STEP = 1000
 """How many finished jobs one transaction removes at the most."""
@@ -67,7 +67,7 @@ _LEDGER = (
     f"{', '.join('attempts.' + name for name in ATTEMPT_COLUMNS.split(', '))} "
     "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
 )
-_GLIMPSES = """
+_PREVIEWS = """
     SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code
     FROM jobs JOIN payloads USING (seq)
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
@@ -183,13 +183,13 @@ class Store:
         await self._writer.settled()
 
     @property
-    def is_crowded(self) -> bool:
+    def has_burst(self) -> bool:
         """Return whether a crowd of new jobs waits to be on disk."""
-        return self._arriving >= CROWD
+        return self._arriving >= BURST
 
-    async def uncrowded(self) -> None:
+    async def after_burst(self) -> None:
         """Return at once, or where there is a crowd, after the next commit."""
-        if self.is_crowded:
+        if self.has_burst:
             await self._writer.committed()
 
     # reads
@@ -292,9 +292,9 @@ class Store:
             found += [to_job(row) for row in await self._look(sql, (*key, after, limit))]
         return sorted(found, key=lambda job: job.seq)[:limit]
 
-    async def glimpses(self, seqs: Sequence[int]) -> dict[int, JobPreview]:
+    async def previews(self, seqs: Sequence[int]) -> dict[int, JobPreview]:
         """Return what lists show of these jobs beside what is in `jobs`."""
-        return {row[0]: to_glimpse(row) for row in await self._look(_GLIMPSES, (json.dumps(list(seqs)),))}
+        return {row[0]: to_preview(row) for row in await self._look(_PREVIEWS, (json.dumps(list(seqs)),))}
 
     async def counts(self, now_ms: int) -> dict[QueueKey, dict[str, int]]:
         """Return how many jobs each queue has on disk: pending, completed, failed, cancelled.

@@ -40,10 +40,10 @@ def test_the_backlog_gives_out_what_the_disk_has_in_order(seed: int) -> None:
             after, count = held.begin_load()
             keys = sorted((job.due_ms, job.seq) for job in disk.values())
             load = [prefetch.PendingJob(disk[key[1]]) for key in keys if key > after][:count]
-        elif entry := held.take_due(100):
+        elif pending := held.take_due(100):
             free = min((job.due_ms, job.seq) for job in disk.values() if job.seq not in taken)
-            assert entry.key == free
-            taken[entry.job.seq] = entry.job
+            assert pending.order == free
+            taken[pending.job.seq] = pending.job
         elif taken:
             gone = rng.choice(list(taken))
             del taken[gone], disk[gone]

@@ -265,7 +265,7 @@ def test_virtual_time_is_kept_in_the_file_and_the_other_clock_refuses_it(tmp_pat
         refused = Server(tmp_path, "--port", "0", "--clock", "wall")
         code, error = refused.finish()
         assert code == 1
-        assert "was made on the virtual clock" in error
+        assert "was created with the virtual clock" in error
         assert "--clock virtual" in error
 
 

@@ -15,7 +15,7 @@ import httpx
 from localqueue.core import clock, envelope, lifecycle
 from localqueue.core.models import OutcomeKind, Queue
 from localqueue.delivery import delivery
-from localqueue.engine import dispatcher, prefetch, queue_state, running_attempts, timeline
+from localqueue.engine import dispatcher, executor, prefetch, queue_state, recovery, running_attempts, timeline
 from localqueue.engine.engine import Engine
 from localqueue.store.store import Store
 
@@ -91,19 +91,19 @@ def _pause_is_ignored() -> Any:
 
 
 def _cancelled_runs() -> Any:
-    real = dispatcher.Dispatcher.unclaim
+    real = dispatcher.Dispatcher.release
 
     def unclaim(self: Any, before: Any, after: Any) -> None:
         real(self, before, before if after is not None and after.finished is not None else after)
 
-    return mock.patch.object(dispatcher.Dispatcher, "unclaim", unclaim)
+    return mock.patch.object(dispatcher.Dispatcher, "release", unclaim)
 
 
 def _stale_cancel() -> Any:
     """Bring back what the simulation found: a job that had ended meanwhile was started again."""
-    real = dispatcher.Dispatcher.unclaim
+    real = dispatcher.Dispatcher.release
     return mock.patch.object(
-        dispatcher.Dispatcher, "unclaim", lambda self, before, after: real(self, before, after or before)
+        dispatcher.Dispatcher, "release", lambda self, before, after: real(self, before, after or before)
     )
 
 
@@ -146,7 +146,7 @@ def _answer_order() -> Any:
 
 def _newest_first() -> Any:
     def take_due(self: prefetch.PrefetchWindow, now_ms: int) -> Any:
-        due = [entry.key for entry in self._held.values() if entry.job.due_ms <= now_ms]
+        due = [pending.order for pending in self._held.values() if pending.job.due_ms <= now_ms]
         return self.take(max(due)[1]) if due else None
 
     return mock.patch.object(prefetch.PrefetchWindow, "take_due", take_due)
@@ -177,13 +177,13 @@ def _recorded_twice() -> Any:
 
 
 def _slot_is_lost() -> Any:
-    real = dispatcher.Dispatcher._end
+    real = executor.Executor._finish
 
     async def end(self: Any, lane: queue_state.QueueState, flight: Any, outcome: Any, data: Any) -> None:
         lane.slots_taken += outcome.kind is OutcomeKind.CANCELLED
         await real(self, lane, flight, outcome, data)
 
-    return mock.patch.object(dispatcher.Dispatcher, "_end", end)
+    return mock.patch.object(executor.Executor, "_finish", end)
 
 
 def _time_jumps() -> Any:
@@ -196,7 +196,7 @@ def _time_jumps() -> Any:
 
 
 def _owed_is_forgotten() -> Any:
-    return mock.patch.object(dispatcher.Dispatcher, "owe", lambda self, key, until: None)
+    return mock.patch.object(dispatcher.Dispatcher, "occupy_slot", lambda self, key, until: None)
 
 
 def _time_is_not_stored() -> Any:
@@ -209,7 +209,7 @@ def _time_is_not_stored() -> Any:
 
 
 def _timeout_takes_no_time() -> Any:
-    return mock.patch.object(clock.VirtualClock, "owed", lambda self, timeout_ms: 0)
+    return mock.patch.object(clock.VirtualClock, "uncounted", lambda self, timeout_ms: 0)
 
 
 def _pause_is_not_stored() -> Any:
@@ -225,21 +225,21 @@ def _reset_leaves_the_backlog() -> Any:
 
 def _edit_is_late() -> Any:
     def configure(self: Engine) -> None:
-        found = self._configuration
+        active = self._active
         asyncio.get_running_loop().call_later(
-            0.01, self._dispatcher.configure, found.queues, found.targets, found.paused
+            0.01, self._dispatcher.configure, active.queues, active.targets, active.paused
         )
 
     def first(self: Engine) -> None:
-        found = self._configuration
-        self._dispatcher.configure(found.queues, found.targets, found.paused)
+        active = self._active
+        self._dispatcher.configure(active.queues, active.targets, active.paused)
         self._configure = configure.__get__(self)  # type: ignore[method-assign]
 
     return mock.patch.object(Engine, "_configure", first)
 
 
 def _nobody_wakes() -> Any:
-    return mock.patch.object(dispatcher.Dispatcher, "_note", lambda self, lane: self._lanes.note(lane))
+    return mock.patch.object(dispatcher.Dispatcher, "_changed", lambda self, state: self._states.mark_changed(state))
 
 
 def _early() -> Any:
@@ -248,7 +248,9 @@ def _early() -> Any:
 
 
 def _nothing_is_planned() -> Any:
-    return mock.patch.object(queue_state.QueueStates, "plan", lambda self, lane, now: setattr(lane, "planned", None))
+    return mock.patch.object(
+        queue_state.QueueStates, "schedule", lambda self, state, now: setattr(state, "scheduled_for", None)
+    )
 
 
 def _clock_follows_back() -> Any:
@@ -262,10 +264,10 @@ def _clock_follows_back() -> Any:
 
 
 def _far_ahead() -> Any:
-    async def clamp_due_times(_: Engine) -> None:
+    async def clamp_due_times(*_: Any) -> None:
         pass
 
-    return mock.patch.object(Engine, "_clamp_due_times", clamp_due_times)
+    return mock.patch.object(recovery, "_clamp_due_times", clamp_due_times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class World:
             return
         engine.start()
         self.engine = engine
-        self._spawn_inside(engine.wait_broken()).set_name("dispatcher")
+        self._spawn_inside(engine.wait_failed()).set_name("dispatcher")
         self.history.add(Opened(self._in_force(), self._all_targets(), self._keep, self._mode))
         self.clock.moved = lambda before, after: self.history.add(history.Moved(before, after))
         if self._mode == "wall":
@@ -160,7 +160,7 @@ class World:
     def _tick(self, engine: Engine, ticks: int) -> None:
         """Do what happens each second, as long as the process lives: look at the clock."""
         if self.engine is engine and ticks:
-            engine.look_at_clock()
+            engine.check_clock()
             self.history.add(Tick())
             self._tick_later(engine, ticks)
 

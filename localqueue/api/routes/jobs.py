@@ -25,7 +25,7 @@ async def list_jobs(context: Context, request: Request) -> Response:
     """Answer with a page of jobs."""
     jobs = context.engine.jobs
     page = await jobs.page(_filter(request))
-    glimpses = await jobs.glimpses(page.jobs)
+    glimpses = await jobs.previews(page.jobs)
     listed = [serializers.listed_job(each, glimpses.get(each.job.seq)) for each in page.jobs]
     return serializers.json_response({"jobs": listed, "next": None if page.next is None else str(page.next)})
 
@@ -35,7 +35,7 @@ async def show(context: Context, request: Request) -> Response:
     jobs = context.engine.jobs
     job = await jobs.find(request.path_params["id"])
     attempts, data = await jobs.attempts(job), await jobs.data(job)
-    return serializers.json_bytes(serializers.job_with_attempts(jobs.view(job), attempts, data))
+    return serializers.json_bytes(serializers.job_with_attempts(jobs.snapshot(job), attempts, data))
 
 
 async def show_data(context: Context, request: Request) -> Response:
@@ -64,17 +64,17 @@ async def retry_failed(context: Context, request: Request) -> Response:
     for name, value in given.items():
         if not isinstance(value, str):
             raise InvalidRequest(f"expected {name} to be a string, got {safe(str(value), 60)}")
-    return serializers.json_response({"retried": await context.engine.retry_failed(**given)})
+    return serializers.json_response({"retried": await context.engine.jobs.retry_failed(**given)})
 
 
 async def replay(context: Context, request: Request) -> Response:
     """Enqueue a new job like this one."""
     data = envelope.parse_replay(await requests.read_body(request, context.place.max_body))
-    return _job(context, await context.engine.replay(request.path_params["id"], data), 201)
+    return _job(context, await context.engine.jobs.replay(request.path_params["id"], data), 201)
 
 
 def _job(context: Context, job: Job, status: int = 200) -> Response:
-    return serializers.json_response(serializers.job(context.engine.jobs.view(job)), status)
+    return serializers.json_response(serializers.job(context.engine.jobs.snapshot(job)), status)
 
 
 def _filter(request: Request) -> JobFilter:
