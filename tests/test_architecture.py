@@ -35,7 +35,7 @@ LIBRARIES = {
     "h11": {"delivery"},
     "httptools": {"delivery"},
     "yaml": {"catalog"},
-    "starlette": {"api", "dashboard"},
+    "starlette": {"api", "dashboard", "server"},
     "uvicorn": {"server", "testing"},
     "click": {"cli"},
     "pytest": {"pytest_plugin"},

@@ -215,7 +215,7 @@ class EventBuffer:
             if text:
                 yield text
             if position < self._count:
-                await clock.breathe()
+                await clock.yield_to_others()
             elif self._over.is_set():
                 return
             elif text:

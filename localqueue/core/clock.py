@@ -1,4 +1,4 @@
-"""Decide what time it is and how one waits: no other module asks the system for the time or sleeps."""
+"""The clocks: no other module asks the system for the time or sleeps."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ JUMP_MS = 1000
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float = 0.005) -> bool:
-    """Ask until the answer is yes, for `timeout_s` at the most; return the last answer. For threads without a loop."""
+    """Poll until the condition holds, for at most `timeout_s`; return whether it holds. For threads without a loop."""
     end = time.monotonic() + timeout_s
-    while not (found := condition()) and time.monotonic() < end:
+    while not (is_met := condition()) and time.monotonic() < end:
         time.sleep(period_s)
-    return found
+    return is_met
 
 
-async def breathe() -> None:
-    """Let everybody else have a turn."""
+async def yield_to_others() -> None:
+    """Let other tasks run."""
     await asyncio.sleep(0)
 
 
@@ -31,9 +31,9 @@ def pause(seconds: float) -> None:
 
 
 class Deadline:
-    """Be `asyncio.timeout` for the two places that every job passes, at a third of its price.
+    """`asyncio.timeout` at a third of its cost, for the two places that every job passes.
 
-    Raises TimeoutError where the block is not left within `seconds`; a block is entered once.
+    Raises TimeoutError if the block takes longer than `seconds`. It can be entered once.
     """
 
     __slots__ = ("_cancelling", "_handle", "_is_over", "_seconds", "_task")
@@ -61,7 +61,7 @@ class Deadline:
 
 
 class Clock(Protocol):
-    """Give the time to everything that needs one; times are ms since the epoch."""
+    """The source of time for everything else; times are ms since the epoch."""
 
     @property
     def mode(self) -> str:
@@ -71,20 +71,20 @@ class Clock(Protocol):
         """Return the time, rounded down to ms; it never goes back."""
 
     def now_rounded_up(self) -> int:
-        """Return the time, rounded up: for ends, so that a delay counted from one is never too short."""
+        """Return the time, rounded up to ms: a delay counted from the end of an attempt is never too short."""
 
     def monotonic(self) -> float:
         """Return seconds that only measure how long something took."""
 
     def uncounted(self, timeout_ms: int) -> int:
-        """Return how much of a timeout that is over has not gone by on this clock, in ms."""
+        """Return the part of an expired timeout that this clock hasn't counted yet, in ms."""
 
     @property
     def offset_ms(self) -> int:
         """Return by how much `advance` has moved the time of this process, in ms."""
 
     def advance(self, to: int) -> None:
-        """Move the time forward; earlier than now does nothing."""
+        """Move the time forward; an earlier time does nothing."""
 
     def reset(self) -> None:
         """Undo every `advance`."""
@@ -97,11 +97,11 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """Follow the system's clock forwards, never backwards, plus what `advance` has added.
+    """The system clock, which is followed forwards but never backwards, plus what `advance` has added.
 
-    Time runs with the monotonic clock. Where the system's clock is found ahead of it (a jump forwards, a
-    laptop that slept) it is followed; where it is found behind, it is not: nothing becomes due twice or
-    waits for an hour because somebody set the clock (our decision).
+    Time runs with the monotonic clock. If the system clock is ahead of it (it was set, or the laptop slept), it is
+    followed; if it is behind, it is ignored. So nothing becomes due twice, or waits for an hour, because somebody set
+    the clock (our decision).
     """
 
     mode = "wall"
@@ -129,7 +129,7 @@ class WallClock:
         return time.monotonic()
 
     def uncounted(self, timeout_ms: int) -> int:
-        """Return 0: a timeout takes real time, and that has gone by."""
+        """Return 0: a timeout takes real time, which this clock has counted."""
         return 0
 
     @property
@@ -138,7 +138,7 @@ class WallClock:
         return self._offset_ms
 
     def advance(self, to: int) -> None:
-        """Move the time forward by an offset; deadlines under way are measured otherwise."""
+        """Move the time forward by an offset; running deadlines don't depend on it."""
         self._offset_ms += max(to - self.now(), 0)
 
     def reset(self) -> None:
@@ -163,10 +163,10 @@ class WallClock:
 
 
 class VirtualClock:
-    """Stand still until it is advanced.
+    """A clock that stands still until it is advanced.
 
-    It may be advanced only while nothing is on the wire and no commit is pending: an answer that comes in
-    belongs to the instant at which its attempt was started. `timeline` holds that.
+    It may be advanced only while no request is in flight and no commit is pending, because a response belongs to the
+    instant at which its attempt started. `timeline` ensures that.
     """
 
     mode = "virtual"
@@ -188,7 +188,7 @@ class VirtualClock:
         return self._now_ms / 1000
 
     def uncounted(self, timeout_ms: int) -> int:
-        """Return the whole timeout: it has been proven in real time, none of it has gone by here."""
+        """Return the whole timeout: it took real time, and this clock has counted none of it."""
         return timeout_ms
 
     @property
@@ -205,7 +205,7 @@ class VirtualClock:
         self._now_ms = self._start_ms
 
     async def wait(self, until: int | None, wake: asyncio.Event) -> None:
-        """Return when `wake` is set: nothing happens here by waiting."""
+        """Return when `wake` is set: this clock doesn't move by waiting."""
         await wake.wait()
 
     async def sleep(self, seconds: float) -> None:

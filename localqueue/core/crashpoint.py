@@ -9,7 +9,7 @@ _left = int(_nth) if _nth.isdigit() else 1
 
 
 def reach(name: str) -> None:
-    """Die here, as by kill -9, if this is the point and the time that was asked for."""
+    """End the process as kill -9 would, if this is the requested point for the requested time."""
     if name == _name:
         _count_down()
 

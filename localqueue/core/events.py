@@ -1,4 +1,4 @@
-"""Name what happens in the server, for whoever wants to tell of it; the wording sits in `cli/report.py`."""
+"""What happens in the server. The wording is in `cli/output/event_log.py`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from localqueue.core.records import record
 
 @record
 class Enqueued:
-    """Tell that a new job is on disk."""
+    """A new job, which is on disk."""
 
     job: Job
 
 
 @record
 class Started:
-    """Tell that an attempt of a job was started, and when; the job as it is with it."""
+    """The start of an attempt, in ms; `job` includes it."""
 
     job: Job
     started_ms: int
@@ -26,7 +26,7 @@ class Started:
 
 @record
 class AttemptEnded:
-    """Tell that an attempt has ended and is on disk."""
+    """The end of an attempt, which is on disk."""
 
     job: Job
     attempt: Attempt
@@ -34,14 +34,14 @@ class AttemptEnded:
 
 @record
 class Changed:
-    """Tell that a job was changed by hand and that this is on disk: cancelled, or retried."""
+    """A change of a job by hand, which is on disk: it was cancelled or retried."""
 
     job: Job
 
 
 @record
 class TimeMoved:
-    """Tell that the clock was moved, what it shows now, and by how much it has been moved in all, in ms."""
+    """A move of the clock: the time that it shows now and the sum of all moves, in ms."""
 
     now_ms: int
     offset_ms: int
@@ -49,45 +49,45 @@ class TimeMoved:
 
 @record
 class WasReset:
-    """Tell that every job is gone and the state after the start is restored."""
+    """A reset: every job is deleted and the initial state is restored."""
 
 
 @record
 class CatalogChanged:
-    """Tell that an edited catalog has taken effect."""
+    """An edited catalog that has taken effect."""
 
     catalog: Catalog
 
 
 @record
 class CatalogRefused:
-    """Tell that an edited catalog is wrong; the last good one stays."""
+    """An edited catalog with errors; the last valid version is still in use."""
 
     findings: tuple[Finding, ...]
 
 
 @record
 class Configured:
-    """Tell that settings, the target or the pause of a queue were changed by hand."""
+    """A change of a queue's settings, target or pause by hand."""
 
 
 @record
 class Warned:
-    """Tell something that the user should know."""
+    """A warning for the user."""
 
     message: str
 
 
 @record
 class Stopping:
-    """Tell that a stop has begun, and how many attempts it waits for."""
+    """The start of a stop, and how many running attempts it waits for."""
 
     running: int
 
 
 @record
 class Stopped:
-    """Tell that nothing happens any more."""
+    """The end of everything: nothing happens afterwards."""
 
 
 Event = (
@@ -108,35 +108,35 @@ Report = Callable[[Event], None]
 
 
 class Hub:
-    """Tell several listeners of what happens."""
+    """The listeners of all events."""
 
     def __init__(self, report: Report) -> None:
         self._listeners: list[Report] = [report]
         self._specialists: dict[type, list[Report]] = {}
 
     def __call__(self, event: Event) -> None:
-        """Tell all of them."""
+        """Call every listener."""
         for listener in tuple(self._listeners):
             listener(event)
         for listener in self._specialists.get(type(event), ()):
             listener(event)
 
     def add(self, listener: Report) -> None:
-        """Tell one more of everything from now on."""
+        """Add a listener for all events."""
         self._listeners.append(listener)
 
     def add_for(self, kinds: Iterable[type], listener: Report) -> None:
-        """Tell one more of some kinds of events: a job's own events are many, and each call costs."""
+        """Add a listener for some kinds of events: jobs cause many, and each call costs time."""
         for kind in kinds:
             self._specialists.setdefault(kind, []).append(listener)
 
     def remove(self, listener: Report) -> None:
-        """Tell one no more."""
+        """Remove a listener."""
         self._listeners.remove(listener)
 
     @contextlib.contextmanager
     def listening(self, listener: Report) -> Iterator[None]:
-        """Tell one more for a while."""
+        """Add a listener for the time of a block."""
         self.add(listener)
         try:
             yield

@@ -19,16 +19,16 @@ _fresh = bytearray()
 
 
 def random_bytes(seed: int | None, seq: int) -> bytes:
-    """Return 10 bytes: random ones, or with a seed those that it gives the job of this sequence number."""
+    """Return 10 bytes: random ones, or with a seed those that it yields for this sequence number."""
     if seed is None:
         return _from_system(10)
     return hashlib.sha256(f"{seed}:{seq}".encode()).digest()[:10]
 
 
 def _from_system(size: int) -> bytes:
-    """Return random bytes of the system, fetched for a hundred jobs at once; each is given out once."""
+    """Return random bytes of the system, fetched for a hundred jobs at once and each used once."""
     if len(_fresh) < size:
         _fresh[:] = os.urandom(100 * size)
-    found = bytes(_fresh[-size:])
+    taken = bytes(_fresh[-size:])
     del _fresh[-size:]
-    return found
+    return taken

@@ -1,4 +1,4 @@
-"""Decide what becomes of a job after an outcome: pure, no I/O, no await."""
+"""Decide what an outcome means for a job. Pure: no I/O, no await."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from localqueue.core.records import copy_with, record
 
 @record
 class Decision:
-    """Hold the job as it is after the attempt, when it is due again, and why."""
+    """The job after an attempt, when it is due again in ms, and why."""
 
     job: Job
     next_due_ms: int | None
@@ -22,11 +22,11 @@ def decide(job: Job, queue: Queue, outcome: Outcome, ended_ms: int) -> Decision:
     `retries` + 1 attempts). Our decision: an interruption costs no retry and is due again at once.
     """
     if outcome.kind is OutcomeKind.COMPLETED:
-        return _finish(job, JobState.COMPLETED, ended_ms, f"answered {outcome.status}")
+        return _finish(job, JobState.COMPLETED, ended_ms, f"responded {outcome.status}")
     if outcome.kind is OutcomeKind.CANCELLED:
-        return _finish(job, JobState.CANCELLED, ended_ms, "cancelled by hand")
+        return _finish(job, JobState.CANCELLED, ended_ms, "cancelled")
     if outcome.kind is OutcomeKind.INTERRUPTED:
-        reason = f"interrupted: attempt {job.attempt} is made again, it costs no retry"
+        reason = f"interrupted: attempt {job.attempt} runs again and doesn't count as a retry"
         return Decision(job, job.due_ms, reason)
     return _retry_or_fail(copy_with(job, failures=job.attempt), queue, ended_ms)
 
@@ -54,7 +54,7 @@ def new_round(job: Job, now_ms: int) -> Job:
 
 
 def state_of(job: Job, *, is_running: bool, now_ms: int) -> JobState:
-    """Return the state that people see: a pending job is running, due (queued) or waiting (retrying)."""
+    """Return the state of a job: a pending one is running, due (queued) or waiting (retrying)."""
     if job.finished is not None:
         return job.finished
     if is_running:

@@ -1,4 +1,4 @@
-"""Name the things localqueue is about: queues, jobs, attempts and their outcomes.
+"""The nouns: queues, jobs, attempts and their outcomes.
 
 All times are integer milliseconds since the Unix epoch (UTC), all durations integer milliseconds.
 """
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from localqueue.core.records import record
 
 RESPONSE_BODY_LIMIT = 64 * 1024
-"""How many bytes of a response's body are read and kept; a response is complete there."""
+"""How many bytes of a response's body are read and kept; the response then counts as complete."""
 
 
 QueueKey = tuple[str, str]
@@ -22,7 +22,7 @@ QueueKey = tuple[str, str]
 
 @record
 class Queue:
-    """Hold what a catalog declares of one queue."""
+    """A queue as a catalog declares it."""
 
     namespace: str
     name: str
@@ -45,7 +45,7 @@ class Queue:
 
 @record
 class Service:
-    """Hold what one catalog document declares: a namespace, where it listens, and its queues."""
+    """A service as a catalog document declares it: its namespace, its base URL, and its queues."""
 
     namespace: str
     target: str
@@ -55,7 +55,7 @@ class Service:
 
 @record
 class Finding:
-    """Say what is wrong in a catalog file and where; line and column count from 1."""
+    """A problem in a catalog file and its position; line and column count from 1."""
 
     file: str
     line: int
@@ -70,7 +70,7 @@ class Finding:
 
 @record
 class Catalog:
-    """Hold every service of all catalog files, and the warnings found on the way."""
+    """The services of all catalog files, and the warnings about them."""
 
     services: tuple[Service, ...] = ()
     warnings: tuple[Finding, ...] = ()
@@ -88,7 +88,7 @@ class Catalog:
 
 
 class JobState(enum.StrEnum):
-    """Name the states of a job, as people and the API see them."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -99,12 +99,12 @@ class JobState(enum.StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Return whether nothing happens to the job any more by itself."""
+        """Return whether the job is done unless somebody retries it."""
         return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 
 
 class OutcomeKind(enum.StrEnum):
-    """Name the ways in which an attempt ends."""
+    """The way in which an attempt ended."""
 
     COMPLETED = "completed"
     HTTP_ERROR = "http_error"
@@ -115,13 +115,13 @@ class OutcomeKind(enum.StrEnum):
 
     @property
     def is_counted(self) -> bool:
-        """Return whether an attempt that ended so counts against `retries`."""
+        """Return whether such an attempt counts against `retries`."""
         return self in (OutcomeKind.HTTP_ERROR, OutcomeKind.TIMEOUT, OutcomeKind.CONNECTION_ERROR)
 
 
 @record
 class AttemptError:
-    """Say why an attempt failed: a stable code and a sentence."""
+    """The reason why an attempt failed: a stable code and a sentence."""
 
     code: str
     message: str
@@ -129,7 +129,7 @@ class AttemptError:
 
 @record
 class Response:
-    """Keep what came back: text headers without Set-Cookie, and the first 64 KiB of the raw body."""
+    """The response of a handler: headers as text without Set-Cookie, and the first 64 KiB of the raw body."""
 
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -138,7 +138,7 @@ class Response:
 
 @record
 class Outcome:
-    """Say how an attempt ended, without a word on what follows from it."""
+    """The result of an attempt, without its consequences for the job."""
 
     kind: OutcomeKind
     status: int | None = None
@@ -148,7 +148,7 @@ class Outcome:
 
 @record
 class Request:
-    """Describe one delivery: where it goes, what it carries, and for how long it may take."""
+    """One delivery: its URL, its body, and its timeout in ms."""
 
     url: str
     body: bytes
@@ -160,12 +160,12 @@ class Request:
 
 @record
 class Job:
-    """Hold one job.
+    """A job.
 
     `attempt` is the number of the latest started attempt of the round, 0 before the first;
-    `failures` counts those that ended in a counted failure, so the next attempt is `failures + 1`.
+    `failures` counts the attempts that failed, so the next attempt is `failures + 1`.
     `finished` is completed, failed or cancelled, or None while the job is pending;
-    `number` counts the jobs of the queue from 1, in the order of their enqueueing.
+    `number` counts the jobs of the queue from 1, in the order in which they were enqueued.
     """
 
     seq: int
@@ -202,7 +202,7 @@ class Job:
 
 @record
 class Attempt:
-    """Record one attempt that has ended; rows are never overwritten."""
+    """An attempt that has ended; it is never overwritten."""
 
     round: int
     number: int
@@ -219,7 +219,7 @@ class Attempt:
 
 @record
 class JobPreview:
-    """Show in a list what is in a job: how its payload begins (None: a large one), how its latest attempt ended."""
+    """How a job's payload begins (None if it is large) and how its latest attempt ended, for lists."""
 
     preview: str | None
     outcome: OutcomeKind | None = None
@@ -229,7 +229,7 @@ class JobPreview:
 
 @record
 class LedgerEntry:
-    """Hold an attempt with the job that it belongs to, as the job is now."""
+    """An attempt and its job, as the job is now."""
 
     job: Job
     attempt: Attempt
@@ -237,9 +237,9 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Choose jobs for a list; None means all. `after` is the seq behind which the page begins.
+    """The jobs that a list shows; None means all. `after` is the seq after which the page starts.
 
-    `id` is an id, the beginning of one, or the beginning of a short id, in lower case.
+    `id` is an ID, the beginning of one, or the beginning of a short ID, in lower case.
     """
 
     namespace: str | None = None
@@ -250,7 +250,7 @@ class JobFilter:
     after: int | None = None
 
     def fits(self, key: QueueKey) -> bool:
-        """Return whether the jobs of a queue are chosen."""
+        """Return whether the jobs of a queue are included."""
         return self.namespace in (None, key[0]) and self.queue in (None, key[1])
 
     @property

@@ -1,4 +1,4 @@
-"""Make dataclasses that nobody changes, at the price of ordinary ones."""
+"""Immutable dataclasses at the cost of ordinary ones."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(cls: type[T]) -> type[T]:
-    """Make a dataclass whose fields the type checker lets nobody assign.
+    """Make a dataclass whose fields the type checker forbids to assign.
 
-    A dataclass that is frozen at run time takes three times as long to make, and each job makes a dozen.
+    A dataclass that is frozen at run time takes three times as long to create, and each job creates a dozen.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 def copy_with(original: T, **fields: Any) -> T:
-    """Return a copy of a record with some fields changed: `dataclasses.replace` at a third of its price."""
+    """Return a copy of a record with some fields changed: `dataclasses.replace` at a third of its cost."""
     kind: Any = type(original)
     copy: T = kind(*_values(kind)(original))
     for name, value in fields.items():

@@ -180,7 +180,7 @@ class Engine:
 
     async def queues(self) -> list[QueueSnapshot]:
         """Return every queue that is declared or has jobs."""
-        counts = await self._store.counts(self._clock.now())
+        counts = await self._store.queries.counts(self._clock.now())
         return snapshots.snapshot_queues(
             self._active.queues, counts, self._dispatcher, self._enqueuer.numbers, self._clock.now()
         )
@@ -258,7 +258,7 @@ class Engine:
 
     async def ledger(self) -> list[LedgerEntry]:
         """Return every attempt since the last reset, in starting order."""
-        return await self._store.ledger()
+        return await self._store.queries.ledger()
 
     # storage
 
@@ -269,4 +269,4 @@ class Engine:
 
     async def check_storage(self) -> str:
         """Return `ok`, or what SQLite finds wrong in the file."""
-        return await self._store.check()
+        return await self._store.queries.check()

@@ -66,13 +66,13 @@ class JobActions:
         id_ = id_.lower()
         if _SHORT_ID.fullmatch(id_):
             return await self._find_short(id_)
-        job = await self._store.job(id_)
+        job = await self._store.queries.job(id_)
         if job is None:
             raise _unknown(id_)
         return job
 
     async def _find_short(self, short_id: str) -> Job:
-        candidates = await self._store.jobs_with_short_id(short_id, CANDIDATES)
+        candidates = await self._store.queries.jobs_with_short_id(short_id, CANDIDATES)
         if not candidates:
             raise _unknown(short_id)
         if len(candidates) > 1:
@@ -91,7 +91,7 @@ class JobActions:
 
     async def attempts(self, job: Job) -> list[Attempt]:
         """Return the attempts of a job, in starting order."""
-        return await self._store.attempts(job.seq)
+        return await self._store.queries.attempts(job.seq)
 
     async def data(self, job: Job) -> bytes:
         """Return the bytes of `data` as they were sent. Raises NotFound (unknown_job)."""
@@ -101,13 +101,13 @@ class JobActions:
         """Return a page of jobs, newest first."""
         one_more = replace(wanted, limit=wanted.limit + 1)
         now, running = self._clock.now(), list(self._dispatcher.running)
-        jobs = await self._store.jobs(one_more, self._enqueuer.numbers, now, running)
+        jobs = await self._store.queries.jobs(one_more, self._enqueuer.numbers, now, running)
         page = jobs[: wanted.limit]
         return JobPage([self.snapshot(job) for job in page], page[-1].seq if len(jobs) > wanted.limit else None)
 
     async def previews(self, listed: Iterable[JobSnapshot]) -> Mapping[int, JobPreview]:
         """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
-        return await self._store.previews([snapshot.job.seq for snapshot in listed])
+        return await self._store.queries.previews([snapshot.job.seq for snapshot in listed])
 
     # change
 
@@ -144,7 +144,7 @@ class JobActions:
         wanted = JobFilter(namespace, queue)
         keys = [key for key in self._enqueuer.numbers if wanted.fits(key)]
         now, after, count = self._clock.now(), 0, 0
-        while failed := await self._store.failed(keys, after, RETRY_STEP):
+        while failed := await self._store.queries.failed(keys, after, RETRY_STEP):
             after = failed[-1].seq
             count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in failed]))
         return count

@@ -1,4 +1,4 @@
-"""Bind the sockets to listen on, and make room for many connections."""
+"""Bind the sockets to listen on, and allow many connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 def bind(host: str | None, port: int) -> list[socket.socket]:
     """Listen on one address, or on both loopback addresses at the same port.
 
-    Raises PortInUse, or StartError where an address can't be used. A port of 0 takes a free one.
+    Raises PortInUse, or StartError if an address can't be used. Port 0 takes a free one.
     """
     if host is not None:
         return [_listen(*_resolve(host, port))]
@@ -31,7 +31,7 @@ def bind(host: str | None, port: int) -> list[socket.socket]:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets us: thousands of clients may connect at once."""
+    """Raise the limit of open files as far as allowed: thousands of clients may connect at once."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
         wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
@@ -43,16 +43,18 @@ def raise_file_limit() -> None:
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise StartError(f"can't listen on {host}: {error.strerror}", "Give an address with --host.") from error
-    family, _, _, _, address = found[0]
+        raise StartError(
+            f"can't listen on {host}: {error.strerror}", "Use an address of this machine: --host ADDR"
+        ) from error
+    family, _, _, _, address = addresses[0]
     return family, (str(address[0]), port)
 
 
 def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
     try:
-        # With the protocol named, or asyncio leaves Nagle's algorithm on: 40 ms an answer.
+        # Name the protocol, or asyncio leaves Nagle's algorithm on: 40 ms per response.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise StartError(f"can't listen on {address[0]}: {error.strerror}") from error
@@ -61,7 +63,7 @@ def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.so
         if family is socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)  # now: two sockets that are only bound do not exclude each other
+        listener.listen(BACKLOG)  # now: two sockets that are only bound don't exclude each other
     except OSError as error:
         listener.close()
         raise _explained(error, address) from error
@@ -73,6 +75,6 @@ def _explained(error: OSError, address: tuple[str, int]) -> StartError:
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
             f"port {address[1]} is in use on {address[0]}",
-            "Choose another with --port PORT (--port 0 takes a free one).",
+            "Use another one: --port PORT (--port 0 takes a free one)",
         )
     return StartError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}")

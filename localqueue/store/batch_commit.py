@@ -1,8 +1,8 @@
-"""Commit a whole group of writes in one call of the connection.
+"""Commit many writes in one call of the connection.
 
-aiosqlite makes each call of a connection on a thread of its own. The way there and back costs more than most
-statements, and so does every step of a statement: it gives the interpreter lock away and waits to get it back, while
-the event loop is at work. So a group is one call, and equal statements are one statement with many rows.
+aiosqlite runs each call of a connection on a separate thread. The round trip costs more than most statements, and so
+does every step of a statement, which releases the interpreter lock and waits to get it back while the event loop runs.
+So a batch is one call, and equal statements are one statement with many rows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from localqueue.core import crashpoint
 Row = tuple[Any, ...]
 Call = Callable[[sqlite3.Connection], Any]
 SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-"""How many rows one statement takes: few sizes, so that few texts are to be prepared."""
+"""How many rows one statement takes: few sizes, so that SQLite prepares few statements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Hold a statement that takes many rows at once, in place of `{rows}`: `(?, ?), (?, ?)`."""
+    """A statement that takes many rows at once, in place of `{rows}`: `(?, ?), (?, ?)`."""
 
     sql: str
     width: int
@@ -52,11 +52,11 @@ def _in_sizes(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Hold what is to be written together: rows for statements, or one call with the connection.
+    """Rows for statements, or one call with the connection, that are written together.
 
-    Rows of equal statements of all waiting writes are executed together, in the order of their first
-    appearance. So two writes with rows must not depend on each other. One that is to be done `alone`
-    has a transaction of its own, after everything before it and before everything behind it.
+    Rows for equal statements of all waiting writes are executed together, in the order in which the statements first
+    appear. So two writes with rows must not depend on each other. A write that is `alone` has a transaction of its
+    own, after every write before it and before every write after it.
     """
 
     done: asyncio.Future[Any]
@@ -69,30 +69,32 @@ class Write:
 
 @dataclass(slots=True, eq=False)
 class WriteBatch:
-    """Hold what is committed together; an empty one is filled when its turn comes."""
+    """The writes of one transaction; an empty batch is filled when its turn comes."""
 
     writes: list[Write] = field(default_factory=list)
 
 
 class BatchConnection(sqlite3.Connection):
-    """Be a connection whose `commit` is the whole transaction of the next group.
+    """A connection whose `commit` runs the whole transaction of the next batch.
 
-    `fill` gives the writes that wait; `at_end` is called in each transaction. Both run on the connection's thread.
+    `commit` makes these calls, all on the connection's thread: `fill` once, for the writes that wait; the `call` of
+    each write that has one; `at_end` at the end of each transaction. The `then` of a write is not called here but by
+    the writer, on the event loop, after the commit.
     """
 
-    groups: deque[WriteBatch]
+    batches: deque[WriteBatch]
     fill: Callable[[], list[Write]]
     at_end: Call
 
     def commit(self) -> None:
-        """Execute and commit the next group, all or nothing. Raises sqlite3.Error."""
-        if not getattr(self, "groups", None):
+        """Execute and commit the next batch, all or nothing. Raises sqlite3.Error."""
+        if not getattr(self, "batches", None):
             super().commit()
             return
-        group = self.groups.popleft()
-        group.writes = group.writes or self.fill()
-        if group.writes:
-            self._commit_all(group.writes)
+        batch = self.batches.popleft()
+        batch.writes = batch.writes or self.fill()
+        if batch.writes:
+            self._commit_all(batch.writes)
 
     def _commit_all(self, writes: Sequence[Write]) -> None:
         self.execute("BEGIN IMMEDIATE")
@@ -113,8 +115,8 @@ class BatchConnection(sqlite3.Connection):
 
 
 def _by_statement(writes: Iterable[Write]) -> dict[Statement, list[Row]]:
-    found: dict[Statement, list[Row]] = {}
+    rows_of: dict[Statement, list[Row]] = {}
     for write in writes:
         for statement, row in write.rows:
-            found.setdefault(statement, []).append(row)
-    return found
+            rows_of.setdefault(statement, []).append(row)
+    return rows_of

@@ -1,25 +1,26 @@
-"""Open the database: check that it is ours, migrate it, and set how durable it is."""
+"""Open the database: check whose it is, migrate it, and set its durability."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from localqueue.core.errors import DatabaseUnusable
+from localqueue.core.errors import DatabaseUnusable, StorageUnavailable
 from localqueue.store.batch_commit import BatchConnection
 
 APPLICATION_ID = 0x4C514A42
-"""What marks a SQLite file as ours ("LQJB")."""
+"""Marks a SQLite file as a localqueue database ("LQJB")."""
 BUSY_TIMEOUT_S = 5.0
 OLDEST_SQLITE = (3, 35, 0)
 
 
 def migrations() -> list[str]:
-    """Return the SQL of every migration; the n-th leads from schema version n-1 to n."""
+    """Return the SQL of every migration; the n-th migrates from schema version n-1 to n."""
     folder = resources.files("localqueue.store") / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return [(folder / name).read_text() for name in names]
@@ -31,17 +32,20 @@ def sqlite_version() -> tuple[str, bool]:
 
 
 async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connection, BatchConnection]:
-    """Open the one connection that writes, on a file of the newest schema; return it and what it wraps.
+    """Open the one connection that writes and migrate the file; return it and the connection that it wraps.
 
-    Raises DatabaseUnusable, the file then being as it was.
+    Raises DatabaseUnusable and leaves the file unchanged.
     """
-    found, is_new_enough = sqlite_version()
+    version, is_new_enough = sqlite_version()
     if not is_new_enough:
-        raise DatabaseUnusable(f"SQLite {found} is too old, 3.35 is needed", "Use a newer Python.")
+        raise DatabaseUnusable(
+            f"SQLite {version} is too old; localqueue needs 3.35 or later",
+            "Use a newer Python, which brings its own SQLite.",
+        )
     opened: list[BatchConnection] = []
 
-    def make(*given: Any, **options: Any) -> BatchConnection:
-        opened.append(BatchConnection(*given, **options))
+    def make(*arguments: Any, **options: Any) -> BatchConnection:
+        opened.append(BatchConnection(*arguments, **options))
         return opened[0]
 
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make)
@@ -54,7 +58,7 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
         await connection.close()
         raise DatabaseUnusable(
             f"can't use {path} as the database: {error}",
-            "Choose another file with --db PATH; the file was left as it is.",
+            "Use another file: --db PATH. This file was not changed.",
         ) from error
     except BaseException:
         await connection.close()
@@ -68,8 +72,16 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     return await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
 
 
+async def read_rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+    """Return all rows of a query. Raises StorageUnavailable."""
+    try:
+        return list(await connection.execute_fetchall(sql, values))
+    except (sqlite3.Error, ValueError) as error:  # ValueError: the connection was closed meanwhile
+        raise StorageUnavailable(f"the database can't be read: {error}") from error
+
+
 async def number(connection: aiosqlite.Connection, sql: str) -> int:
-    """Return the one number that a query answers with."""
+    """Return the single number that a query yields."""
     rows = list(await connection.execute_fetchall(sql))
     return int(rows[0][0])
 
@@ -77,13 +89,13 @@ async def number(connection: aiosqlite.Connection, sql: str) -> int:
 async def _check(connection: aiosqlite.Connection, path: Path) -> None:
     tables = await number(connection, "SELECT count(*) FROM sqlite_master")
     if tables and await number(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise DatabaseUnusable(f"{path} is a database of another program", "Choose another file with --db PATH.")
+        raise DatabaseUnusable(f"{path} was created by another program", "Use another file: --db PATH")
     version = await number(connection, "PRAGMA user_version")
     newest = len(migrations())
     if version > newest:
         raise DatabaseUnusable(
-            f"{path} was written by a newer localqueue (schema {version}, this one knows {newest})",
-            "Update localqueue, or choose another file with --db PATH.",
+            f"{path} was written by a newer localqueue (schema {version}; this version supports up to {newest})",
+            "Update localqueue, or use another file: --db PATH",
         )
 
 

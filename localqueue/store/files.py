@@ -1,4 +1,4 @@
-"""Look after the files on disk: folder, permissions, lock. Nobody but their owner can read them."""
+"""Create and lock the files on disk; only their owner can read them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FOLDER = ".localqueue"
 def _unusable(path: Path, error: OSError) -> DatabaseUnusable:
     return DatabaseUnusable(
         f"can't use {path}: {error.strerror}",
-        "Choose another database file with --db PATH, or --ephemeral for a temporary one.",
+        "Use another database file (--db PATH) or a temporary one (--ephemeral).",
     )
 
 
 def prepare_folder(path: Path) -> None:
-    """Make sure that the folder `.localqueue` of a path is there, private, and ignored by git.
+    """Create the folder `.localqueue` of a path, private and ignored by git. Any other folder must exist already.
 
-    Raises DatabaseUnusable where it can't be ours. Any other folder must exist already.
+    Raises DatabaseUnusable.
     """
     folder = path.parent
     if folder.name != FOLDER:
@@ -46,10 +46,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def prepare(db: Path) -> None:
-    """Make sure that the database file exists and is readable by its owner only.
-
-    Raises DatabaseUnusable where it can't be ours.
-    """
+    """Create the database file, readable by its owner only. Raises DatabaseUnusable."""
     try:
         _prepare_file(db)
     except OSError as error:
@@ -57,7 +54,7 @@ def prepare(db: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a small file that its owner alone can read. Raises DatabaseUnusable."""
+    """Write a small file that only its owner can read. Raises DatabaseUnusable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(path, flags, 0o600), "w") as file:
@@ -67,11 +64,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _check_owned(folder: Path) -> None:
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise DatabaseUnusable(f"{folder} is not a folder", "Remove it, or choose another file with --db PATH.")
-    if found.st_uid != os.getuid():
-        raise DatabaseUnusable(f"{folder} belongs to another user", "Choose another file with --db PATH.")
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode):
+        raise DatabaseUnusable(f"{folder} is not a folder", "Remove it, or use another file: --db PATH")
+    if info.st_uid != os.getuid():
+        raise DatabaseUnusable(f"{folder} belongs to another user", "Use another file: --db PATH")
     folder.chmod(0o700)
 
 
@@ -91,14 +88,14 @@ def temporary() -> Path:
 
 
 class Lock:
-    """Hold a database for one server; the system releases it when the process ends, however it ends."""
+    """The lock of a database for one server; the system releases it however the process ends."""
 
     def __init__(self, db: Path) -> None:
         self._path = db.with_name(db.name + ".lock")
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Take the lock, or raise DatabaseInUse naming the holder, or DatabaseUnusable."""
+        """Take the lock. Raises DatabaseInUse, which names the holder, and DatabaseUnusable."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._descriptor = os.open(self._path, flags, 0o600)
@@ -110,24 +107,24 @@ class Lock:
             holder = self._holder()
             self.release()
             raise DatabaseInUse(
-                f"the database {self._path.with_suffix('')} is in use: already running{holder}",
-                "Stop that one, or choose another file with --db PATH.",
+                f"the database {self._path.with_suffix('')} is in use by another localqueue{holder}",
+                "Stop that server, or use another file: --db PATH",
             ) from None
 
-    def tell(self, port: int) -> None:
+    def write_holder(self, port: int) -> None:
         """Write who holds the lock, for the message that a second server shows."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "port": port}).encode(), 0)
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _holder(self) -> str:
         try:
-            found = json.loads(os.pread(self._descriptor, 1000, 0))
-            return f", pid {int(found['pid'])}, port {int(found['port'])}"
+            holder = json.loads(os.pread(self._descriptor, 1000, 0))
+            return f", pid {int(holder['pid'])}, port {int(holder['port'])}"
         except (ValueError, KeyError, TypeError):
-            return " (it has only just started)"
+            return ", which has just started"

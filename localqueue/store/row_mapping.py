@@ -1,4 +1,4 @@
-"""Translate between rows and the dataclasses of `models`."""
+"""Convert between rows and the dataclasses of `models`."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def to_job(row: Any) -> Job:
 
 
 def to_preview(row: Any) -> JobPreview:
-    """Return seq, beginning of the payload, outcome, status and error code as a glimpse."""
+    """Return seq, beginning of the payload, outcome, status and error code as a preview."""
     _, data, outcome, status, code = row
-    preview = None if data is None else bytes(data).decode("utf-8", "ignore")  # it may end within a character
+    preview = None if data is None else bytes(data).decode("utf-8", "ignore")  # it may end inside a character
     return JobPreview(preview, None if outcome is None else OutcomeKind(outcome), status, code)
 
 
 def to_entry(row: Any) -> LedgerEntry:
-    """Return a row of JOB_COLUMNS and ATTEMPT_COLUMNS as a line of the ledger."""
+    """Return a row of JOB_COLUMNS and ATTEMPT_COLUMNS as an entry of the ledger."""
     width = JOB_COLUMNS.count(",") + 1
     return LedgerEntry(to_job(row[:width]), to_attempt(row[width:]))
 
@@ -74,7 +74,7 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
 
 @functools.lru_cache(maxsize=256)
 def _headers_text(headers: tuple[tuple[str, str], ...]) -> str:
-    return json.dumps(headers)  # a service mostly answers with the same ones
+    return json.dumps(headers)  # a service usually sends the same headers
 
 
 def to_attempt(row: Any) -> Attempt:

@@ -1,4 +1,4 @@
-"""Write to disk: one connection, and everything that waits goes into one transaction."""
+"""Write to disk with one connection; all waiting writes share a transaction."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from localqueue.core.errors import StorageUnavailable
 from localqueue.store.batch_commit import BatchConnection, Call, Row, Statement, Write, WriteBatch
 
 COMMITTERS = 2
-"""How many groups are on their way to the connection's thread: it has the next one before we know of the last."""
+"""How many batches the connection's thread has at a time: it starts the next one before the loop hears of the last."""
 
 
 class Writer:
-    """Commit writes in groups; a write is done when it is on disk."""
+    """The queue of waiting writes, which are committed in batches."""
 
     def __init__(self, connection: aiosqlite.Connection, raw: BatchConnection, at_end: Call) -> None:
         self._connection = connection
-        self._groups = raw.groups = deque[WriteBatch]()
+        self._batches = raw.batches = deque[WriteBatch]()
         raw.fill, raw.at_end = self._fill, at_end
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Write] = deque()
         self._filling = threading.Lock()
         self._wake = asyncio.Event()
-        self._under_way = 0
+        self._running = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._next_commit: asyncio.Future[None] | None = None
@@ -42,13 +42,13 @@ class Writer:
     ) -> asyncio.Future[Any]:
         """Write rows; the future is done after the commit, or fails with StorageUnavailable.
 
-        `then` is called right after the commit. Whoever awaits the future may be cancelled: the rows are written
-        all the same, for nobody waits in the writer's place.
+        `then` is called right after the commit, on the event loop. The rows are written even if the caller that awaits
+        the future is cancelled.
         """
         return self._submit(Write(self._loop.create_future(), rows, then=then, alone=alone))
 
     def call(self, call: Call, *, alone: bool = False) -> asyncio.Future[Any]:
-        """Call with the connection inside a transaction, on its thread; the future gives what it returned."""
+        """Make a call with the connection inside a transaction, on its thread; the future yields its result."""
         return self._submit(Write(self._loop.create_future(), call=call, alone=alone))
 
     def _submit(self, write: Write) -> asyncio.Future[Any]:
@@ -62,11 +62,11 @@ class Writer:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether no write waits or is under way."""
+        """Return whether no write is waiting or running."""
         return self._is_idle.is_set()
 
     async def settled(self) -> None:
-        """Return when no write waits or is under way."""
+        """Return when no write is waiting or running."""
         await self._is_idle.wait()
 
     async def committed(self) -> None:
@@ -83,7 +83,7 @@ class Writer:
         await self._connection.close()
 
     def _fill(self) -> list[Write]:
-        """Take what waits, up to a write that is to be done alone; called on the connection's thread, too."""
+        """Take the waiting writes, up to one that must be alone; also called on the connection's thread."""
         taken: list[Write] = []
         with self._filling:
             while self._waiting and not (taken and (taken[-1].alone or self._waiting[0].alone)):
@@ -94,62 +94,62 @@ class Writer:
         while self._waiting or not self._closing:
             await self._wake.wait()
             if self._waiting:
-                self._under_way += 1
+                self._running += 1
                 await self._commit(WriteBatch())
-                self._under_way -= 1
+                self._running -= 1
             elif not self._closing:
                 self._wake.clear()
-            if not self._waiting and not self._under_way:
+            if not self._waiting and not self._running:
                 self._is_idle.set()
 
-    async def _commit(self, group: WriteBatch) -> None:
-        error = await self._try(group)
+    async def _commit(self, batch: WriteBatch) -> None:
+        error = await self._try(batch)
         if self._next_commit is not None:
             self._next_commit.set_result(None)
             self._next_commit = None
         if error is None:
-            _finish(group.writes)
+            _finish(batch.writes)
             return
-        group.writes = group.writes or self._fill()
-        if len(group.writes) > 1 and not _is_trouble_with_disk(error):
-            for write in group.writes:  # one of them is wrong in itself: it must not take the others along
+        batch.writes = batch.writes or self._fill()
+        if len(batch.writes) > 1 and not _is_disk_error(error):
+            for write in batch.writes:  # one of them is invalid: it must not fail the others
                 await self._commit(WriteBatch([write]))
         else:
-            _fail(group.writes, error)
+            _fail(batch.writes, error)
 
-    async def _try(self, group: WriteBatch) -> sqlite3.Error | None:
-        self._groups.append(group)
+    async def _try(self, batch: WriteBatch) -> sqlite3.Error | None:
+        self._batches.append(batch)
         try:
             await self._connection.commit()
         except sqlite3.Error as error:
             self.error = str(error)
-            if group in self._groups:  # it was not even begun
-                self._groups.remove(group)
+            if batch in self._batches:  # it never started
+                self._batches.remove(batch)
             return error
-        if group.writes:
+        if batch.writes:
             self.error = None
         return None
 
 
-def _is_trouble_with_disk(error: sqlite3.Error) -> bool:
+def _is_disk_error(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError)
 
 
-def _finish(batch: list[Write]) -> None:
-    for write in batch:
-        if write.then is not None:  # even if the caller has gone away: it is on disk
+def _finish(writes: list[Write]) -> None:
+    for write in writes:
+        if write.then is not None:  # even if the caller was cancelled: the write is on disk
             write.then()
         if not write.done.done():
             write.done.set_result(write.result)
 
 
-def _fail(batch: list[Write], error: sqlite3.Error) -> None:
-    for write in batch:
+def _fail(writes: list[Write], error: sqlite3.Error) -> None:
+    for write in writes:
         if not write.done.done():
             write.done.set_exception(
                 StorageUnavailable(
                     f"the database can't be written: {error}",
-                    "Nothing was stored. Make room or release the file; localqueue goes on by itself.",
+                    "Nothing was stored. Free some space or release the file; localqueue then continues by itself.",
                 )
             )
-            write.done.exception()  # a caller that has gone away leaves no warning behind
+            write.done.exception()  # no warning if the caller was cancelled

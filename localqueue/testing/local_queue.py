@@ -21,7 +21,7 @@ from localqueue.core.settings import Settings
 from localqueue.core.text import nearest
 from localqueue.core.times import iso, parse_duration
 from localqueue.engine.engine import Engine
-from localqueue.server import server
+from localqueue.server import event_loop, server
 from localqueue.testing import results, tracebacks
 from localqueue.testing.app_server import AppServer, ExceptionLog, start_app
 from localqueue.testing.background_thread import BackgroundThread
@@ -52,7 +52,7 @@ class LocalQueue:
         self._warnings: list[str] = []
         self._service: AppServer | None = None
         self._log = ExceptionLog(self._tell)
-        self._background = BackgroundThread("localqueue", self._serve, server.loop_factory())
+        self._background = BackgroundThread("localqueue", self._serve, event_loop.loop_factory())
         self._client: Client | None = None
 
     # start and stop

@@ -84,7 +84,7 @@ def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_mis
                 chosen = JobFilter(namespace, queue, state, part, limit=3)
                 expected = [job for job in reversed(jobs) if fits(job, chosen)]
                 for start in range(0, len(expected) + 1, 3):
-                    page = await store.jobs(chosen, KEYS, NOW, list(RUNNING))
+                    page = await store.queries.jobs(chosen, KEYS, NOW, list(RUNNING))
                     assert page == expected[start : start + 3], chosen
                     chosen = replace(chosen, after=page[-1].seq) if page else chosen
 
@@ -98,7 +98,7 @@ def test_more_queues_than_one_statement_takes_are_listed(tmp_path: Path) -> None
         keys = [("shop", f"queue-{number}") for number in range(job_listing.KEYS_AT_ONCE * 2 + 1)]
         jobs = [Job(seq, uuid7(NOW, bytes([seq % 256] * 10)), *key, NOW, NOW) for seq, key in enumerate(keys, 1)]
         async with opened(tmp_path, jobs) as store:
-            found = await store.jobs(JobFilter("shop", limit=200), keys, NOW, [])
+            found = await store.queries.jobs(JobFilter("shop", limit=200), keys, NOW, [])
             assert [job.seq for job in found] == list(range(len(keys), len(keys) - 200, -1))
 
     run_async(check())
@@ -169,9 +169,9 @@ def test_a_database_of_an_older_version_is_migrated_with_its_jobs(tmp_path: Path
 
     async def check() -> None:
         async with opened(tmp_path) as store:
-            found = await store.jobs(JobFilter("shop", "work", JobState.QUEUED), KEYS, NOW, [])
+            found = await store.queries.jobs(JobFilter("shop", "work", JobState.QUEUED), KEYS, NOW, [])
             assert [job.id for job in found] == ["x"]
-            assert await store.counts(0) == {("shop", "work"): {"pending": 1, "waiting": 1}}
+            assert await store.queries.counts(0) == {("shop", "work"): {"pending": 1, "waiting": 1}}
 
     run_async(check())
 
@@ -183,9 +183,9 @@ def test_a_change_of_a_job_that_is_not_as_it_was_does_nothing(tmp_path: Path) ->
         stale = replace(failed[0], round=9)
         changes = [(job, lifecycle.new_round(job, NOW)) for job in (stale, *failed[1:])]
         async with opened(tmp_path, jobs) as store:
-            assert await store.failed(KEYS, failed[1].seq, 2) == failed[2:4]
+            assert await store.queries.failed(KEYS, failed[1].seq, 2) == failed[2:4]
             assert await store.change(changes) == [after for _, after in changes[1:]]
-            assert await store.failed(KEYS, 0, 10) == failed[:1]
+            assert await store.queries.failed(KEYS, 0, 10) == failed[:1]
 
     run_async(check())
 

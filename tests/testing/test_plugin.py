@@ -330,7 +330,7 @@ import asyncio
 import contextlib
 import gc
 import threading
-from localqueue.server import server
+from localqueue.server import event_loop
 
 def opened():
     found = set()
@@ -341,7 +341,7 @@ def opened():
 
 @pytest.fixture(scope="session", autouse=True)
 def no_leaks():
-    with asyncio.Runner(loop_factory=server.loop_factory()):
+    with asyncio.Runner(loop_factory=event_loop.loop_factory()):
         pass  # libuv keeps one pipe a process for signals, from its first loop on
     before = set(threading.enumerate())
     descriptors = opened()

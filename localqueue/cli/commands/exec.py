@@ -23,7 +23,7 @@ from localqueue.core.models import Catalog, JobState
 from localqueue.core.settings import Settings
 from localqueue.delivery import tcp_connect
 from localqueue.engine.engine import Engine
-from localqueue.server import server, sockets
+from localqueue.server import event_loop, server, sockets
 
 SETTLE_MS = 200
 """How long no job may have come before the run is over: handlers may answer first and enqueue after."""
@@ -57,7 +57,7 @@ def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_ti
     paths, load = catalog_loader(settings)
     run = Execution(command, settings, None if no_wait else wait_timeout, allow_failed)
     try:
-        server.run(run.main(paths, load))
+        event_loop.run(run.main(paths, load))
     except (StartError, Unavailable) as error:
         raise SystemExit(explain(error)) from None
     except CommandNotRun as error:

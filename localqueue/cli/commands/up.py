@@ -19,7 +19,8 @@ from localqueue.core.errors import CatalogError, LocalqueueError, StartError
 from localqueue.core.models import Catalog
 from localqueue.core.settings import OPTIONS, Option, Settings
 from localqueue.engine.engine import Engine
-from localqueue.server import server, sockets
+from localqueue.server import event_loop, server, sockets
+from localqueue.server.signals import handling_stop_signals
 
 
 def options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -77,21 +78,21 @@ def up(**given: Any) -> None:
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()
     try:
-        server.run(_serve(settings, paths, load, make_report(settings, _write, sys.stdout)))
+        event_loop.run(_serve(settings, paths, load, make_report(settings, _write, sys.stdout)))
     except StartError as error:
         raise SystemExit(explain(error)) from None
 
 
 async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catalog], report: TextLog | JsonLog) -> None:
-    with server.signals() as signals:
+    with handling_stop_signals() as signals:
 
         async def use(where: server.RunningServer, engine: Engine) -> None:
             with server.announced(where):
                 report.ready(where, engine.catalog)
-                server.spare_collector()
+                event_loop.relax_garbage_collection()
                 await signals.first.wait()
 
-        await server.serve(server.ServerConfig(settings, load, paths, report, hurry=signals.second), use)
+        await server.serve(server.ServerConfig(settings, load, paths, report, skip_grace=signals.second), use)
 
 
 def checked(settings: Settings) -> Settings:

@@ -1,0 +1,70 @@
+"""Serve the app over HTTP with uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from localqueue.server import sockets
+
+
+class _UvicornServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """The HTTP side of a server: it stops at the end of its `async with` block."""
+
+    def __init__(self) -> None:
+        self._server: _UvicornServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> HttpServer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+
+    async def start(self, asgi: ASGIApp, listeners: list[socket.socket]) -> None:
+        """Serve an app on these sockets; return once it accepts requests."""
+        self._server = _UvicornServer(_config(asgi))
+        self._serving = asyncio.create_task(self._server.serve(sockets=listeners))
+        await self._server.is_up.wait()
+
+
+def _config(asgi: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # failures are answered, or reported as events
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=sockets.BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=16 * 1024,
+    )

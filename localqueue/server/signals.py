@@ -1,0 +1,35 @@
+"""Handle the signals that ask a server to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequests:
+    """The first signal asks for a stop with a grace period, the second one for a stop at once."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def add(self) -> None:
+        """Count one more signal."""
+        (self.second if self.first.is_set() else self.first).set()
+
+
+@contextlib.contextmanager
+def handling_stop_signals() -> Iterator[StopRequests]:
+    """Handle the stop signals during a block."""
+    loop, requests = asyncio.get_running_loop(), StopRequests()
+    for kind in STOP_SIGNALS:
+        loop.add_signal_handler(kind, requests.add)
+    try:
+        yield requests
+    finally:
+        for kind in STOP_SIGNALS:
+            loop.remove_signal_handler(kind)

@@ -1,0 +1,108 @@
+"""Answer the questions that people ask about jobs and attempts.
+
+These reads have a connection of their own: a long one must not delay a dispatch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
+from localqueue.store import connections, job_listing, statements
+from localqueue.store.connections import read_rows
+from localqueue.store.row_mapping import ATTEMPT_COLUMNS, JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
+
+
+class JobQueries:
+    """The reads for lists, job pages and the ledger. Each raises StorageUnavailable if the file can't be read."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def ledger(self) -> list[LedgerEntry]:
+        """Return every stored attempt, in starting order."""
+        return [to_entry(row) for row in await self._rows(statements.LEDGER)]
+
+    async def job(self, id_: str) -> Job | None:
+        """Return the job with this id."""
+        rows = await self._rows(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?", (id_,))
+        return to_job(rows[0]) if rows else None
+
+    async def jobs_with_short_id(self, short_id: str, limit: int) -> list[Job]:
+        """Return jobs with this short ID; this reads the index of all IDs (about 0.1 s for a million)."""
+        sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE substr(id, -8) = ? LIMIT ?)"
+        return [to_job(row) for row in await self._rows(sql, (short_id, limit))]
+
+    async def attempts(self, seq: int) -> list[Attempt]:
+        """Return the attempts of a job in starting order."""
+        sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE seq = ? ORDER BY id"
+        return [to_attempt(row) for row in await self._rows(sql, (seq,))]
+
+    async def jobs(
+        self, wanted: JobFilter, keys: Collection[QueueKey], now_ms: int, running: Sequence[int]
+    ) -> list[Job]:
+        """Return a page of jobs, newest first.
+
+        `keys` are the queues that have jobs, `running` the seqs of the jobs with a running attempt.
+        """
+        rows = await self._rows(*job_listing.newest_page(wanted, now_ms, running))
+        if len(rows) == wanted.limit:
+            return [to_job(row) for row in rows]
+        rows = []
+        for sql, values in job_listing.queries(wanted, keys, now_ms, running):
+            rows += await self._rows(sql, values)
+        rows.sort(reverse=True)  # by seq, which comes first
+        return [to_job(row) for row in rows[: wanted.limit]]
+
+    async def failed(self, keys: Iterable[QueueKey], after: int, limit: int) -> list[Job]:
+        """Return the next failed jobs of these queues after a seq, oldest first."""
+        jobs: list[Job] = []
+        sql = (
+            f"SELECT {JOB_COLUMNS} FROM jobs WHERE namespace = ? AND queue = ? AND finished = 'failed' "
+            "AND seq > ? ORDER BY seq LIMIT ?"
+        )
+        for key in keys:
+            jobs += [to_job(row) for row in await self._rows(sql, (*key, after, limit))]
+        return sorted(jobs, key=lambda job: job.seq)[:limit]
+
+    async def previews(self, seqs: Sequence[int]) -> dict[int, JobPreview]:
+        """Return what lists show of these jobs in addition to their own fields."""
+        return {row[0]: to_preview(row) for row in await self._rows(statements.PREVIEWS, (json.dumps(list(seqs)),))}
+
+    async def counts(self, now_ms: int) -> dict[QueueKey, dict[str, int]]:
+        """Return how many jobs each queue has on disk: pending, completed, failed, cancelled.
+
+        `waiting` counts the pending jobs that are due later than now.
+        """
+        by_queue: dict[QueueKey, dict[str, int]] = {}
+        for namespace, queue, state, n, waiting in await self._rows(statements.COUNTS, (now_ms,)):
+            counts = by_queue.setdefault((namespace, queue), {})
+            counts[state] = n
+            if waiting is not None:
+                counts["waiting"] = waiting
+        return by_queue
+
+    async def check(self) -> str:
+        """Return `ok`, or what SQLite finds wrong in the file."""
+        connection = await connections.open_reader(
+            self._path
+        )  # a separate one: this takes a while and nothing should wait for it
+        try:
+            await read_rows(connection, "PRAGMA cache_size = -128", ())  # KiB: each page is needed once
+            return str((await read_rows(connection, "PRAGMA quick_check(1)", ()))[0][0])
+        finally:
+            await connection.interrupt()
+            await connection.close()
+
+    async def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return await read_rows(self._connection, sql, values)

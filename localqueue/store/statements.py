@@ -1,0 +1,59 @@
+"""The SQL statements that the store and its queries execute."""
+
+from __future__ import annotations
+
+from localqueue.store.batch_commit import Statement
+from localqueue.store.row_mapping import ATTEMPT_COLUMNS, JOB_COLUMNS
+
+PRUNE_STEP = 1000
+"""How many finished jobs one transaction removes at most."""
+
+INSERT_JOB = Statement(f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES {{rows}}", 15)
+INSERT_PAYLOAD = Statement("INSERT INTO payloads (seq, data) VALUES {rows}", 2)
+# The guard of every change: the job hasn't changed since the change was decided.
+_AS_BEFORE = (
+    "seq = column1 AND finished IS column2 AND jobs.round = column3 AND attempt = column4 AND failures = column5"
+)
+_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 23))
+INSERT_ATTEMPT = Statement(
+    f"INSERT INTO attempts (seq, {ATTEMPT_COLUMNS}) "
+    f"SELECT seq, {_ATTEMPT_VALUES} FROM (VALUES {{rows}}) CROSS JOIN jobs ON {_AS_BEFORE}",
+    22,
+)
+UPDATE_JOB = Statement(
+    "UPDATE jobs SET due_ms = column6, finished = column7, finished_ms = column8, round = column9, "
+    f"attempt = column10, failures = column11, max_attempts = column12 FROM (VALUES {{rows}}) WHERE {_AS_BEFORE}",
+    12,
+)
+SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
+PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
+RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
+GUARDS = "SELECT id, seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
+# Up to one percent too many may stay for a while: removing many at once is cheaper than one with each job.
+PRUNE = f"""
+    DELETE FROM jobs WHERE seq IN (
+        SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
+        LIMIT (SELECT iif(n * 100 > ?1 * 101, min(n - ?1, {PRUNE_STEP}), 0)
+               FROM (SELECT coalesce(sum(n), 0) AS n FROM counts WHERE state <> 'pending')))
+"""
+
+
+LEDGER = (
+    f"SELECT {', '.join('jobs.' + name for name in JOB_COLUMNS.split(', '))}, "
+    f"{', '.join('attempts.' + name for name in ATTEMPT_COLUMNS.split(', '))} "
+    "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
+)
+PREVIEWS = """
+    SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code
+    FROM jobs JOIN payloads USING (seq)
+    LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
+    WHERE jobs.seq IN (SELECT value FROM json_each(?))
+"""
+COUNTS = """
+    SELECT namespace, queue, state, n, CASE state WHEN 'pending' THEN (
+        SELECT count(*) FROM jobs WHERE jobs.namespace = counts.namespace AND jobs.queue = counts.queue
+        AND finished IS NULL AND due_ms > ?) END
+    FROM counts WHERE n > 0
+"""
+TABLES = ("attempts", "payloads", "jobs", "counts", "numbers", "pauses", "sqlite_sequence")
+"""What a reset empties, in this order: the triggers on jobs then have nothing to do."""
