@@ -11,7 +11,6 @@ import functools
 import ipaddress
 import json
 import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from localqueue.engine.executor import Deliverer
 from localqueue.server import file_watcher, sockets
 from localqueue.server.http_server import HttpServer
 from localqueue.store import files
+from localqueue.store.temporary_folder import TemporaryFolder
 
 EXIT_S = 1.0
 """How long a stop may still take after the second signal."""
@@ -84,17 +84,17 @@ async def serve(config: ServerConfig, use: Use) -> None:
 
 @contextlib.contextmanager
 def _database(settings: Settings) -> Iterator[tuple[Path, files.Lock]]:
-    db = files.temporary() if settings.ephemeral else settings.db
-    lock = files.Lock(db)
-    try:
+    with contextlib.ExitStack() as stack:
+        db = settings.db
+        if settings.ephemeral:
+            folder = stack.enter_context(contextlib.closing(TemporaryFolder()))
+            db = folder.path / "queue.db"
+        files.check_name(db)
+        lock = stack.enter_context(contextlib.closing(files.Lock(db)))
         files.prepare_folder(db)
         lock.acquire()
         files.prepare(db)
         yield db, lock
-    finally:
-        lock.release()
-        if settings.ephemeral:
-            shutil.rmtree(db.parent, ignore_errors=True)
 
 
 async def _run(config: ServerConfig, listeners: list[socket.socket], where: RunningServer, use: Use) -> None:

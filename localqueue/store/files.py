@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from localqueue.core.errors import DatabaseInUse, DatabaseUnusable
@@ -21,21 +20,27 @@ def _unusable(path: Path, error: OSError) -> DatabaseUnusable:
     )
 
 
-def prepare_folder(path: Path) -> None:
-    """Create the folder `.localqueue` of a path, private and ignored by git. Any other folder must exist already.
+def check_name(db: Path) -> None:
+    """Refuse a path that names no file, such as `:memory:`. Raises DatabaseUnusable."""
+    if not db.name or str(db).startswith((":", "file:")):
+        name = "an empty path" if not db.name else str(db)
+        raise DatabaseUnusable(f"{name} isn't a database file", "For a temporary database: --ephemeral")
 
-    Raises DatabaseUnusable.
-    """
+
+def prepare_folder(path: Path) -> None:
+    """Create the folder of a path. `.localqueue` is private and ignored by git. Raises DatabaseUnusable."""
     folder = path.parent
-    if folder.name != FOLDER:
-        return
     try:
-        _make_folder(folder)
+        if folder.name == FOLDER:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _make_private_folder(folder)
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(folder, error) from error
 
 
-def _make_folder(folder: Path) -> None:
+def _make_private_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -76,15 +81,13 @@ def _prepare_file(db: Path) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(db, flags, 0o600)
     try:
-        if os.fstat(descriptor).st_uid == os.getuid():
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise DatabaseUnusable(f"{db} isn't a regular file", "Use another file: --db PATH")
+        if info.st_uid == os.getuid():
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
-
-
-def temporary() -> Path:
-    """Return a database path in a new private folder."""
-    return Path(tempfile.mkdtemp(prefix="localqueue-")) / "queue.db"
 
 
 class Lock:
@@ -105,7 +108,7 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             holder = self._holder()
-            self.release()
+            self.close()
             raise DatabaseInUse(
                 f"the database {self._path.with_suffix('')} is in use by another localqueue{holder}",
                 "Stop that server, or use another file: --db PATH",
@@ -116,7 +119,7 @@ class Lock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "port": port}).encode(), 0)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Release the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)

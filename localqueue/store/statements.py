@@ -32,7 +32,7 @@ GUARDS = "SELECT id, seq, finished, round, attempt, failures FROM jobs WHERE seq
 # Up to one percent too many may stay for a while: removing many at once is cheaper than one with each job.
 PRUNE = f"""
     DELETE FROM jobs WHERE seq IN (
-        SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished_ms, seq
+        SELECT seq FROM jobs WHERE finished IS NOT NULL ORDER BY finished = 'failed', finished_ms, seq
         LIMIT (SELECT iif(n * 100 > ?1 * 101, min(n - ?1, {PRUNE_STEP}), 0)
                FROM (SELECT coalesce(sum(n), 0) AS n FROM counts WHERE state <> 'pending')))
 """

@@ -268,6 +268,20 @@ def test_the_newest_finished_jobs_are_kept_and_older_ones_pruned(tmp_path: Path)
     assert rows == [3, 3]
 
 
+def test_failed_jobs_are_pruned_last(tmp_path: Path) -> None:
+    """Rule storage.retention."""
+    with working(lambda job: 500 if job["data"] == "bad" else 200) as worker:
+        write_catalog(tmp_path, retries=0)
+        with serving(tmp_path, "--target", worker.url, "--keep", "3") as server:
+            bad = [server.enqueue("bad") for _ in range(2)]
+            for id_ in bad:
+                server.wait_state(id_, "failed")
+            for n in range(5):
+                server.wait_state(server.enqueue(n), "completed")
+            assert [job["id"] for job in server.get("/jobs?state=failed")["jobs"]] == bad[::-1]
+            assert len(server.get("/jobs")["jobs"]) == 3
+
+
 def test_an_edited_catalog_takes_effect_and_a_removed_queue_holds_its_jobs(tmp_path: Path) -> None:
     """Rule catalog.reload, catalog.held."""
     answers = {"status": 500}

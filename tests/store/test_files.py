@@ -1,0 +1,69 @@
+"""Database files and temporary folders: which paths work, and what a killed run leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from localqueue.store import temporary_folder
+from localqueue.store.temporary_folder import TemporaryFolder
+from tests.support import Server, serving, write_catalog
+
+
+def test_the_folder_of_a_database_is_created(tmp_path: Path) -> None:
+    """Rule storage.file."""
+    write_catalog(tmp_path)
+    with serving(tmp_path, "--db", "jobs/today/queue.db") as server:
+        server.enqueue()
+    assert (tmp_path / "jobs/today/queue.db").exists()
+
+
+@pytest.mark.parametrize("name", [":memory:", "", "file:x?mode=memory"])
+def test_a_database_that_is_not_a_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    """Rule storage.file."""
+    write_catalog(tmp_path)
+    code, error = Server(tmp_path, "--port", "0", f"--db={name}").finish()
+    assert (code, "Traceback" in error) == (1, False)
+    assert "isn't a database file" in error and "--ephemeral" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog-info.yaml"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "long"])
+def test_a_path_that_can_not_be_a_database_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    """Rule storage.foreign-file."""
+    write_catalog(tmp_path)
+    name = "pipe" if kind == "fifo" else "x" * 5000
+    if kind == "fifo":
+        os.mkfifo(tmp_path / name)
+    code, error = Server(tmp_path, "--port", "0", "--db", name).finish()
+    assert (code, "Traceback" in error) == (1, False), error
+    assert name[:40] in error
+
+
+def test_the_temporary_folder_of_a_killed_run_is_removed_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule storage.ephemeral."""
+    code = "import os, signal; from localqueue.store.temporary_folder import TemporaryFolder as T; "
+    code += "print(T().path, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    left = Path(killed.stdout.strip())
+    assert left.is_dir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    young = TemporaryFolder()
+    assert left.is_dir(), "a young folder may belong to a process that hasn't locked it yet"
+    monkeypatch.setattr(temporary_folder, "MIN_AGE_S", -1)
+    other = TemporaryFolder()
+    assert not left.exists()
+    assert young.path.is_dir(), "its owner is alive"
+    young.close()
+    other.close()
+    assert list(tmp_path.iterdir()) == []
