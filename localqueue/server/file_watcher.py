@@ -12,7 +12,12 @@ from localqueue.core.models import Catalog
 from localqueue.engine.engine import Engine
 
 PERIOD_S = 1.0
+STABLE_S = 0.2
+"""How long a file must stay unchanged before it is read: an editor may still be writing it."""
+EMPTY_CHECKS = 5
+"""After how many checks a file that stays empty or missing is reported."""
 Stamp = tuple[int, int, int]
+Stamps = list[Stamp | None]
 
 
 def stamp(path: Path) -> Stamp | None:
@@ -25,33 +30,53 @@ def stamp(path: Path) -> Stamp | None:
 
 
 class CatalogWatcher:
-    """The watched catalogs: an edit takes effect, one with errors is reported once it has stayed for a second."""
+    """The watched catalogs. A valid edit takes effect; otherwise the last valid catalog stays in use."""
 
-    def __init__(self, paths: Sequence[Path], load: Callable[[], Catalog]) -> None:
+    def __init__(self, clock: Clock, paths: Sequence[Path], load: Callable[[], Catalog]) -> None:
+        self._clock = clock
         self._paths = paths
         self._load = load
         self._seen = self._stamps()
-        self._doubted: list[Stamp | None] | None = None
+        self._empty_checks = 0
 
-    def check(self, engine: Engine) -> None:
-        """Apply an edit; if it has errors, keep the last valid catalog."""
+    async def check(self, engine: Engine) -> None:
+        """Apply an edit that is complete."""
         stamps = self._stamps()
         if stamps == self._seen:
             return
+        empty = [path for path, each in zip(self._paths, stamps, strict=True) if each is None or each[2] == 0]
+        if empty:
+            self._wait_for_content(engine, empty)
+            return
+        await self._clock.sleep(STABLE_S)
+        if self._stamps() == stamps:
+            self._reload(engine, stamps)
+
+    def _wait_for_content(self, engine: Engine, empty: Sequence[Path]) -> None:
+        """Report an empty or missing file only if it stays so: editors empty a file before they write it."""
+        self._empty_checks += 1
+        if self._empty_checks == EMPTY_CHECKS:
+            names = ", ".join(map(str, empty))
+            problem = "is empty or missing" if len(empty) == 1 else "are empty or missing"
+            engine.hub(events.Warned(f"{names} {problem}; the last valid catalog is still in use"))
+
+    def _reload(self, engine: Engine, stamps: Stamps) -> None:
         try:
             catalog = self._load()
         except CatalogError as error:
-            if stamps != self._doubted:  # perhaps half written: check again
-                self._doubted = stamps
-                return
-            self._seen = stamps
-            engine.hub(events.CatalogRefused(error.findings))
+            if self._stamps() == stamps:
+                self._accept(stamps)
+                engine.hub(events.CatalogRefused(error.findings))
             return
-        self._seen = stamps
-        engine.use(catalog)
-        engine.hub(events.CatalogChanged(catalog))
+        if self._stamps() == stamps:  # else it changed while it was read
+            self._accept(stamps)
+            engine.use(catalog)
+            engine.hub(events.CatalogChanged(catalog))
 
-    def _stamps(self) -> list[Stamp | None]:
+    def _accept(self, stamps: Stamps) -> None:
+        self._seen, self._empty_checks = stamps, 0
+
+    def _stamps(self) -> Stamps:
         return [stamp(path) for path in self._paths]
 
 
@@ -61,7 +86,7 @@ async def run(clock: Clock, engine: Engine, catalogs: CatalogWatcher, db: Path) 
     while True:
         await clock.sleep(PERIOD_S)
         engine.check_clock()
-        catalogs.check(engine)
+        await catalogs.check(engine)
         now = stamp(db)
         if now is None or first is None or now[0] != first[0]:
             engine.refuse_jobs()

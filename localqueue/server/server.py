@@ -110,7 +110,7 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
         engine.start()
         await http.start(_app(engine, config.settings, where), listeners)
         await stack.enter_async_context(_in_background(_check_storage(engine)))
-        catalogs = file_watcher.CatalogWatcher(config.paths, load)
+        catalogs = file_watcher.CatalogWatcher(clock, config.paths, load)
         await _until_first_ends(
             _use(use, where, engine),
             file_watcher.run(clock, engine, catalogs, where.db),
