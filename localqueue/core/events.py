@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-from localqueue.core.models import Attempt, Catalog, Finding, Job
+from localqueue.core.models import Attempt, Catalog, Finding, Job, Rejection
 from localqueue.core.records import record
 
 
@@ -72,6 +72,14 @@ class Configured:
 
 
 @record
+class Rejected:
+    """A refused request. `is_news` is False for repetitions that logs leave out."""
+
+    rejection: Rejection
+    is_news: bool
+
+
+@record
 class Warned:
     """A warning for the user."""
 
@@ -100,6 +108,7 @@ Event = (
     | CatalogChanged
     | CatalogRefused
     | Configured
+    | Rejected
     | Warned
     | Stopping
     | Stopped

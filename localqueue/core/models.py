@@ -228,6 +228,25 @@ class JobPreview:
 
 
 @record
+class Rejection:
+    """The requests that were refused for one reason.
+
+    `namespace` and `queue` are those that the requests named, if they could be read. `is_security` marks requests that
+    the security checks refused (Host, Origin).
+    """
+
+    code: str
+    message: str
+    hint: str
+    namespace: str | None
+    queue: str | None
+    is_security: bool
+    count: int
+    first_ms: int
+    last_ms: int
+
+
+@record
 class LedgerEntry:
     """An attempt and its job, as the job is now."""
 

@@ -17,8 +17,12 @@ def _escape(match: re.Match[str]) -> str:
 
 def safe(text: str, limit: int = 200) -> str:
     """Escape what could steer a terminal (control, bidi, line separators) and cut at `limit` characters."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _UNSAFE.sub(_escape, cut)
+    return _UNSAFE.sub(_escape, cut(text, limit))
+
+
+def cut(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def safe_json(text: str) -> str:

@@ -19,6 +19,7 @@ from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
+from localqueue.engine.rejections import Rejections
 from localqueue.engine.snapshots import QueueSnapshot
 from localqueue.engine.timeline import DrainResult, EndedAttempts, Timeline, VirtualTimeline, WallTimeline
 from localqueue.store.store import Store
@@ -55,6 +56,7 @@ class Engine:
         self._timeline: Timeline = make_timeline(
             clock, self._dispatcher, store, self.hub, lambda: self._enqueuer.next_seq
         )
+        self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
         self._start_ms = clock.now()
         self._loop: asyncio.Task[None] | None = None
@@ -245,6 +247,7 @@ class Engine:
             self._clock.advance(now)
             raise
         self._active.reset()
+        self.rejections.clear()
         self._configure()
 
     # jobs
