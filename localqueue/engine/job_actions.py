@@ -105,6 +105,14 @@ class JobActions:
         page = jobs[: wanted.limit]
         return JobPage([self.snapshot(job) for job in page], page[-1].seq if len(jobs) > wanted.limit else None)
 
+    async def unfinished(self, limit: int) -> list[JobSnapshot]:
+        """Return the newest jobs that aren't finished: running ones first, then queued, then retrying."""
+        jobs: list[JobSnapshot] = []
+        for state in (JobState.RUNNING, JobState.QUEUED, JobState.RETRYING):
+            if len(jobs) < limit:
+                jobs += (await self.page(JobFilter(state=state, limit=limit - len(jobs)))).jobs
+        return jobs
+
     async def previews(self, listed: Iterable[JobSnapshot]) -> Mapping[int, JobPreview]:
         """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""
         return await self._store.queries.previews([snapshot.job.seq for snapshot in listed])
