@@ -40,7 +40,7 @@ def _command(command: click.Command, parent: click.Context) -> Iterator[str]:
 
 def http() -> str:
     """Return the reference of every route, from the OpenAPI document."""
-    described = control.description()
+    described = control.document()
     routes = [
         (f"{method.upper()} {path}", each)
         for path, methods in described["paths"].items()
@@ -100,7 +100,7 @@ def _answers(responses: Schema) -> Iterator[str]:
             codes += re.findall(r"`(\w+)`: ", each["description"])
         else:
             yield f"- {status}: {_shape(content['schema']) if media_type == routing.JSON else media_type}"
-    own = [code for code in codes if code not in (*openapi.EVERYWHERE, *openapi.WITH_A_BODY, openapi.OURS)]
+    own = [code for code in codes if code not in (*openapi.EVERYWHERE, *openapi.WITH_A_BODY, openapi.CONTROL_API)]
     yield f"- errors: {_codes(own)}\n" if own else ""
 
 
@@ -176,7 +176,7 @@ def _errors() -> Iterator[str]:
     for code, (status, meaning) in openapi.ERRORS.items():
         yield f"| {status} | `{code}` | {meaning} |"
     yield f"\n- every route: {_codes(openapi.EVERYWHERE)}"
-    yield f"- every route under `/_localqueue`: `{openapi.OURS}`"
+    yield f"- every route under `/_localqueue`: `{openapi.CONTROL_API}`"
     yield f"- every route that takes a body: {_codes(openapi.WITH_A_BODY)}\n"
 
 

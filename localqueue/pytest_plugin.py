@@ -1,4 +1,4 @@
-"""Give tests the fixture `localqueue`. Nothing of localqueue is imported before a test asks for it."""
+"""The fixture `localqueue`. The rest of the package is imported only when a test uses it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def localqueue_catalog(pytestconfig: pytest.Config) -> Any:
-    """Override this: the path of the catalog, or the catalog as a dict. Default: the one of the root folder."""
-    from localqueue.catalog import loader
+    """Return the catalog: a path or a dict. Override this; the default is the catalog of the root folder."""
+    from localqueue.catalog import discovery
 
-    found = loader.discover(pytestconfig.rootpath) or loader.discover(Path.cwd())
-    if not found:
+    paths = discovery.discover(pytestconfig.rootpath)[0] or discovery.discover(Path.cwd())[0]
+    if not paths:
         pytest.fail(
-            f"no catalog-info.yaml in {pytestconfig.rootpath}: override the session fixture localqueue_catalog",
+            f"there is no catalog-info.yaml in {pytestconfig.rootpath}: override the fixture localqueue_catalog",
             pytrace=False,
         )
-    return found
+    return paths
 
 
 @pytest.fixture(scope="session")
 def localqueue_options() -> Mapping[str, Any]:
-    """Override this: options of `localqueue up`, such as {"seed": 42}."""
+    """Return options of `localqueue up`, such as {"seed": 42}. Override this."""
     return {}
 
 
@@ -48,7 +48,7 @@ def _localqueue_session(localqueue_catalog: Any, localqueue_options: Mapping[str
 
 @pytest.fixture
 def localqueue(_localqueue_session: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalQueue]:
-    """Give a test a queue of its own: on the virtual clock, empty, with IEC_QUEUE_URL and SERVICE_NAMESPACE set."""
+    """An empty queue with the virtual clock; IEC_QUEUE_URL and SERVICE_NAMESPACE are set during the test."""
     queue = _localqueue_session
     queue.reset()
     monkeypatch.setenv("IEC_QUEUE_URL", queue.url)
@@ -59,17 +59,17 @@ def localqueue(_localqueue_session: LocalQueue, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test of whose deliveries some had neither a service nor a stand-in."""
-    found = yield
+    """Fail the test if a delivery had neither a service nor a stub."""
+    result = yield
     queue = _queue_of(item)
     if queue is not None and (problem := queue.problem()):
         pytest.fail(problem, pytrace=False)
-    return found
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
-    """Show with a failed test what its queue knows: exceptions in handlers, the ledger."""
+    """Add exceptions in handlers and the ledger to the report of a failed test."""
     report = yield
     queue = _queue_of(item) if call.when == "call" and report.failed else None
     if queue is not None:
@@ -78,5 +78,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 
 def _queue_of(item: pytest.Item) -> LocalQueue | None:
-    found = getattr(item, "funcargs", {}).get("localqueue")
-    return found if hasattr(found, "problem") and hasattr(found, "notes") else None
+    queue = getattr(item, "funcargs", {}).get("localqueue")
+    return queue if hasattr(queue, "problem") and hasattr(queue, "notes") else None

@@ -1,7 +1,8 @@
-"""Put the Starlette app together: routes, the gate around them, and errors as JSON."""
+"""Build the Starlette app: routes, the security middleware around them, and errors as JSON."""
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localqueue.api import serializers
+from localqueue.api import responses
 from localqueue.api.context import ServerInfo
 from localqueue.api.routes import control, production
 from localqueue.api.security import SecurityMiddleware
@@ -24,42 +25,44 @@ from localqueue.engine.engine import Engine
 
 def build(
     engine: Engine,
-    report: events.Report,
-    place: ServerInfo,
+    info: ServerInfo,
     *,
     allow_hosts: Collection[str] = (),
     allow_remote: bool = False,
 ) -> ASGIApp:
-    """Return the whole application over an open engine."""
+    """Return the application for an open engine."""
 
     async def internal_error(_: Request, error: Exception) -> Response:
         number = uuid.uuid4().hex[:8]
-        report(events.Warned(f"internal error {number}: {safe(repr(error))}; please report it"))
-        return serializers.error(LocalqueueError(f"internal error {number}", "The log says more.", code="internal"))
+        engine.hub(events.Warned(f"internal error {number}: {safe(repr(error))}. Please report it."))
+        return responses.error_response(
+            LocalqueueError(f"internal error {number}", "The log has details.", code="internal")
+        )
 
-    enqueue = production.enqueuer(engine, place.max_body, lambda message: report(events.Warned(message)))
+    enqueue = production.EnqueueEndpoint(engine, info.max_body)
     app = Starlette(
         routes=[
             *production.routes(engine, enqueue),
             *routes.entrances(),
-            control.routes(engine, place),
+            control.routes(engine, info),
         ],
         exception_handlers={
             LocalqueueError: _known_error,
-            HTTPException: _http_error,
+            HTTPException: functools.partial(_http_error, engine),
             Exception: internal_error,
         },
     )
     app.router.redirect_slashes = False  # a redirect would lose the body in some clients
-    return SecurityMiddleware(_with_shortcut(app, enqueue, internal_error), allow_hosts, allow_remote)
+    direct = _direct_enqueue(app, enqueue, internal_error)
+    return SecurityMiddleware(direct, engine.rejections, allow_hosts, allow_remote)
 
 
-def _with_shortcut(
+def _direct_enqueue(
     app: ASGIApp, enqueue: production.Endpoint, internal_error: Callable[[Request, Exception], Awaitable[Response]]
 ) -> ASGIApp:
-    """Lead `POST /jobs` past Starlette's layers and its router, which cost more than the work itself."""
+    """Route `POST /jobs` around Starlette's router and middleware, which cost more than the work itself."""
 
-    async def shortcut(scope: Scope, receive: Receive, send: Send) -> None:
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/jobs" or scope["method"] != "POST":
             await app(scope, receive, send)
             return
@@ -67,25 +70,31 @@ def _with_shortcut(
         try:
             response = await enqueue(request)
         except LocalqueueError as error:
-            response = serializers.error(error)
+            response = responses.error_response(error)
         except Exception as error:
             response = await internal_error(request, error)
         await response(scope, receive, send)
 
-    return shortcut
+    return route
 
 
 async def _known_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, LocalqueueError)
-    return serializers.error(error)
+    return responses.error_response(error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(engine: Engine, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        message = f"{safe(request.method)} is not allowed here"
-        response = serializers.error(MethodNotAllowed(message, "Jobs are sent with POST /jobs."))
+        message = f"{safe(request.method)} isn't allowed for {safe(request.url.path)}"
+        response = responses.error_response(MethodNotAllowed(message, "To enqueue a job: POST /jobs"))
         response.headers.update(error.headers or {})
         return response
-    hint = "Jobs are sent with POST /jobs; what only localqueue has is under /_localqueue/."
-    return serializers.error(NotFound(f"there is nothing at {safe(request.url.path)}", hint))
+    path = request.url.path
+    hint = "To enqueue a job: POST /jobs. The control API is under /_localqueue/."
+    if path.startswith("//"):
+        hint = "The path starts with two slashes: remove the slash at the end of IEC_QUEUE_URL."
+    not_found = NotFound(f"there is no route {safe(path)}", hint)
+    if request.method == "POST" and path.strip("/") == "jobs":  # a mistyped way to enqueue
+        engine.rejections.add(not_found, None, None)
+    return responses.error_response(not_found)

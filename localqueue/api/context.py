@@ -1,4 +1,4 @@
-"""Hold what the routes under /_localqueue work with."""
+"""The context of the routes under /_localqueue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localqueue.engine.engine import Engine
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """Say where the server listens, where it keeps jobs, which URLs lead back to it, and how large a body may be."""
+    """The server's URL, its database, the URLs that lead back to it, and the largest body in bytes."""
 
     url: str
     db: Path
@@ -26,11 +26,11 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Hold the engine, what listens to it, and what describes every route."""
+    """The engine, its listeners, and the OpenAPI document."""
 
     engine: Engine
-    place: ServerInfo
-    feed: EventBuffer
-    board: StatusTracker
+    info: ServerInfo
+    events: EventBuffer
+    tracker: StatusTracker
     metrics: Metrics
-    description: Callable[[], dict[str, Any]]
+    document: Callable[[], dict[str, Any]]

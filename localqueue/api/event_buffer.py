@@ -1,7 +1,6 @@
-"""Keep the latest events in memory, and give them as server-sent events to whoever follows them live.
+"""Keep the latest events in memory for the clients that follow them live.
 
-An event is written as text once, when the first follower needs it. While nobody follows, and nobody is likely
-to come back, nothing is kept at all.
+An event is serialized once, when the first follower needs it. Without followers, nothing is kept.
 """
 
 from __future__ import annotations
@@ -14,38 +13,38 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import localqueue
-from localqueue.api import serializers
+from localqueue.api import responses, serializers
 from localqueue.core import clock, events, lifecycle
 from localqueue.core.errors import StorageUnavailable, TooManyStreams
 from localqueue.core.models import Attempt, Job, JobState
 from localqueue.core.times import iso
 from localqueue.engine.engine import Engine
 
-KEPT = 10_000
-"""How many events are kept for who comes back; one who is farther behind has missed some."""
-FOLLOWERS = 16
-COME_BACK_S = 60.0
-"""For how long events are kept after the last follower has left."""
+CAPACITY = 10_000
+"""How many events are kept for clients that reconnect; a client that is further behind has missed some."""
+MAX_FOLLOWERS = 16
+RECONNECT_S = 60.0
+"""How long events are kept after the last follower has disconnected."""
 PAUSE_S = 0.2
-"""The pause behind a chunk: what happens meanwhile goes out together."""
+"""The pause after a chunk; events that happen meanwhile are sent together."""
 SNAPSHOT_PAUSE_S = 0.25
 KEEP_ALIVE_S = 15.0
 CHUNK = 500
-"""How many events are written at once, before others get their turn."""
-SMALL = 1024
-"""A response over this many bytes is not kept with its attempt: the feed does not show it."""
+"""How many events are serialized at once before other tasks run."""
+SMALL_RESPONSE = 1024
+"""Larger responses, in bytes, aren't kept with their attempts: events don't include them."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Choose of which jobs to tell; None means all. `job` is an id or a short id."""
+    """The jobs whose events a client wants; None means all. `job` is an ID or a short ID."""
 
     namespace: str | None = None
     queue: str | None = None
     job: str | None = None
 
     def fits(self, job: Job | None) -> bool:
-        """Return whether an event about the job is wanted; those about no job always are."""
+        """Return whether an event about the job is wanted; events about no job always are."""
         return job is None or (
             self.namespace in (None, job.namespace)
             and self.queue in (None, job.queue)
@@ -54,7 +53,7 @@ class EventFilter:
 
 
 class Entry:
-    """Hold an event as it happened, and its text once somebody needed that."""
+    """An event, and its text once a follower needed it."""
 
     __slots__ = ("attempt", "content", "job", "kind", "number", "state", "text")
 
@@ -77,22 +76,22 @@ class Entry:
 
 
 class EventBuffer:
-    """Take every event of the engine, and let followers read them at their own pace."""
+    """The latest events of the engine, which followers read at their own pace."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._epoch = secrets.token_hex(4)  # tells an id of an earlier process, or from before a gap, from ours
+        self._epoch = secrets.token_hex(4)  # distinguishes the ids of earlier processes and from before a gap
         self._is_listening = False
         self._leaving: asyncio.TimerHandle | None = None
-        self._ring: list[Entry] = [Entry("gap")] * KEPT
+        self._ring: list[Entry] = [Entry("gap")] * CAPACITY
         self._count = 0
         self._followers: set[asyncio.Event] = set()
         self._is_stale = asyncio.Event()
         self._snapshots: asyncio.Task[None] | None = None
-        self._shown: object = None
+        self._latest_queues: object = None
         self._over = asyncio.Event()
 
-    # what happens
+    # events of the engine
 
     def _listen(self) -> None:
         if self._leaving is not None:
@@ -102,7 +101,7 @@ class EventBuffer:
             self._is_listening = True
             self._engine.hub.add(self._take)
 
-    def _listen_no_more(self) -> None:
+    def _stop_listening(self) -> None:
         self._is_listening = False
         self._engine.hub.remove(self._take)
         self._epoch = secrets.token_hex(4)
@@ -137,8 +136,11 @@ class EventBuffer:
                 self._add(Entry("reset", {}))
             case events.Warned(message):
                 self._add(Entry("warning", {"message": message}))
+            case events.Rejected(rejection, is_news):
+                if is_news:
+                    self._add(Entry("rejected", serializers.rejection(rejection)))
             case events.CatalogRefused(findings):
-                lines = [*map(str, findings), "the last good catalog stays in force"]
+                lines = [*map(str, findings), "catalog error: the last valid version is still in use"]
                 self._add(Entry("warning", {"message": "\n".join(lines)}))
             case events.Stopping():
                 self._add(Entry("stopping", {}))
@@ -147,7 +149,7 @@ class EventBuffer:
         return lifecycle.state_of(job, is_running=False, now_ms=self._engine.now())
 
     def _add(self, entry: Entry) -> None:
-        self._ring[self._count % KEPT] = entry
+        self._ring[self._count % CAPACITY] = entry
         self._count += 1
         entry.number = self._count
         for wake in self._followers:
@@ -161,25 +163,25 @@ class EventBuffer:
             wake.set()
 
     async def _take_snapshots(self) -> None:
-        """Tell how the queues are, when that has changed, while somebody follows."""
+        """Add an event for each change of the queues, while there are followers."""
         while True:
             self._is_stale.clear()
             with contextlib.suppress(StorageUnavailable):
-                found = serializers.queues(await self._engine.queues(), self._engine.catalog.targets)
-                if found != self._shown:
-                    self._shown = found
-                    self._add(Entry("queues", found))
+                queues = serializers.queues(await self._engine.queues(), self._engine.catalog.targets)
+                if queues != self._latest_queues:
+                    self._latest_queues = queues
+                    self._add(Entry("queues", queues))
                 await _is_set(self._over, SNAPSHOT_PAUSE_S)
             await self._is_stale.wait()
 
-    # who follows
+    # followers
 
     @contextlib.contextmanager
     def following(self) -> Iterator[asyncio.Event]:
-        """Let one more follow; what it gets is set whenever there is news. Raises TooManyStreams."""
-        if len(self._followers) >= FOLLOWERS:
+        """Add a follower for a block; its event is set whenever something happens. Raises TooManyStreams."""
+        if len(self._followers) >= MAX_FOLLOWERS:
             raise TooManyStreams(
-                f"{FOLLOWERS} clients follow the events already",
+                f"{MAX_FOLLOWERS} clients already follow the events",
                 "Close a dashboard or a `localqueue tail`.",
             )
         wake = asyncio.Event()
@@ -196,21 +198,21 @@ class EventBuffer:
                 self._leave()
 
     def _leave(self) -> None:
-        self._leaving = asyncio.get_running_loop().call_later(COME_BACK_S, self._listen_no_more)
+        self._leaving = asyncio.get_running_loop().call_later(RECONNECT_S, self._stop_listening)
         if self._snapshots is not None:
             self._snapshots.cancel()
             self._snapshots = None
 
-    async def chunks(self, wake: asyncio.Event, last_id: str | None, chosen: EventFilter) -> AsyncIterator[bytes]:
-        """Yield what happens from now on, or what has since `last_id` and then that, until the server stops."""
+    async def chunks(self, wake: asyncio.Event, last_id: str | None, wanted: EventFilter) -> AsyncIterator[bytes]:
+        """Yield new events, or first those since `last_id`, until the server stops."""
         position = self._count if last_id is None else self._position(last_id)
         yield b"retry: 1000\n" + self._text(self._hello(self._count if position is None else position))
         while True:
             wake.clear()
-            if position is None or self._count - position > KEPT:
+            if position is None or self._count - position > CAPACITY:
                 position = self._count
                 yield self._text(Entry("gap", {}, number=position))
-            text = b"".join(self._texts(position, chosen))
+            text = b"".join(self._texts(position, wanted))
             position = min(position + CHUNK, self._count)
             if text:
                 yield text
@@ -224,27 +226,27 @@ class EventBuffer:
                 yield b": still here\n\n"
 
     def _position(self, last_id: str) -> int | None:
-        """Return behind how many events a follower has come back, or None where some are lost."""
+        """Return the position after which a client reconnects, or None if events were lost."""
         epoch, _, number = last_id.partition("-")
         if epoch != self._epoch or not (number.isascii() and number.isdigit() and len(number) < 20):
             return None
-        return int(number) if self._count - KEPT <= int(number) <= self._count else None
+        return int(number) if self._count - CAPACITY <= int(number) <= self._count else None
 
     def _hello(self, position: int) -> Entry:
         now, mode = iso(self._engine.now()), self._engine.clock.mode
         return Entry("hello", {"version": localqueue.__version__, "now": now, "mode": mode}, number=position)
 
-    def _texts(self, position: int, chosen: EventFilter) -> Iterator[bytes]:
+    def _texts(self, position: int, wanted: EventFilter) -> Iterator[bytes]:
         for number in range(position, min(position + CHUNK, self._count)):
-            entry = self._ring[number % KEPT]
-            if chosen.fits(entry.job):
+            entry = self._ring[number % CAPACITY]
+            if wanted.fits(entry.job):
                 if entry.text is None:
                     entry.text = self._text(entry)
                 yield entry.text
 
     def _text(self, entry: Entry) -> bytes:
         head = f"id: {self._epoch}-{entry.number}\nevent: {entry.kind}\ndata: "
-        return head.encode() + serializers.encode(self._content(entry)) + b"\n\n"
+        return head.encode() + responses.encode(self._content(entry)) + b"\n\n"
 
     def _content(self, entry: Entry) -> Any:
         if entry.job is None or entry.state is None:
@@ -257,13 +259,13 @@ class EventBuffer:
 
 def _without_large_response(attempt: Attempt) -> Attempt:
     response = attempt.outcome.response
-    if response is None or len(response.body) + sum(len(value) for _, value in response.headers) <= SMALL:
+    if response is None or len(response.body) + sum(len(value) for _, value in response.headers) <= SMALL_RESPONSE:
         return attempt
     return replace(attempt, outcome=replace(attempt.outcome, response=None))
 
 
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, but no longer than this; return whether it is set."""
+    """Wait for an event, but not longer than this; return whether it is set."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

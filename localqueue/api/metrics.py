@@ -1,4 +1,4 @@
-"""Count attempts, and write all numbers in Prometheus' text format."""
+"""Count attempts, and write all metrics in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localqueue.engine.engine import Engine
 from localqueue.engine.snapshots import QueueSnapshot
 
 BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
-"""The buckets of the histogram: up to and including so many ms; longer ones go into the last."""
+"""The upper bounds of the histogram's buckets, in ms, inclusive; longer attempts go into the last bucket."""
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
@@ -21,7 +21,7 @@ Sample = tuple[str, Labels, float]
 
 @dataclass(slots=True, eq=False)
 class Tally:
-    """Count the attempts of a queue that have ended: by outcome, and by duration."""
+    """The ended attempts of a queue, by outcome and by duration."""
 
     outcomes: dict[OutcomeKind, int] = field(default_factory=dict)
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
@@ -29,7 +29,7 @@ class Tally:
 
 
 class Metrics:
-    """Count what the engine tells of, since the start or the last reset."""
+    """The attempts since the start or the last reset."""
 
     def __init__(self, engine: Engine) -> None:
         self._tallies: dict[QueueKey, Tally] = {}
@@ -45,12 +45,14 @@ class Metrics:
         else:
             self._tallies.clear()
 
-    def text(self, queues: Iterable[QueueSnapshot]) -> str:
-        """Return every number in the text format."""
-        return "".join(_lines(list(queues), self._tallies))
+    def text(self, queues: Iterable[QueueSnapshot], rejected: Mapping[str, int]) -> str:
+        """Return all metrics in the text format; `rejected` counts refused requests by error code."""
+        return "".join(_lines(list(queues), self._tallies, rejected))
 
 
-def _lines(queues: list[QueueSnapshot], tallies: Mapping[QueueKey, Tally]) -> Iterator[str]:
+def _lines(
+    queues: list[QueueSnapshot], tallies: Mapping[QueueKey, Tally], rejected: Mapping[str, int]
+) -> Iterator[str]:
     yield from _family(
         "build_info", "gauge", "The version of localqueue.", [("", {"version": localqueue.__version__}, 1)]
     )
@@ -58,31 +60,35 @@ def _lines(queues: list[QueueSnapshot], tallies: Mapping[QueueKey, Tally]) -> It
     yield from _family(
         "jobs_enqueued_total",
         "counter",
-        "Jobs accepted since the last reset, over restarts too.",
+        "Jobs accepted since the last reset, including earlier runs.",
         [("", _labels(each.key), each.enqueued) for each in queues],
     )
     yield from _family(
         "attempts_in_flight",
         "gauge",
-        "Attempts under way.",
+        "Running attempts.",
         [("", _labels(each.key), each.in_flight) for each in queues],
     )
     yield from _family(
         "queue_concurrency",
         "gauge",
-        "How many attempts may be under way.",
+        "The largest number of running attempts.",
         [("", _labels(each.key), each.queue.concurrency) for each in queues if each.queue is not None],
     )
     yield from _family(
         "queue_held",
         "gauge",
-        "1 while nothing of the queue is started: it is paused, or no catalog declares it.",
+        "1 while jobs of the queue can't start, because it is paused or in no catalog.",
         [("", _labels(each.key), int(each.held is not None)) for each in queues],
     )
-    yield from _family("attempts_total", "counter", "Attempts that have ended, by outcome.", _outcomes(tallies))
+    yield from _family("attempts_total", "counter", "Ended attempts, by outcome.", _outcomes(tallies))
     yield from _family(
-        "attempt_duration_seconds", "histogram", "How long attempts took that have ended.", _durations(tallies)
+        "rejected_requests_total",
+        "counter",
+        "Refused requests since the last reset, by error code.",
+        [("", {"code": code}, count) for code, count in sorted(rejected.items())],
     )
+    yield from _family("attempt_duration_seconds", "histogram", "Duration of ended attempts.", _durations(tallies))
 
 
 def _jobs(queues: Iterable[QueueSnapshot]) -> Iterator[Sample]:

@@ -22,7 +22,7 @@ DROP_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Describe a parameter of a query."""
+    """A query parameter."""
 
     name: str
     description: str
@@ -30,32 +30,35 @@ class Parameter:
 
 
 def check_parameters(request: Request, known: Collection[Parameter]) -> None:
-    """Make sure that every parameter is known and given once. Raises InvalidRequest."""
+    """Check that every parameter is known and given once. Raises InvalidRequest."""
     names = [parameter.name for parameter in known]
     for name in request.query_params:
         if name not in names:
-            others = ", ".join(nearest(name, names)) or "none"
-            raise InvalidRequest(f"unknown parameter {safe(name)!r}; known: {others}")
+            raise InvalidRequest(f"unknown parameter {safe(name)!r}; {_known(name, names)}")
         if len(request.query_params.getlist(name)) > 1:
-            raise InvalidRequest(f"expected the parameter {name} once, got it more than once")
+            raise InvalidRequest(f"parameter {name} is given more than once")
+
+
+def _known(name: str, names: Collection[str]) -> str:
+    return f"known: {', '.join(nearest(name, names))}" if names else "none is known here"
 
 
 def whole_number(request: Request, name: str, largest: int) -> int | None:
-    """Return a number from 1 to `largest`, or None where there is none. Raises InvalidRequest."""
-    given = request.query_params.get(name)
-    if given is None:
+    """Return a number from 1 to `largest`, or None if it is absent. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    if text is None:
         return None
-    if given.isascii() and given.isdigit() and len(given) < 20 and 1 <= int(given) <= largest:
-        return int(given)
-    raise InvalidRequest(f"expected {name} to be a number from 1 to {largest}, got {safe(given)!r}")
+    if text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= largest:
+        return int(text)
+    raise InvalidRequest(f"{name} must be a number from 1 to {largest}, not {safe(text)!r}")
 
 
 def one_of(request: Request, name: str, choices: Collection[str]) -> str | None:
-    """Return a parameter that must be one of these, or None where there is none. Raises InvalidRequest."""
-    given = request.query_params.get(name)
-    if given is None or given in choices:
-        return given
-    raise InvalidRequest(f"expected {name} to be one of {', '.join(choices)}, got {safe(given)!r}")
+    """Return a parameter that must be one of these, or None if it is absent. Raises InvalidRequest."""
+    text = request.query_params.get(name)
+    if text is None or text in choices:
+        return text
+    raise InvalidRequest(f"{name} must be one of {', '.join(choices)}, not {safe(text)!r}")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -64,27 +67,27 @@ async def read_body(request: Request, limit: int) -> bytes:
         async with clock.Deadline(BODY_DEADLINE_S):
             return await _read(request, limit)
     except TimeoutError:
-        raise RequestTimeout(f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
+        raise RequestTimeout(f"the request body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
     except ClientDisconnect:
-        raise InvalidRequest("the client went away before its body was complete") from None
+        raise InvalidRequest("the client disconnected before its body was complete") from None
 
 
 async def read_object(request: Request, known: Collection[str], limit: int = 64 * 1024) -> dict[str, Any]:
-    """Return the body as a JSON object of known keys; an empty one means {}.
+    """Return the body as a JSON object with known keys; an empty body means {}.
 
     Raises InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout.
     """
     text = await read_body(request, limit)
     try:
-        found = json.loads(text.decode()) if text else {}
+        content = json.loads(text.decode()) if text else {}
     except (ValueError, RecursionError) as error:
-        raise InvalidJson(f"expected the body to be JSON: {safe(str(error))}") from None
-    if not isinstance(found, dict):
-        raise InvalidRequest("expected the body to be an object")
-    for key in found:
+        raise InvalidJson(f"the body isn't valid JSON: {safe(str(error))}") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    for key in content:
         if key not in known:
-            raise InvalidRequest(f"unknown key {safe(key)!r}; known: {', '.join(nearest(key, known)) or 'none'}")
-    return found
+            raise InvalidRequest(f"unknown key {safe(key)!r}; {_known(key, known)}")
+    return content
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -98,15 +101,15 @@ async def _read(request: Request, limit: int) -> bytes:
         if is_over:
             await _drop(request, size)
             raise PayloadTooLarge(
-                f"expected a body of at most {limit} bytes, got more",
-                "Send a reference instead of the thing itself, or start with --max-body BYTES.",
+                f"the body is larger than {limit} bytes",
+                "Send a reference instead of the content, or allow larger bodies: localqueue up --max-body BYTES",
             )
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 async def _drop(request: Request, size: int) -> None:
-    """Read on, within bounds: a client that is still sending would see a reset instead of the answer."""
+    """Keep reading, within bounds: a client that is still sending would see a reset instead of the response."""
     try:
         async with asyncio.timeout(DROP_S):
             while size < DROP_BYTES:

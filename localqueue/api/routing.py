@@ -1,4 +1,4 @@
-"""Describe every route in one table: what answers it, and what its documentation says."""
+"""Describe every route: its handler, and its documentation."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from localqueue.api import requests
 from localqueue.api.schemas import Schema
 
 Handler = Callable[[Any, Request], Awaitable[Response]]
-"""Gets the context of its routes, and the request."""
+"""Gets the context of its routes and the request."""
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Describe one method of one path.
+    """One method of one path.
 
-    `errors` are the codes that it may answer with, beside those of every route; `also` is a status with which it
-    answers in the same way. A `strict` one refuses parameters that it does not know.
+    `errors` are its error codes, in addition to those of every route; `also` is another status with the same schema.
+    A `strict` operation refuses unknown parameters.
     """
 
     method: str
     path: str
     handler: Handler
     summary: str
-    answer: Schema
+    response: Schema
     description: str = ""
     parameters: tuple[requests.Parameter, ...] = ()
     body: Schema | None = None
@@ -44,7 +44,7 @@ class Operation:
 
 def routes(operations: Iterable[Operation], context: object) -> list[Route]:
     """Return the routes of a table."""
-    return [Route(each.path, _endpoint(each, context), methods=[each.method]) for each in operations]
+    return [Route(item.path, _endpoint(item, context), methods=[item.method]) for item in operations]
 
 
 def _endpoint(operation: Operation, context: object) -> Callable[[Request], Awaitable[Response]]:

@@ -1,10 +1,10 @@
-"""Say what the JSON of the API looks like (JSON Schema, as OpenAPI 3.1 uses it); tests compare it with real answers."""
+"""The JSON of the API as JSON Schema for OpenAPI 3.1; tests compare it with real responses."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from localqueue.catalog import loader
+from localqueue.catalog import queue_fields
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.times import DAY_MS
 
@@ -25,7 +25,7 @@ DURATION: Schema = {"type": "integer", "minimum": 0, "maximum": DAY_MS}
 STATE: Schema = {"type": "string", "enum": [state.value for state in JobState]}
 OUTCOME: Schema = {"type": "string", "enum": [kind.value for kind in OutcomeKind]}
 NOTHING: Schema = {"type": "object", "properties": {}}
-"""An object without keys; an empty body means it too."""
+"""An object without keys; an empty body means the same."""
 
 
 def said(schema: Schema, description: str) -> Schema:
@@ -34,7 +34,7 @@ def said(schema: Schema, description: str) -> Schema:
 
 
 def or_null(schema: Schema) -> Schema:
-    """Return a schema that null fits too."""
+    """Return a schema that also accepts null."""
     if isinstance(kind := schema.get("type"), str) and "enum" not in schema:
         return {**schema, "type": [kind, "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
@@ -62,59 +62,59 @@ def ref(name: str) -> Schema:
 
 SETTINGS: dict[str, Schema] = {
     name: {"type": "integer", "minimum": smallest, "maximum": largest}
-    for name, (smallest, largest) in loader.RANGES.items()
+    for name, (smallest, largest) in queue_fields.RANGES.items()
 }
 
 JOB: dict[str, Schema] = {
     "id": said({"type": "string"}, "UUIDv7"),
-    "shortId": said({"type": "string", "pattern": "^[0-9a-f]{8}$"}, "the last 8 hex digits of the id"),
-    "seq": said(POSITIVE, "its place in the order of enqueueing, over all queues"),
+    "shortId": said({"type": "string", "pattern": "^[0-9a-f]{8}$"}, "the last 8 hex digits of the ID"),
+    "seq": said(POSITIVE, "its place in the order in which jobs were enqueued, over all queues"),
     "namespace": TEXT,
     "queue": TEXT,
     "state": STATE,
     "held": said(
-        {"enum": ["queue_missing", "paused", None]}, "why it is not started: no catalog declares its queue, or a pause"
+        {"enum": ["queue_missing", "paused", None]}, "why it can't start: its queue is in no catalog, or paused"
     ),
-    "round": said(POSITIVE, "1, and one more for each retry by hand"),
+    "round": said(POSITIVE, "starts at 1; each retry by hand adds 1"),
     "attempt": said(COUNT, "number of the latest started attempt of the round; 0 before the first"),
-    "maxAttempts": said(POSITIVE, "how many attempts the round has at the most"),
+    "maxAttempts": said(POSITIVE, "the largest number of attempts in the round"),
     "createdAt": TIME,
     "dueAt": TIME,
-    "startedAt": said(or_null(TIME), "when the attempt under way was started; null if none is"),
+    "startedAt": said(or_null(TIME), "when the running attempt started; null if none is running"),
     "finishedAt": or_null(TIME),
-    "replayOf": said(or_null(TEXT), "id of the job that this one repeats"),
+    "replayOf": said(or_null(TEXT), "ID of the job that this one is a copy of"),
 }
 
 BARE_ATTEMPT: dict[str, Schema] = {
     "round": POSITIVE,
-    "number": said(POSITIVE, "counts from 1 in each round; an interrupted attempt is repeated with the same number"),
+    "number": said(POSITIVE, "starts at 1 in each round; an interrupted attempt is repeated with the same number"),
     "maxAttempts": POSITIVE,
     "dueAt": TIME,
     "startedAt": TIME,
     "endedAt": TIME,
     "durationMs": COUNT,
     "outcome": OUTCOME,
-    "status": said(or_null(POSITIVE), "of the response; null without one"),
+    "status": said(or_null(POSITIVE), "status of the response; null without a response"),
     "error": said(
         or_null(record(code=TEXT, message=TEXT)),
         "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
         "`broken_response` or `protocol`",
     ),
     "nextDueAt": said(or_null(TIME), "when the next attempt is due; null if there is none"),
-    "reason": said(TEXT, "why there is a next attempt, or none"),
+    "reason": said(TEXT, "why there is a next attempt, or why not"),
 }
 
 QUEUE: dict[str, Schema] = {
     "namespace": TEXT,
     "name": TEXT,
-    "target": said(or_null(TEXT), "where its service listens; null while no catalog declares it"),
+    "target": said(or_null(TEXT), "base URL of its service; null while no catalog declares it"),
     "held": {"enum": ["queue_missing", "paused", None]},
     "enqueued": said(COUNT, "jobs accepted since the last reset"),
-    "inFlight": said(COUNT, "attempts under way"),
+    "inFlight": said(COUNT, "running attempts"),
     "counts": ref("Counts"),
 }
 
-MADE_ATTEMPT = record(
+ENDED_ATTEMPT = record(
     jobId=TEXT,
     namespace=TEXT,
     queue=TEXT,
@@ -125,6 +125,29 @@ MADE_ATTEMPT = record(
     outcome=OUTCOME,
     status=or_null(POSITIVE),
     nextDueAt=or_null(TIME),
+)
+
+UNFINISHED_JOB = record(
+    jobId=TEXT,
+    namespace=TEXT,
+    queue=TEXT,
+    state=STATE,
+    held=JOB["held"],
+    attempt=COUNT,
+    maxAttempts=POSITIVE,
+    dueAt=TIME,
+)
+
+REJECTION = record(
+    code=said(TEXT, "the error code"),
+    message=TEXT,
+    hint=TEXT,
+    namespace=said(or_null(TEXT), "as the request named it; null if it could not be read"),
+    queue=or_null(TEXT),
+    security=said(FLAG, "whether the security checks refused it"),
+    count=POSITIVE,
+    firstAt=TIME,
+    lastAt=TIME,
 )
 
 STATUS = record(
@@ -140,40 +163,44 @@ STATUS = record(
         path=TEXT,
         sizeBytes=COUNT,
         ephemeral=said(FLAG, "whether the file is removed at exit"),
-        error=said(or_null(TEXT), "why the file could not be written the last time"),
+        error=said(or_null(TEXT), "why the last write to the file failed; null if it succeeded"),
     ),
     services=list_of(
         record(
             namespace=TEXT,
             target=TEXT,
-            listening=said(FLAG, "whether the target accepts connections, as of the last few seconds"),
-            catalog=said(TEXT, "the file that declares it"),
+            listening=said(FLAG, "whether the target accepted connections in the last few seconds"),
+            catalog=said(TEXT, "the catalog that declares it"),
             queues=COUNT,
         )
     ),
     catalog=record(
-        refused=said(list_of(ref("Finding")), "what is wrong in the latest edit, if the last good catalog is in force"),
+        refused=said(
+            list_of(ref("Finding")), "the errors in the latest edit, while the last valid catalog is still in use"
+        ),
         warnings=list_of(ref("Finding")),
     ),
     counts=ref("Counts"),
     warnings=said(list_of(record(at=TIME, message=TEXT)), "the latest 20"),
-    exports=said({"type": "object", "additionalProperties": TEXT}, "what belongs into the service's environment"),
+    rejected=said(COUNT, "refused requests since the last reset"),
+    rejections=said(list_of(ref("Rejection")), "the newest 20 reasons of refused requests"),
+    exports=said({"type": "object", "additionalProperties": TEXT}, "the variables to set for the service"),
 )
 
-CLOCK = record(mode={"enum": ["wall", "virtual"]}, now=TIME, offsetMs=said(COUNT, "by how much time was moved in all"))
+CLOCK = record(mode={"enum": ["wall", "virtual"]}, now=TIME, offsetMs=said(COUNT, "the sum of all moves of the clock"))
 
 COMPONENTS: dict[str, Schema] = {
-    "Error": record(error=record(code=TEXT, message=said(TEXT, "what is wrong"), hint=said(TEXT, "what to do"))),
+    "Error": record(error=record(code=TEXT, message=said(TEXT, "what is wrong"), hint=said(TEXT, "how to fix it"))),
     "Job": record(**JOB),
     "ListedJob": record(
         **JOB,
-        preview=said(or_null(TEXT), "how the payload begins; null for one over 64 KiB"),
+        preview=said(or_null(TEXT), "the beginning of the payload; null if it is larger than 64 KiB"),
         last=said(
             or_null(record(outcome=OUTCOME, status=or_null(POSITIVE), code=or_null(TEXT))),
-            "how the latest attempt ended",
+            "the end of the latest attempt",
         ),
     ),
-    "WholeJob": record(**JOB, attempts=list_of(ref("Attempt")), data=said(ANY, "as it was sent, byte for byte")),
+    "WholeJob": record(**JOB, attempts=list_of(ref("Attempt")), data=said(ANY, "exactly as it was sent")),
     "BareAttempt": record(**BARE_ATTEMPT),
     "Attempt": record(
         **BARE_ATTEMPT,
@@ -186,15 +213,17 @@ COMPONENTS: dict[str, Schema] = {
             )
         ),
     ),
-    "MadeAttempt": MADE_ATTEMPT,
+    "EndedAttempt": ENDED_ATTEMPT,
     "Counts": record(**{state.value: COUNT for state in JobState}),
     "Queue": {
         **record(**QUEUE),
         "properties": QUEUE | {"endpoint": TEXT} | SETTINGS,
-        "description": "The settings are left out while no catalog declares the queue.",
+        "description": "Without settings while no catalog declares the queue.",
     },
     "Settings": record(endpoint=TEXT, **SETTINGS),
-    "Finding": record(file=TEXT, line=POSITIVE, column=POSITIVE, code=TEXT, message=TEXT),
+    "Finding": record(file=TEXT, line=said(COUNT, "0: the whole file"), column=COUNT, code=TEXT, message=TEXT),
+    "Rejection": REJECTION,
+    "UnfinishedJob": UNFINISHED_JOB,
     "Status": STATUS,
     "Clock": CLOCK,
 }
@@ -204,17 +233,18 @@ EVENTS: dict[str, tuple[Schema, str]] = {
         record(version=TEXT, now=TIME, mode={"enum": ["wall", "virtual"]}),
         "first on each connection",
     ),
-    "job": (record(job=ref("Job")), "a job was enqueued, started, or has changed in another way"),
+    "job": (record(job=ref("Job")), "a job was enqueued, started, or changed otherwise"),
     "attempt": (record(job=ref("Job"), attempt=ref("BareAttempt")), "an attempt has ended and is on disk"),
     "queues": (
         record(queues=list_of(ref("Queue"))),
-        "the numbers of the queues have changed; at most four times a second",
+        "the queues have changed; at most four times a second",
     ),
-    "clock": (ref("Clock"), "time was moved"),
-    "catalog": (NOTHING, "the catalog, or settings, target or pause of a queue have changed"),
-    "reset": (NOTHING, "every job is gone"),
-    "warning": (record(message=TEXT), "something the user should know"),
-    "gap": (NOTHING, "events were missed: load everything again"),
-    "stopping": (NOTHING, "the server stops"),
+    "clock": (ref("Clock"), "the clock was moved"),
+    "catalog": (NOTHING, "the catalog, or the settings, target or pause of a queue have changed"),
+    "reset": (NOTHING, "all jobs were deleted"),
+    "warning": (record(message=TEXT), "a warning for the user"),
+    "rejected": (ref("Rejection"), "a request was refused; repetitions are reported at 10, 100, 1000..."),
+    "gap": (NOTHING, "events were missed; reload everything"),
+    "stopping": (NOTHING, "the server is stopping"),
 }
-"""Of each event what its `data` looks like, and when it is sent."""
+"""The `data` of each event, and when it is sent."""

@@ -1,17 +1,17 @@
-"""Let in only what a program on this machine sends: one middleware that every request passes.
+"""Accept only requests from programs on this machine, in one middleware for every request.
 
-A page in the developer's browser must not reach the queue, neither by a form nor by DNS rebinding.
+A page in the developer's browser must not reach the queue, neither with a form nor by DNS rebinding.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localqueue.api import serializers
+from localqueue.api import responses
+from localqueue.core.addresses import parse_address
 from localqueue.core.errors import (
     HeadersTooLarge,
     InvalidRequest,
@@ -20,6 +20,7 @@ from localqueue.core.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from localqueue.engine.rejections import Rejections
 
 HEADERS_LIMIT = 16 * 1024
 URI_LIMIT = 8 * 1024
@@ -44,15 +45,18 @@ SECURITY_HEADERS = (
 
 
 class SecurityMiddleware:
-    """Refuse what no program on this machine would send, and set the security headers."""
+    """The checks that every request passes, and the security headers of every response."""
 
-    def __init__(self, app: ASGIApp, allow_hosts: Collection[str] = (), allow_remote: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, rejections: Rejections, allow_hosts: Collection[str] = (), allow_remote: bool = False
+    ) -> None:
         self._app = app
+        self._rejections = rejections
         self._hosts = LOOPBACK_HOSTS | {host.lower() for host in allow_hosts}
         self._allow_remote = allow_remote
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with an error."""
+        """Pass a request on, or respond with an error."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -62,15 +66,17 @@ class SecurityMiddleware:
         guarded = _with_security_headers(send)
         try:
             self._check(scope)
-        except RequestError as found:
-            await serializers.error(found)(scope, receive, guarded)
+        except RequestError as error:
+            if isinstance(error, Refused) or (scope["method"] == "POST" and scope["path"] == "/jobs"):
+                self._rejections.add(error, None, None, is_security=isinstance(error, Refused))
+            await responses.error_response(error)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
 
     def _check(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         _check_sizes(scope, headers)
-        host = _check_host(headers, self._hosts)
+        host = _check_host(headers, self._hosts, scope.get("server"))
         if not self._allow_remote:
             _check_peer(scope)
         _check_framing(headers)
@@ -85,47 +91,50 @@ def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
 
 def _check_sizes(scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
     if sum(len(name) + len(value) + 4 for name, value in headers) > HEADERS_LIMIT:
-        raise HeadersTooLarge(f"expected headers of at most {HEADERS_LIMIT} bytes, got more")
+        raise HeadersTooLarge(f"the headers are larger than {HEADERS_LIMIT} bytes")
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > URI_LIMIT:
-        raise UriTooLong(f"expected a request target of at most {URI_LIMIT} bytes, got more")
+        raise UriTooLong(f"the request target is larger than {URI_LIMIT} bytes")
 
 
-def _check_host(headers: list[tuple[bytes, bytes]], allowed: Collection[str]) -> str:
+def _check_host(
+    headers: list[tuple[bytes, bytes]], allowed: Collection[str], server: tuple[str, int | None] | None
+) -> str:
     hosts = _values(headers, b"host")
     if len(hosts) != 1:
-        raise InvalidRequest(f"expected one Host header, got {len(hosts)}")
+        raise InvalidRequest(f"the request must have one Host header, not {len(hosts)}")
     match = _HOST.fullmatch(hosts[0].lower())
-    if match is None or match[1] not in allowed:
+    if match is None or not (match[1] in allowed or _is_own_address(match[1], server)):
         raise Refused(
-            "the name in the Host header is not one of this machine",
-            "Use localhost, or start with --allow-host NAME (for a container: host.docker.internal).",
+            "the Host header doesn't name this machine",
+            "Use http://localhost, or allow the name: localqueue up --allow-host NAME (such as host.docker.internal)",
             code="host_not_allowed",
         )
     return hosts[0].lower()
 
 
+def _is_own_address(host: str, server: tuple[str, int | None] | None) -> bool:
+    """Return whether a host is the address at which the request arrived: a rebound name never is."""
+    address = parse_address(host)
+    return address is not None and server is not None and address == parse_address(server[0])
+
+
 def _check_peer(scope: Scope) -> None:
     if scope["path"] not in PRODUCTION_PATHS and not _is_loopback(scope.get("client")):
         raise Refused(
-            "only programs on this machine may use /_localqueue",
-            "Start with --allow-remote to open it.",
+            "only programs on this machine can use /_localqueue",
+            "To open it to other machines: localqueue up --allow-remote",
             code="loopback_only",
         )
 
 
 def _is_loopback(client: tuple[str, int] | None) -> bool:
-    try:
-        address = ipaddress.ip_address(client[0]) if client else None
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped.is_loopback
+    address = parse_address(client[0]) if client else None
     return address is not None and address.is_loopback
 
 
 def _check_framing(headers: list[tuple[bytes, bytes]]) -> None:
     if _values(headers, b"transfer-encoding") and _values(headers, b"content-length"):
-        raise InvalidRequest("expected Content-Length or Transfer-Encoding, got both")
+        raise InvalidRequest("the request has both Content-Length and Transfer-Encoding")
 
 
 def _check_origin(headers: list[tuple[bytes, bytes]], host: str) -> None:
@@ -139,7 +148,7 @@ def _check_origin(headers: list[tuple[bytes, bytes]], host: str) -> None:
 
 def _foreign() -> Refused:
     return Refused(
-        "a page of another origin may not use localqueue",
+        "a page of another origin can't use localqueue",
         "Call the queue from your service, not from a browser.",
         code="origin_not_allowed",
     )
@@ -149,7 +158,7 @@ def _check_content_type(headers: list[tuple[bytes, bytes]]) -> None:
     types = _values(headers, b"content-type")
     if len(types) != 1 or not _JSON_TYPE.fullmatch(types[0].lower()):
         raise UnsupportedMediaType(
-            "expected the header Content-Type: application/json",
+            "the request needs the header Content-Type: application/json",
             "With curl: -H 'Content-Type: application/json' -d '{...}'",
         )
 

@@ -1,60 +1,46 @@
-"""Turn what the engine returns into JSON: keys in camelCase, times in ISO 8601, durations in ms."""
+"""Convert models to JSON: keys in camelCase, times in ISO 8601, durations in ms."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starlette.responses import Response
-
-from localqueue.core.errors import LocalqueueError
+from localqueue.api import responses
 from localqueue.core.events import AttemptEnded
-from localqueue.core.models import Attempt, Finding, JobPreview, Queue
+from localqueue.core.models import Attempt, Finding, JobPreview, Queue, Rejection
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
 from localqueue.engine.snapshots import JobSnapshot, QueueSnapshot
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
-
-def encode(content: object) -> bytes:
-    """Return JSON as it is sent: compact, in UTF-8, on one line."""
-    return _ENCODER.encode(content).encode("utf-8", "replace")
-
-
-def json_response(content: object, status: int = 200) -> Response:
-    """Return an answer of JSON."""
-    return json_bytes(encode(content), status)
-
-
-def json_bytes(body: bytes, status: int = 200) -> Response:
-    """Return bytes that are JSON already."""
-    return Response(body, status, media_type="application/json")
-
-
-def error(found: LocalqueueError) -> Response:
-    """Return the one error shape: {"error": {code, message, hint}}."""
-    body = {"error": {"code": found.code, "message": found.message, "hint": found.hint}}
-    response = json_response(body, found.status)
-    if found.status == 503:
-        response.headers["Retry-After"] = "1"
-    return response
-
-
-def finding(found: Finding) -> dict[str, Any]:
-    """Return what is wrong in a catalog, and where."""
+def finding(problem: Finding) -> dict[str, Any]:
+    """Return a problem in a catalog and its position."""
     return {
-        "file": found.file,
-        "line": found.line,
-        "column": found.column,
-        "code": found.code,
-        "message": found.message,
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "code": problem.code,
+        "message": problem.message,
+    }
+
+
+def rejection(refused: Rejection) -> dict[str, Any]:
+    """Return the refused requests of one reason."""
+    return {
+        "code": refused.code,
+        "message": refused.message,
+        "hint": refused.hint,
+        "namespace": refused.namespace,
+        "queue": refused.queue,
+        "security": refused.is_security,
+        "count": refused.count,
+        "firstAt": iso(refused.first_ms),
+        "lastAt": iso(refused.last_ms),
     }
 
 
 def queue_settings(queue: Queue) -> dict[str, Any]:
-    """Return what the catalog declares, under the catalog's names."""
+    """Return the settings of a queue, under the catalog's names."""
     return {
         "endpoint": queue.endpoint,
         "concurrency": queue.concurrency,
@@ -64,105 +50,120 @@ def queue_settings(queue: Queue) -> dict[str, Any]:
     }
 
 
-def queue(status: QueueSnapshot, target: str | None) -> dict[str, Any]:
-    """Return a queue with its settings and its numbers by state."""
-    namespace, name = status.key
+def queue(snapshot: QueueSnapshot, target: str | None) -> dict[str, Any]:
+    """Return a queue with its settings and its number of jobs by state."""
+    namespace, name = snapshot.key
     return {
         "namespace": namespace,
         "name": name,
         "target": target,
-        "held": status.held,
-        **(queue_settings(status.queue) if status.queue is not None else {}),
-        "enqueued": status.enqueued,
-        "inFlight": status.in_flight,
-        "counts": {state.value: count for state, count in status.counts.items()},
+        "held": snapshot.held,
+        **(queue_settings(snapshot.queue) if snapshot.queue is not None else {}),
+        "enqueued": snapshot.enqueued,
+        "inFlight": snapshot.in_flight,
+        "counts": {state.value: count for state, count in snapshot.counts.items()},
     }
 
 
-def queues(found: Iterable[QueueSnapshot], targets: Mapping[str, str]) -> dict[str, Any]:
+def queues(snapshots: Iterable[QueueSnapshot], targets: Mapping[str, str]) -> dict[str, Any]:
     """Return every queue."""
-    return {"queues": [queue(each, targets.get(each.key[0])) for each in found]}
+    return {"queues": [queue(snapshot, targets.get(snapshot.key[0])) for snapshot in snapshots]}
 
 
-def job(view: JobSnapshot) -> dict[str, Any]:
+def job(snapshot: JobSnapshot) -> dict[str, Any]:
     """Return a job without data and attempts."""
-    found = view.job
+    job = snapshot.job
     return {
-        "id": found.id,
-        "shortId": found.short_id,
-        "seq": found.seq,
-        "namespace": found.namespace,
-        "queue": found.queue,
-        "state": view.state.value,
-        "held": view.held,
-        "round": found.round,
-        "attempt": found.attempt,
-        "maxAttempts": view.max_attempts,
-        "createdAt": iso(found.created_ms),
-        "dueAt": iso(found.due_ms),
-        "startedAt": _time(view.started_ms),
-        "finishedAt": _time(found.finished_ms),
-        "replayOf": found.replay_of,
+        "id": job.id,
+        "shortId": job.short_id,
+        "seq": job.seq,
+        "namespace": job.namespace,
+        "queue": job.queue,
+        "state": snapshot.state.value,
+        "held": snapshot.held,
+        "round": job.round,
+        "attempt": job.attempt,
+        "maxAttempts": snapshot.max_attempts,
+        "createdAt": iso(job.created_ms),
+        "dueAt": iso(job.due_ms),
+        "startedAt": _time(snapshot.started_ms),
+        "finishedAt": _time(job.finished_ms),
+        "replayOf": job.replay_of,
     }
 
 
-def listed_job(view: JobSnapshot, glimpse: JobPreview | None) -> dict[str, Any]:
-    """Return a job for a list: with the beginning of its payload, and how its latest attempt ended."""
-    found = glimpse or JobPreview(None)
-    last = {"outcome": found.outcome, "status": found.status, "code": found.error_code}
-    return {**job(view), "preview": found.preview, "last": None if found.outcome is None else last}
+def listed_job(snapshot: JobSnapshot, preview: JobPreview | None) -> dict[str, Any]:
+    """Return a job for a list, with the beginning of its payload and the end of its latest attempt."""
+    preview = preview or JobPreview(None)
+    last = {"outcome": preview.outcome, "status": preview.status, "code": preview.error_code}
+    return {**job(snapshot), "preview": preview.preview, "last": None if preview.outcome is None else last}
 
 
-def job_with_attempts(view: JobSnapshot, attempts: list[Attempt], data: bytes) -> bytes:
-    """Return a job with its attempts and its data, the data as it was sent."""
-    shown = {**job(view), "attempts": [attempt(each) for each in attempts]}
-    return encode(shown)[:-1] + b',"data":' + data + b"}"
-
-
-def attempt(found: Attempt) -> dict[str, Any]:
-    """Return an attempt with its request and its response."""
-    response = found.outcome.response
-    return {
-        **bare_attempt(found),
-        "request": {"url": found.url, "headers": {"content-type": "application/json"}},
-        "response": None if response is None else _response(response),
-    }
-
-
-def bare_attempt(found: Attempt) -> dict[str, Any]:
-    """Return an attempt without request and response."""
-    outcome = found.outcome
-    failure = outcome.error
-    return {
-        "round": found.round,
-        "number": found.number,
-        "maxAttempts": found.max_attempts,
-        "dueAt": iso(found.due_ms),
-        "startedAt": iso(found.started_ms),
-        "endedAt": iso(found.ended_ms),
-        "durationMs": found.duration_ms,
-        "outcome": outcome.kind.value,
-        "status": outcome.status,
-        "error": None if failure is None else {"code": failure.code, "message": failure.message},
-        "nextDueAt": _time(found.next_due_ms),
-        "reason": found.reason,
-    }
-
-
-def ended_attempt(event: AttemptEnded) -> dict[str, Any]:
-    """Return an attempt as `advance` and `drain` list it."""
-    job, found = event.job, event.attempt
+def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
+    """Return a job that `drain` or `advance` left unfinished."""
+    job = snapshot.job
     return {
         "jobId": job.id,
         "namespace": job.namespace,
         "queue": job.queue,
-        "round": found.round,
-        "number": found.number,
-        "maxAttempts": found.max_attempts,
-        "startedAt": iso(found.started_ms),
-        "outcome": found.outcome.kind.value,
-        "status": found.outcome.status,
-        "nextDueAt": _time(found.next_due_ms),
+        "state": snapshot.state.value,
+        "held": snapshot.held,
+        "attempt": job.attempt,
+        "maxAttempts": snapshot.max_attempts,
+        "dueAt": iso(job.due_ms),
+    }
+
+
+def job_with_attempts(snapshot: JobSnapshot, attempts: list[Attempt], data: bytes) -> bytes:
+    """Return a job with its attempts, and its data exactly as it was sent."""
+    shown = {**job(snapshot), "attempts": [attempt(each) for each in attempts]}
+    return responses.encode(shown)[:-1] + b',"data":' + data + b"}"
+
+
+def attempt(ended: Attempt) -> dict[str, Any]:
+    """Return an attempt with its request and its response."""
+    response = ended.outcome.response
+    return {
+        **bare_attempt(ended),
+        "request": {"url": ended.url, "headers": {"content-type": "application/json"}},
+        "response": None if response is None else _response(response),
+    }
+
+
+def bare_attempt(ended: Attempt) -> dict[str, Any]:
+    """Return an attempt without request and response."""
+    outcome = ended.outcome
+    failure = outcome.error
+    return {
+        "round": ended.round,
+        "number": ended.number,
+        "maxAttempts": ended.max_attempts,
+        "dueAt": iso(ended.due_ms),
+        "startedAt": iso(ended.started_ms),
+        "endedAt": iso(ended.ended_ms),
+        "durationMs": ended.duration_ms,
+        "outcome": outcome.kind.value,
+        "status": outcome.status,
+        "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "nextDueAt": _time(ended.next_due_ms),
+        "reason": ended.reason,
+    }
+
+
+def ended_attempt(event: AttemptEnded) -> dict[str, Any]:
+    """Return an attempt as `advance` and `drain` return it."""
+    job, ended = event.job, event.attempt
+    return {
+        "jobId": job.id,
+        "namespace": job.namespace,
+        "queue": job.queue,
+        "round": ended.round,
+        "number": ended.number,
+        "maxAttempts": ended.max_attempts,
+        "startedAt": iso(ended.started_ms),
+        "outcome": ended.outcome.kind.value,
+        "status": ended.outcome.status,
+        "nextDueAt": _time(ended.next_due_ms),
     }
 
 
@@ -170,10 +171,10 @@ def _time(ms: int | None) -> str | None:
     return None if ms is None else iso(ms)
 
 
-def _response(found: WorkerResponse) -> dict[str, Any]:
-    headers = dict(found.headers)
+def _response(response: WorkerResponse) -> dict[str, Any]:
+    headers = dict(response.headers)
     encoding = headers.get("content-encoding", "identity")
-    body = found.body.decode("utf-8", "replace")
+    body = response.body.decode("utf-8", "replace")
     if encoding != "identity":
-        body = f"({len(found.body)} bytes encoded as {encoding}, not shown)"
-    return {"headers": headers, "body": body, "truncated": found.truncated}
+        body = f"({len(response.body)} bytes encoded as {encoding}, not shown)"
+    return {"headers": headers, "body": body, "truncated": response.truncated}

@@ -1,4 +1,4 @@
-"""Remember what a look at the server should show: the latest warnings, a refused catalog, who listens."""
+"""Track what the status shows: the latest warnings, catalog errors, and which targets are listening."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from localqueue.engine.engine import Engine
 
 WARNINGS = 20
 PROBE_S = 3.0
-"""How old the answer to `does it listen?` may be."""
+"""How old the result of a probe may be."""
 PROBE_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """Hold a warning and when it came, in ms."""
+class TimedWarning:
+    """A warning and its time in ms."""
 
     at_ms: int
     message: str
 
 
 class StatusTracker:
-    """Listen to the engine, and ask targets whether they listen, when somebody wants to know."""
+    """A listener of the engine that also probes targets on request."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._began = asyncio.get_running_loop().time()
+        self._started = asyncio.get_running_loop().time()
         self._probes: dict[str, tuple[float, asyncio.Task[bool]]] = {}
-        self.warnings: deque[Noted] = deque(maxlen=WARNINGS)
-        self.refused: tuple[Finding, ...] = ()
+        self.warnings: deque[TimedWarning] = deque(maxlen=WARNINGS)
+        self.catalog_errors: tuple[Finding, ...] = ()
         engine.hub.add_for((events.Warned, events.CatalogRefused, events.CatalogChanged), self._take)
 
     def _take(self, event: events.Event) -> None:
         match event:
             case events.Warned(message):
-                self.warnings.append(Noted(self._engine.now(), message))
+                self.warnings.append(TimedWarning(self._engine.now(), message))
             case events.CatalogRefused(findings):
-                self.refused = findings
+                self.catalog_errors = findings
             case events.CatalogChanged():
-                self.refused = ()
+                self.catalog_errors = ()
 
     @property
     def uptime_ms(self) -> int:
-        """Return for how long the server has been up, in ms of real time."""
-        return round((asyncio.get_running_loop().time() - self._began) * 1000)
+        """Return how long the server has been running, in ms of real time."""
+        return round((asyncio.get_running_loop().time() - self._started) * 1000)
 
     async def listening(self, targets: Iterable[str]) -> dict[str, bool]:
-        """Return of each target whether it accepts connections; each is asked at most every few seconds."""
-        found = {target: self._probe(target) for target in targets}
-        return {target: await asyncio.shield(probe) for target, probe in found.items()}
+        """Return for each target whether it accepts connections; each is probed at most every few seconds."""
+        probes = {target: self._probe(target) for target in targets}
+        return {target: await asyncio.shield(probe) for target, probe in probes.items()}
 
     def _probe(self, target: str) -> asyncio.Task[bool]:
         now = asyncio.get_running_loop().time()
-        self._probes = {each: found for each, found in self._probes.items() if now - found[0] < PROBE_S}
+        self._probes = {each: probe for each, probe in self._probes.items() if now - probe[0] < PROBE_S}
         if target not in self._probes:
             self._probes[target] = (now, asyncio.create_task(tcp_connect.listens(target, PROBE_TIMEOUT_S)))
         return self._probes[target][1]

@@ -1,4 +1,4 @@
-"""Know the queues in force: the catalog, what a test has changed on top of it, and what is paused."""
+"""The queues in force: the catalog, the changes on top of it until the next reset, and the pauses."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-from localqueue.catalog import loader
+from localqueue.catalog import queue_fields
 from localqueue.core.errors import InvalidRequest, NotFound
 from localqueue.core.models import Catalog, Queue, QueueKey, Service
-from localqueue.core.text import nearest, safe
+from localqueue.core.text import cut, nearest, safe
 
-EXPORT_HINT = "Is SERVICE_NAMESPACE set for your service? `localqueue up` prints the line to export."
+MAX_NAME = 128
+"""Longer names can't be declared, so they are refused before anything is compared with them."""
 
 
 class ActiveCatalog:
-    """Hold the catalog as it was declared, and as it is in force."""
+    """The declared catalog and the one in force."""
 
     def __init__(self, declared: Catalog) -> None:
         self._declared = declared
@@ -34,7 +35,7 @@ class ActiveCatalog:
         return replace(service, queues=queues, target=self._targets.get(service.namespace, service.target))
 
     def declare(self, declared: Catalog) -> None:
-        """Follow an edited catalog; changes stay where they fit it."""
+        """Apply an edited catalog; changes stay as far as they fit it."""
         self._declared = declared
         self._apply()
 
@@ -56,59 +57,66 @@ class ActiveCatalog:
         self._settings, self._targets, self._paused = {}, {}, set()
         self._apply()
 
-    def change_queue(self, namespace: str, name: str, given: Mapping[str, Any]) -> Queue:
-        """Change settings of a queue, given under the catalog's names. Raises NotFound, InvalidRequest."""
+    def change_queue(self, namespace: str, name: str, settings: Mapping[str, Any]) -> Queue:
+        """Change settings of a queue, under the catalog's names. Raises NotFound, InvalidRequest."""
         key = self.find(namespace, name).key
-        self._settings[key] = self._settings.get(key, {}) | _read_settings(given)
+        self._settings[key] = self._settings.get(key, {}) | _read_settings(settings)
         self._apply()
         return self.queues[key]
 
     def change_target(self, namespace: str, url: str) -> None:
-        """Change where a service listens. Raises NotFound (unknown_namespace)."""
+        """Change the base URL of a service. Raises NotFound (unknown_namespace)."""
         if namespace not in self.targets:
-            raise _unknown("namespace", namespace, self.targets, EXPORT_HINT)
+            raise _unknown_namespace(namespace, self.targets)
         self._targets[namespace] = url.rstrip("/")
         self._apply()
 
     def find(self, namespace: str, name: str) -> Queue:
         """Return a queue. Raises NotFound (unknown_namespace, unknown_queue)."""
-        found = self.queues.get((namespace, name))
-        if found is not None:
-            return found
+        queue = self.queues.get((namespace, name))
+        if queue is not None:
+            return queue
         if namespace not in self.targets:
-            raise _unknown("namespace", namespace, self.targets, EXPORT_HINT)
+            raise _unknown_namespace(namespace, self.targets)
         names = [key[1] for key in self.queues if key[0] == namespace]
-        raise _unknown("queue", name, names, f"Declare it under spec.queues in the catalog of {namespace}.")
+        service = next(service for service in self.catalog.services if service.namespace == namespace)
+        raise _unknown("queue", name, names, f"To add a queue, declare it under spec.queues in {service.path}.")
 
     def check_known(self, namespace: str | None, name: str | None, others: Iterable[QueueKey]) -> None:
-        """Make sure that a queue is declared or among `others`. Raises NotFound (unknown_namespace, unknown_queue)."""
+        """Check that a queue is declared or among `others`. Raises NotFound (unknown_namespace, unknown_queue)."""
         keys = {*self.queues, *others}
         namespaces = {key[0] for key in keys} | set(self.targets)
         if namespace is not None and namespace not in namespaces:
-            raise _unknown("namespace", namespace, namespaces, EXPORT_HINT)
+            raise _unknown_namespace(namespace, namespaces)
         names = {key[1] for key in keys if namespace in (None, key[0])}
         if name is not None and name not in names:
-            raise _unknown("queue", name, names, "`localqueue queues` lists them.")
+            raise _unknown("queue", name, names, "To list the queues: localqueue queues")
 
 
-def _unknown(what: str, name: str, known: Iterable[str], hint: str) -> NotFound:
-    others = ", ".join(nearest(name, known)) or "none"
-    return NotFound(f"unknown {what} {safe(name)!r}; known: {others}", hint, code=f"unknown_{what}")
+def _unknown_namespace(name: str, known: Iterable[str]) -> NotFound:
+    ordered = nearest(cut(name, MAX_NAME), known)
+    hint = f"Is SERVICE_NAMESPACE set for your service? export SERVICE_NAMESPACE={ordered[0]}" if ordered else ""
+    return _unknown("namespace", name, known, hint)
 
 
-def _read_settings(given: Mapping[str, Any]) -> dict[str, int]:
-    return {loader.FIELDS[_known(name)]: _checked(name, value) for name, value in given.items()}
+def _unknown(noun: str, name: str, known: Iterable[str], hint: str) -> NotFound:
+    others = ", ".join(nearest(cut(name, MAX_NAME), known)[:20]) or "none"
+    return NotFound(f"unknown {noun} {safe(name)!r}; declared: {others}", hint, code=f"unknown_{noun}")
+
+
+def _read_settings(settings: Mapping[str, Any]) -> dict[str, int]:
+    return {queue_fields.ATTRIBUTES[_known(name)]: _checked(name, value) for name, value in settings.items()}
 
 
 def _known(name: str) -> str:
-    if name not in loader.RANGES:
-        raise InvalidRequest(f"unknown setting {safe(name)!r}; known: {', '.join(nearest(name, loader.RANGES))}")
+    if name not in queue_fields.RANGES:
+        known = ", ".join(nearest(name, queue_fields.RANGES))
+        raise InvalidRequest(f"unknown setting {safe(name)!r}; settings: {known}")
     return name
 
 
 def _checked(name: str, value: Any) -> int:
-    smallest, largest = loader.RANGES[name]
+    smallest, largest = queue_fields.RANGES[name]
     if type(value) is int and smallest <= value <= largest:
         return value
-    expected = f"expected {name} to be a whole number from {smallest} to {largest}"
-    raise InvalidRequest(f"{expected}, got {safe(str(value), 60)}")
+    raise InvalidRequest(f"{queue_fields.range_rule(name)}, not {safe(repr(value), 60)}")

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import yaml
 
+from localqueue.core.text import safe
+
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_ALIASES = 50
 
 
 class BadYaml(Exception):
-    """Say what is wrong with a text and where; line and column count from 1."""
+    """A problem in a YAML text and its position; line and column count from 1."""
 
     def __init__(self, line: int, column: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +24,7 @@ class BadYaml(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Hold a key and a value of a mapping."""
+    """A key and its value in a mapping."""
 
     key: yaml.Node
     value: yaml.Node
@@ -37,11 +39,11 @@ def compose(raw: bytes) -> list[yaml.Node]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise BadYaml(*where, "invalid_yaml", error.problem or "this is no YAML") from None
+        raise BadYaml(*where, "invalid_yaml", error.problem or "invalid YAML") from None
     except yaml.reader.ReaderError as error:
         raise _unreadable(text, error) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadYaml(1, 1, "invalid_yaml", f"this is no YAML: {error}") from None
+        raise BadYaml(1, 1, "invalid_yaml", f"invalid YAML: {error}") from None
     for root in roots:
         _check_duplicates(root)
     return roots
@@ -55,17 +57,17 @@ def pairs(node: yaml.Node | None) -> list[Pair]:
         try:
             yaml.constructor.SafeConstructor().flatten_mapping(node)
         except (yaml.YAMLError, RecursionError) as error:
-            raise BadYaml(*position(node), "invalid_yaml", f"this merge can't be made: {error}") from None
+            raise BadYaml(*position(node), "invalid_yaml", f"invalid merge: {error}") from None
     return [Pair(key, value) for key, value in node.value]
 
 
 def get(node: yaml.Node | None, name: str) -> yaml.Node | None:
     """Return the value of a key of a mapping, or None."""
-    found = None
+    value = None
     for pair in pairs(node):
         if isinstance(pair.key, yaml.ScalarNode) and pair.key.value == name:
-            found = pair.value  # a merged key stands before the mapping's own
-    return found
+            value = pair.value  # a merged key comes before the mapping's own
+    return value
 
 
 def position(node: yaml.Node) -> tuple[int, int]:
@@ -75,22 +77,22 @@ def position(node: yaml.Node) -> tuple[int, int]:
 
 def _decode(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
-        raise BadYaml(1, 1, "too_large", f"expected a file of at most {MAX_BYTES} bytes, got {len(raw)}")
+        raise BadYaml(1, 1, "too_large", f"the file has {len(raw)} bytes; the limit is {MAX_BYTES}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise BadYaml(line, 1, "invalid_utf8", "expected UTF-8 text") from None
+        raise BadYaml(line, 1, "invalid_utf8", "not UTF-8 text") from None
 
 
 def _unreadable(text: str, error: yaml.reader.ReaderError) -> BadYaml:
     before = text[: error.position]
     column = len(before) - (before.rfind("\n") + 1) + 1
-    return BadYaml(before.count("\n") + 1, column, "invalid_yaml", "a control character is not allowed here")
+    return BadYaml(before.count("\n") + 1, column, "invalid_yaml", "control characters are not allowed")
 
 
 def _check_bounds(text: str) -> None:
-    """Look at the events first: composing recurses, and aliases multiply."""
+    """Check the events first: composing is recursive, and aliases multiply."""
     depth = aliases = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -102,8 +104,12 @@ def _check_bounds(text: str) -> None:
         if depth > MAX_DEPTH or aliases > MAX_ALIASES:
             mark = event.start_mark
             where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"more than {MAX_ALIASES} aliases"
-            raise BadYaml(*where, "too_complex", f"the file is {what}")
+            what = (
+                f"is nested deeper than {MAX_DEPTH} levels"
+                if depth > MAX_DEPTH
+                else f"has more than {MAX_ALIASES} aliases"
+            )
+            raise BadYaml(*where, "too_complex", f"the file {what}")
 
 
 def _check_duplicates(root: yaml.Node) -> None:
@@ -114,12 +120,12 @@ def _check_duplicates(root: yaml.Node) -> None:
                 continue
             first = seen.setdefault(key.value, key)
             if first is not key:
-                message = f"the key {key.value!r} stands here again, first in line {position(first)[0]}"
+                message = f'duplicate key "{safe(key.value, 60)}", first in line {position(first)[0]}'
                 raise BadYaml(*position(key), "duplicate_key", message)
 
 
 def _walk(root: yaml.Node) -> Iterator[yaml.MappingNode]:
-    """Yield every mapping once, also where aliases make circles."""
+    """Yield every mapping once, even if aliases form circles."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:

@@ -1,7 +1,7 @@
-"""Run COMMAND in a process group of its own: pass signals on to it, lend it the terminal, end what it leaves.
+"""Run COMMAND in a separate process group: pass signals on to it, give it the terminal, end what it leaves running.
 
-Because the group is its own, a terminal's ^C reaches us alone and COMMAND gets it once, from us; and what
-COMMAND leaves behind can be ended without looking for it.
+Because the group is separate, a terminal's Ctrl-C reaches only localqueue, and COMMAND gets it once, from localqueue.
+And the processes that COMMAND leaves running can be ended without searching for them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from localqueue.core import clock
 from localqueue.core.errors import CommandNotRun
 from localqueue.core.text import safe
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""The signals that ask to stop."""
-PASSED_ON = (*ASKING, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""The signals that ask a process to stop."""
+PASSED_ON = (*STOP_SIGNALS, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 END_S = 2.0
-"""How long what COMMAND left behind may take to end before it is killed."""
+"""How long the processes that COMMAND left running may take to end before they are killed."""
 _PR_SET_CHILD_SUBREAPER = 36
 _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Child:
-    """Hold COMMAND while it runs, and the rest of its process group after it."""
+    """COMMAND while it runs, and the rest of its process group afterwards."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Start it. Raises CommandNotRun."""
@@ -36,13 +36,14 @@ class Child:
         try:
             self.group = os.posix_spawnp(command[0], list(command), environ, setpgroup=0, setsigdef=_PYTHON_IGNORES)
         except OSError as error:
-            raise _explained(command[0], error) from None
+            raise _spawn_error(command[0], error) from None
+        self._lifeline = _Lifeline(self.group)
         self.is_running = True
-        self._is_asking = False
+        self._wants_terminal = False
         self._terminal = _Terminal()
 
     async def wait(self) -> int:
-        """Return how COMMAND ended, as shells say it: its exit code, or 128 and the number of the signal."""
+        """Return how COMMAND ended, as shells do: its exit code, or 128 plus the number of the signal."""
         while True:
             _, status = await asyncio.to_thread(os.waitpid, self.group, os.WUNTRACED)
             if not os.WIFSTOPPED(status):
@@ -53,28 +54,29 @@ class Child:
         return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
     def pass_on(self, kind: int) -> None:
-        """Give COMMAND a signal that came to us; once it has ended, only ^Z is left to heed."""
+        """Pass a signal on to COMMAND; once it has ended, only Ctrl-Z has an effect."""
         if not self.is_running:
             if kind == signal.SIGTSTP:
                 _stop_our_group()
         elif kind == signal.SIGCONT:
-            self._go_on()
+            self._continue()
         else:
             self._send(kind)
 
     def _send(self, kind: int) -> None:
-        """Send SIGTERM to COMMAND alone, as `kill` does; others to its group, as a terminal does."""
+        """Send SIGTERM to COMMAND only, as `kill` does; other signals to its group, as a terminal does."""
         with contextlib.suppress(ProcessLookupError):
             (os.kill if kind == signal.SIGTERM else os.killpg)(self.group, kind)
-        if self._is_asking and kind in ASKING:
-            self._signal(signal.SIGCONT)  # what is stopped would not notice
+        if self._wants_terminal and kind in STOP_SIGNALS:
+            self._signal(signal.SIGCONT)  # a stopped process would not notice
 
     async def end(self) -> bool:
-        """End what is left of the group, COMMAND included; return whether anything was."""
+        """End the rest of the group, including COMMAND; return whether any process was left."""
         self._terminal.close()
+        self._lifeline.close()
         if not self._signal(signal.SIGTERM):
             return False
-        self._signal(signal.SIGCONT)  # what is stopped could not end
+        self._signal(signal.SIGCONT)  # a stopped process could not end
         if not await asyncio.to_thread(clock.wait_until, self._is_gone, END_S):
             self._signal(signal.SIGKILL)
         return True
@@ -86,34 +88,63 @@ class Child:
         return not self._signal(0)
 
     def _signal(self, kind: int) -> bool:
-        """Return whether somebody of the group is there to get the signal."""
+        """Return whether the group has a process that can get the signal."""
         try:
             os.killpg(self.group, kind)
         except ProcessLookupError:
             return False
-        except PermissionError:  # somebody is there, but may not be signalled by us
+        except PermissionError:  # a process exists, but localqueue may not signal it
             return kind == 0
         return True
 
     def _stopped(self, kind: int) -> None:
-        """Do what a shell does with a job that stopped: lend it the terminal if it asks for that, else stop too."""
-        if not self._terminal.is_there:
+        """Do what a shell does with a stopped job: give it the terminal if it asks for that, otherwise stop too."""
+        if not self._terminal.exists:
             return
-        self._is_asking = kind in (signal.SIGTTIN, signal.SIGTTOU)
-        if not (self._is_asking and self._terminal.lend(self.group)):
+        self._wants_terminal = kind in (signal.SIGTTIN, signal.SIGTTOU)
+        if not (self._wants_terminal and self._terminal.lend(self.group)):
             self._terminal.take_back()
             _stop_our_group()
-        self._go_on()
+        self._continue()
 
-    def _go_on(self) -> None:
-        """Let COMMAND go on, unless it waits for a terminal that is not ours to lend."""
-        if not self._is_asking or self._terminal.lend(self.group):
-            self._is_asking = False
+    def _continue(self) -> None:
+        """Let COMMAND continue, unless it waits for a terminal that localqueue can't give."""
+        if not self._wants_terminal or self._terminal.lend(self.group):
+            self._wants_terminal = False
             self._signal(signal.SIGCONT)
 
 
+class _Lifeline:
+    """A small process that ends COMMAND's group if localqueue is killed: its pipe then closes."""
+
+    _SCRIPT = "read line || { kill -TERM -- -$0; sleep 2; kill -KILL -- -$0; }"
+
+    def __init__(self, group: int) -> None:
+        reader, self._writer = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, reader, 0)]
+        try:
+            self._pid = os.posix_spawn(
+                "/bin/sh", ["sh", "-c", self._SCRIPT, str(group)], {}, setpgroup=0, file_actions=actions
+            )
+        except OSError:  # no shell: COMMAND then outlives a kill -9 of localqueue
+            self._pid = 0
+        os.close(reader)
+
+    def close(self) -> None:
+        """End the process without ending the group."""
+        if self._writer < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._writer, b"done\n")
+        os.close(self._writer)
+        self._writer = -1
+        if self._pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+
 class _Terminal:
-    """Hold the controlling terminal, if there is one; it is COMMAND's to read from once COMMAND asks for it."""
+    """The controlling terminal, if there is one; COMMAND can read from it once it asks."""
 
     def __init__(self) -> None:
         try:
@@ -123,20 +154,20 @@ class _Terminal:
         self._is_lent = False
 
     @property
-    def is_there(self) -> bool:
-        """Return whether there is one."""
+    def exists(self) -> bool:
+        """Return whether there is a controlling terminal."""
         return self._fd >= 0
 
     def lend(self, group: int) -> bool:
-        """Let a group read from the terminal, if it is ours to give; return whether it was."""
-        with contextlib.suppress(OSError):  # it was hung up
+        """Let a group read from the terminal if localqueue is in the foreground; return whether it can."""
+        with contextlib.suppress(OSError):  # the terminal was closed
             if os.tcgetpgrp(self._fd) == os.getpgrp():
                 self._give(group)
                 self._is_lent = True
         return self._is_lent
 
     def take_back(self) -> bool:
-        """Read from the terminal ourselves again; return whether it was lent."""
+        """Take the terminal back; return whether it was lent."""
         was_lent, self._is_lent = self._is_lent, False
         if was_lent:
             with contextlib.suppress(OSError):
@@ -144,14 +175,16 @@ class _Terminal:
         return was_lent
 
     def close(self) -> None:
-        """Take it back for good."""
+        """Take the terminal back and close it."""
         self.take_back()
-        if self.is_there:
+        if self.exists:
             os.close(self._fd)
             self._fd = -1
 
     def _give(self, group: int) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})  # else taking it back would stop us
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGTTOU}
+        )  # otherwise taking it back would stop localqueue
         try:
             os.tcsetpgrp(self._fd, group)
         finally:
@@ -159,7 +192,7 @@ class _Terminal:
 
 
 def _stop_our_group() -> None:
-    """Stop as ^Z does, and return when somebody lets us go on, or at once where nobody could."""
+    """Stop as Ctrl-Z does, and return when continued, or at once if SIGTSTP is ignored."""
     handler = signal.getsignal(signal.SIGTSTP)
     if handler is not signal.SIG_IGN:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -168,14 +201,14 @@ def _stop_our_group() -> None:
 
 
 def _adopt_orphans() -> None:
-    """Be told of the end of what COMMAND leaves behind, where the system can: an init may take seconds to note it."""
+    """Become the parent of the processes that COMMAND leaves running: init may take seconds to reap them."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 @contextlib.contextmanager
-def passing(pass_on: Callable[[int], None]) -> Iterator[None]:
-    """Handle the signals that are passed on; those that we were told to ignore (nohup) stay ignored."""
+def passing_signals(pass_on: Callable[[int], None]) -> Iterator[None]:
+    """Handle the signals that are passed on; ignored ones (nohup) stay ignored."""
     loop = asyncio.get_running_loop()
     kinds = [kind for kind in PASSED_ON if signal.getsignal(kind) is not signal.SIG_IGN]
     for kind in kinds:
@@ -187,11 +220,11 @@ def passing(pass_on: Callable[[int], None]) -> Iterator[None]:
             loop.remove_signal_handler(kind)
 
 
-def _explained(name: str, error: OSError) -> CommandNotRun:
+def _spawn_error(name: str, error: OSError) -> CommandNotRun:
     shown = safe(name)
     if not isinstance(error, FileNotFoundError):
-        why = "it is not executable" if isinstance(error, PermissionError) else error.strerror
+        why = "it isn't executable" if isinstance(error, PermissionError) else error.strerror
         return CommandNotRun(f"can't run {shown}: {why}", exit_code=126)
     if shutil.which(name):
-        return CommandNotRun(f"can't run {shown}: the interpreter in its first line does not exist", exit_code=126)
+        return CommandNotRun(f"can't run {shown}: the interpreter in its first line doesn't exist", exit_code=126)
     return CommandNotRun(f"command not found: {shown}", exit_code=127)

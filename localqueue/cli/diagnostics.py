@@ -1,4 +1,4 @@
-"""Look at everything that a working set-up needs, and say what to do about what is wrong."""
+"""Check everything that a working setup needs, and say how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -11,117 +11,110 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from localqueue import __version__
-from localqueue.catalog import loader
+from localqueue.catalog import discovery, loader
 from localqueue.cli.port_probe import Probe, probe
 from localqueue.client.client import Client
-from localqueue.client.discovery import find_server, read_server_file
-from localqueue.core.errors import CatalogError, ClientError, ConnectionBroken, NoServer, NotLocalqueue, StartError
+from localqueue.client.discovery import ServerAddress, find_server
+from localqueue.core.addresses import OTHER_LOOPBACK, is_localhost, split_url
+from localqueue.core.errors import CatalogError, ClientError, NoServer, StartError
 from localqueue.core.models import Catalog, Finding
 from localqueue.core.text import counted, nearest
 from localqueue.server import sockets
-from localqueue.store import connections
+from localqueue.store import connections, files
 
-OPEN_FILES = 4096
-"""How many open files a burst of thousands of requests needs at the least."""
-_OTHER_FAMILY = {"127.0.0.1": "[::1]", "::1": "127.0.0.1"}
+MIN_OPEN_FILES = 4096
+"""How many open files a burst of thousands of requests needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Hold what was seen (ok, note or wrong), and what to do about it."""
+    """The result of one check: its level (ok, note or problem), and how to fix it."""
 
     topic: str
     level: str
     text: str
-    remedy: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Hold what the checks look at: the folder's catalogs, the server that commands would talk to, the environment."""
+    """The input of the checks: the folder's catalogs, the server that commands would use, and the environment."""
 
     folder: Path
     paths: list[Path]
     catalog: Catalog
     findings: tuple[Finding, ...]
-    url: str
-    source: str
+    address: ServerAddress
     status: dict[str, Any] | None
     error: ClientError | None
     environ: Mapping[str, str]
 
     @property
     def services(self) -> list[tuple[str, str]]:
-        """Return (namespace, target) of those that the server has, or would have."""
+        """Return (namespace, target) of the services that the server has, or would have."""
         if self.status is not None:
-            return [(str(each["namespace"]), str(each["target"])) for each in self.status["services"]]
+            return [(str(service["namespace"]), str(service["target"])) for service in self.status["services"]]
         return [(service.namespace, service.target) for service in self.catalog.services]
 
 
-def inspect_setup(given: str | None, folder: Path, environ: Mapping[str, str] = os.environ) -> Setup:
-    """Return what there is."""
-    paths = [path.relative_to(folder) for path in loader.discover(folder)]
-    declared, findings = _declared(paths, environ)
-    url = find_server(given, environ, folder)
-    status, error = _ask(url)
-    return Setup(folder, paths, declared, findings, url, _source(given, folder, environ), status, error, environ)
+def inspect_setup(url: str | None, folder: Path, environ: Mapping[str, str] = os.environ) -> Setup:
+    """Return the current setup of a folder."""
+    found, notes = discovery.discover(folder)
+    paths = [path.relative_to(folder) for path in found]
+    catalog, findings = _load(paths)
+    address = find_server(url, environ, folder)
+    status, error = _ask(address)
+    return Setup(folder, paths, catalog, (*notes, *findings), address, status, error, environ)
 
 
-def _declared(paths: list[Path], environ: Mapping[str, str]) -> tuple[Catalog, tuple[Finding, ...]]:
+def _load(paths: list[Path]) -> tuple[Catalog, tuple[Finding, ...]]:
     try:
-        found = loader.load(paths, environ=environ)
+        catalog = loader.load(paths)
     except CatalogError as error:
         return Catalog(), error.findings
-    return found, found.warnings
+    return catalog, catalog.warnings
 
 
-def _source(given: str | None, folder: Path, environ: Mapping[str, str]) -> str:
-    if given:
-        return "as --url says"
-    if environ.get("IEC_QUEUE_URL"):
-        return "as IEC_QUEUE_URL says"
-    found = read_server_file(folder)
-    return f"as {found['folder']}/.localqueue/server.json says" if found else "the default"
-
-
-def _ask(url: str) -> tuple[dict[str, Any] | None, ClientError | None]:
+def _ask(address: ServerAddress) -> tuple[dict[str, Any] | None, ClientError | None]:
     try:
-        with Client(url) as client:
+        with Client(address.url, source=address.source) as client:
             return client.check(), None
     except ClientError as error:
         return None, error
 
 
-def run_checks(place: Setup) -> Iterator[Check]:
-    """Yield everything that was looked at, in the order in which one would ask."""
+def run_checks(setup: Setup) -> Iterator[Check]:
+    """Yield the result of every check."""
     yield from _versions()
     yield _open_files()
-    yield from _catalogs(place)
-    yield from _server(place)
-    yield from (_service(place, *service) for service in place.services)
-    yield from _exports(place)
+    yield from _folder(setup)
+    yield from _catalogs(setup)
+    yield from _server(setup)
+    yield from (_service(setup, *service) for service in setup.services)
+    yield from _environment(setup)
+
+
+# this machine
 
 
 def _versions() -> Iterator[Check]:
     sqlite, is_new_enough = connections.sqlite_version()
     text = f"localqueue {__version__}, Python {platform.python_version()}, SQLite {sqlite}"
-    yield (
-        Check("versions", "ok", text)
-        if is_new_enough
-        else Check("versions", "wrong", f"{text}, which is too old", "use a newer Python: SQLite comes with it")
-    )
-    found = {name: _version_of(name) for name in ("uvloop", "httptools")}
-    missing = [name for name, version in found.items() if not version]
-    if missing:
-        what = " and ".join(missing)
-        yield Check(
-            "speed", "note", f"without {what}: everything works, but slower", f"pip install {' '.join(missing)}"
-        )
+    if is_new_enough:
+        yield Check("versions", "ok", text)
     else:
-        yield Check("speed", "ok", " and ".join(f"{name} {version}" for name, version in found.items()))
+        yield Check(
+            "versions", "problem", f"{text}, which is too old", "Use a newer Python, which brings its own SQLite."
+        )
+    installed = {name: _version_of(name) for name in ("uvloop", "httptools")}
+    missing = [name for name, version in installed.items() if not version]
+    if missing:
+        text = f"{' and '.join(missing)} not installed: everything works, but slower"
+        yield Check("speed", "note", text, f"Install: pip install {' '.join(missing)}")
+    else:
+        yield Check("speed", "ok", " and ".join(f"{name} {version}" for name, version in installed.items()))
 
 
 def _version_of(name: str) -> str:
@@ -133,128 +126,140 @@ def _version_of(name: str) -> str:
 
 def _open_files() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_enough = hard == resource.RLIM_INFINITY or hard >= OPEN_FILES
-    text = f"{soft} open files, of which `up` makes as many as the system allows"
-    if is_enough:
-        return Check("files", "ok", text)
-    return Check("files", "note", f"at most {hard} open files: not enough for thousands of requests at once",
-                 f"raise the limit: ulimit -Hn {OPEN_FILES}")  # fmt: skip
+    if hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES:
+        return Check("files", "ok", f"open-file limit: {soft} (`up` raises it as far as allowed)")
+    text = f"open-file limit: {hard}, which is too low for thousands of requests at once"
+    return Check("files", "note", text, f"Raise it: ulimit -Hn {MIN_OPEN_FILES}")
 
 
-def _catalogs(place: Setup) -> Iterator[Check]:
-    for finding in place.findings:
-        yield Check("catalog", "wrong" if finding.is_error else "note", str(finding))
-    if not place.paths:
-        level = "note" if place.status is not None else "wrong"
-        remedy = "go to the folder of your service, or name one: localqueue up --catalog FILE"
-        yield Check("catalog", level, "there is none in this folder or one below", remedy)
-    for service in place.catalog.services:
-        remedy = "" if service.queues else "declare some under spec.queues"
-        what = f"{service.path}: {counted(len(service.queues), 'queue')} of {service.namespace}"
-        yield Check("catalog", "ok" if service.queues else "note", what, remedy)
+def _folder(setup: Setup) -> Iterator[Check]:
+    folder = setup.folder / files.FOLDER
+    place = folder if folder.exists() else setup.folder
+    if setup.status is None and not os.access(place, os.W_OK | os.X_OK):
+        fix = "Use another file: localqueue up --db PATH, or a temporary one: localqueue up --ephemeral"
+        yield Check("folder", "problem", f"{place} is read-only, so `up` can't create its database there", fix)
+
+
+def _catalogs(setup: Setup) -> Iterator[Check]:
+    for finding in setup.findings:
+        is_problem = finding.is_error or finding.code == "shared_target"
+        yield Check("catalog", "problem" if is_problem else "note", str(finding))
+    if not setup.paths:
+        level = "note" if setup.status is not None else "problem"
+        fix = "Go to the folder of your service, or name a catalog: localqueue up --catalog FILE"
+        yield Check("catalog", level, "no catalog-info.yaml here or up to three levels below", fix)
+    for service in setup.catalog.services:
+        text = f"{service.path}: {counted(len(service.queues), 'queue')} in {service.namespace}"
+        fix = "" if service.queues else "Declare queues under spec.queues."
+        yield Check("catalog", "ok" if service.queues else "note", text, fix)
 
 
 # the server
 
 
-def _server(place: Setup) -> Iterator[Check]:
-    if place.status is not None:
-        yield from _running(place, place.status)
-    elif isinstance(place.error, NoServer):
-        yield Check("server", "note", f"none runs at {place.url} ({place.source})", "start one: localqueue up")
-        yield from _port(place.url)
-    elif place.error is not None:
-        yield Check("server", "wrong", f"{place.error.message} ({place.source})", _elsewhere(place))
+def _server(setup: Setup) -> Iterator[Check]:
+    place = f"{setup.address.url} (from {setup.address.source})"
+    if setup.status is not None:
+        yield from _running(setup, setup.status, place)
+    elif isinstance(setup.error, NoServer):
+        yield Check("server", "note", f"not running at {place}", "Start it: localqueue up")
+        yield from _port(setup.address.url)
+    elif setup.error is not None:
+        yield Check("server", "problem", f"{setup.error.message} (from {setup.address.source})", setup.error.hint)
 
 
-def _running(place: Setup, status: dict[str, Any]) -> Iterator[Check]:
-    yield Check("server", "ok", f"pid {status['pid']} answers at {place.url} ({place.source})")
+def _running(setup: Setup, status: dict[str, Any], place: str) -> Iterator[Check]:
+    yield Check("server", "ok", f"running at {place}, pid {status['pid']}")
     if status["version"] != __version__:
-        text = f"it is version {status['version']}, this command is {__version__}"
-        yield Check("server", "note", text, "stop it and start it again")
+        text = f"the server has version {status['version']}, this command has {__version__}"
+        yield Check("server", "note", text, "Stop the server, then start it again: localqueue up")
     if status["storage"]["error"]:
-        text = f"it can't write its database: {status['storage']['error']}"
-        yield Check("server", "wrong", text, "make room on the disk, or choose another file: localqueue up --db PATH")
-    served = {namespace for namespace, _ in place.services}
-    for service in place.catalog.services:
+        text = f"can't write its database: {status['storage']['error']}"
+        yield Check("server", "problem", text, "Free some disk space, or use another file: localqueue up --db PATH")
+    served = {namespace for namespace, _ in setup.services}
+    for service in setup.catalog.services:
         if service.namespace not in served:
-            text = f"it serves {', '.join(sorted(served)) or 'nothing'}, not {service.namespace} of this folder"
-            yield Check("server", "wrong", text, "start one for this folder: localqueue up --port 0")
+            text = f"serves {', '.join(sorted(served)) or 'no service'}, but not {service.namespace} of this folder"
+            yield Check("server", "problem", text, "Start a server for this folder: localqueue up --port 0")
+    yield from _rejections(status)
+
+
+def _rejections(status: dict[str, Any]) -> Iterator[Check]:
+    for rejection in status.get("rejections", ()):
+        text = f"refused {counted(rejection['count'], 'request')}: {rejection['code']}: {rejection['message']}"
+        yield Check("requests", "problem", text, rejection["hint"])
 
 
 def _port(url: str) -> Iterator[Check]:
-    """Try what `up` would do; nothing listens there, but the port may be taken on another address."""
+    """Try what `up` would do: nothing is listening, but the port may be taken on another address."""
     try:
-        parts = urlsplit(url)
-        if parts.hostname != "localhost" or not parts.port:
+        _, host, port = split_url(url)
+        if not is_localhost(host) or not port:
             return
-        for listener in sockets.bind(None, parts.port):
+        for listener in sockets.bind(None, port):
             listener.close()
     except StartError as error:
-        yield Check("port", "wrong", error.message, error.hint)
+        yield Check("port", "problem", error.message, error.hint)
     except (OSError, ValueError):
         return
     else:
-        yield Check("port", "ok", f"{parts.port} is free")
-
-
-def _elsewhere(place: Setup) -> str:
-    if not isinstance(place.error, NotLocalqueue | ConnectionBroken):
-        return ""
-    if place.environ.get("IEC_QUEUE_URL") == place.url:
-        return "it may be a shared environment: unset IEC_QUEUE_URL, or export that of your own"
-    return "another program has the port: localqueue up --port 0 takes a free one"
+        yield Check("port", "ok", f"{port} is free")
 
 
 # services and environment
 
 
-def _service(place: Setup, namespace: str, target: str) -> Check:
-    found = probe(target)
-    if found.listening:
-        return Check("service", "ok", f"{namespace} listens on {' and '.join(found.listening)} ({target})")
-    text = f"{namespace} at {target}: {found}"
-    level = "wrong" if place.status is not None else "note"
-    if other := _on_the_other_family(target, found):
-        return Check("service", level, f"{text}, but something does at {other}", f"localqueue up --target {other}")
-    return Check("service", level, text, "start your service, or name another address: localqueue up --target URL")
+def _service(setup: Setup, namespace: str, target: str) -> Check:
+    result = probe(target)
+    if result.listening:
+        return Check("service", "ok", f"{namespace} is listening on {' and '.join(result.listening)} ({target})")
+    text = f"{namespace} at {target}: {result}"
+    level = "problem" if setup.status is not None else "note"
+    if other := _other_address(target, result):
+        text = f"{text}, but something is listening on {other}"
+        return Check("service", level, text, f"Use that address: localqueue up --target {other}")
+    several = len(setup.services) > 1
+    option = f"--target {namespace}=URL" if several else "--target URL"
+    return Check("service", level, text, f"Start the service, or point localqueue elsewhere: localqueue up {option}")
 
 
-def _on_the_other_family(target: str, found: Probe) -> str:
-    """Return where a service may be that listens on the other loopback address only."""
-    parts = urlsplit(target)
-    other = _OTHER_FAMILY.get(parts.hostname or "")
-    url = f"{parts.scheme}://{other}:{parts.port or 80}"
-    return url if other and not found.problem and probe(url).listening else ""
+def _other_address(target: str, result: Probe) -> str:
+    """Return the URL of a service that listens only on the other loopback address, or an empty text."""
+    scheme, host, port = split_url(target)
+    other = OTHER_LOOPBACK.get(host)
+    if other is None or result.problem:
+        return ""
+    url = f"{scheme}://{f'[{other}]' if ':' in other else other}:{port}"
+    return url if probe(url).listening else ""
 
 
-def _exports(place: Setup) -> Iterator[Check]:
-    yield _queue_url(place)
-    yield from _namespace(place)
+def _environment(setup: Setup) -> Iterator[Check]:
+    yield _queue_url(setup)
+    yield from _namespace(setup)
 
 
-def _queue_url(place: Setup) -> Check:
-    exported = place.environ.get("IEC_QUEUE_URL", "").rstrip("/")
-    expected = find_server(None, {}, place.folder) if place.status is None else place.url
-    remedy = f"before you start your service: export IEC_QUEUE_URL={shlex.quote(expected)}"
+def _queue_url(setup: Setup) -> Check:
+    exported = setup.environ.get("IEC_QUEUE_URL", "").rstrip("/")
+    expected = find_server(None, {}, setup.folder).url if setup.status is None else setup.address.url
+    fix = f"Before you start your service: export IEC_QUEUE_URL={shlex.quote(expected)}"
     if not exported:
-        return Check("environment", "note", "IEC_QUEUE_URL is not set here", remedy)
-    if place.status is None and place.url == exported:
-        return Check("environment", "note", f"IEC_QUEUE_URL={exported}, where no localqueue answers", remedy)
+        return Check("environment", "note", "IEC_QUEUE_URL isn't set in this shell", fix)
+    if setup.status is None and setup.address.url == exported:
+        return Check("environment", "note", f"IEC_QUEUE_URL={exported}, but no localqueue is running there", fix)
     if exported == expected:
         return Check("environment", "ok", f"IEC_QUEUE_URL={exported}")
-    return Check("environment", "wrong", f"IEC_QUEUE_URL={exported} leads elsewhere", remedy)
+    return Check("environment", "problem", f"IEC_QUEUE_URL={exported} points to another server", fix)
 
 
-def _namespace(place: Setup) -> Iterator[Check]:
-    known = [namespace for namespace, _ in place.services]
-    exported = place.environ.get("SERVICE_NAMESPACE")
+def _namespace(setup: Setup) -> Iterator[Check]:
+    known = [namespace for namespace, _ in setup.services]
+    exported = setup.environ.get("SERVICE_NAMESPACE")
     if not known:
         return
-    remedy = f"before you start your service: export SERVICE_NAMESPACE={shlex.quote(nearest(exported or '', known)[0])}"
+    fix = f"Before you start your service: export SERVICE_NAMESPACE={shlex.quote(nearest(exported or '', known)[0])}"
     if exported in known:
         yield Check("environment", "ok", f"SERVICE_NAMESPACE={exported}")
     elif exported:
-        yield Check("environment", "wrong", f"SERVICE_NAMESPACE={exported}, which nothing serves", remedy)
+        yield Check("environment", "problem", f"SERVICE_NAMESPACE={exported}, but no catalog declares it", fix)
     else:
-        yield Check("environment", "note", "SERVICE_NAMESPACE is not set here", remedy)
+        yield Check("environment", "note", "SERVICE_NAMESPACE isn't set in this shell", fix)

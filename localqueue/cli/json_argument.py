@@ -1,4 +1,4 @@
-"""Read the JSON that a command is given: as an argument, from a file, or from standard input."""
+"""Read JSON from an argument, a file, or standard input."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from localqueue.core.text import safe
 FORMS = "[JSON | @FILE | -]"
 
 
-def read(given: str) -> str:
-    """Return JSON text as it is, byte for byte once encoded. Raises ClickException where it is none."""
-    where, raw = _raw(given)
+def read(argument: str) -> str:
+    """Return JSON text exactly as it was given. Raises UsageError if it isn't valid."""
+    place, raw = _raw(argument)
     try:
         return envelope.check_value(raw)
     except InvalidJson as error:
-        raise click.UsageError(f"{where} is no JSON: {error.message}") from None
+        raise click.UsageError(f"{place} isn't valid JSON: {error.message}") from None
 
 
-def _raw(given: str) -> tuple[str, bytes]:
-    if given == "-":
+def _raw(argument: str) -> tuple[str, bytes]:
+    if argument == "-":
         return "standard input", sys.stdin.buffer.read()
-    if not given.startswith("@"):
-        return "the argument", given.encode("utf-8", "surrogateescape")
-    path = given[1:]
+    if not argument.startswith("@"):
+        return "the argument", argument.encode("utf-8", "surrogateescape")
+    path = argument[1:]
     try:
         with open(path, "rb") as file:
             return safe(path), file.read()

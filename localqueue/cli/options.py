@@ -1,4 +1,4 @@
-"""What commands share that talk to a running server: where it is, what they print, how they fail."""
+"""Options and errors that the commands for a running server share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from localqueue.core.times import parse_duration
 
 
 class Duration(click.ParamType[int]):
-    """Take `250ms`, `5s`, `2m`, `24h`; give ms."""
+    """A duration such as `250ms`, `5s`, `2m` or `24h`, as ms."""
 
     name = "duration"
 
@@ -38,19 +38,20 @@ DURATION = Duration()
 
 def at_url(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--url`."""
-    text = "Where the server is. Default: IEC_QUEUE_URL, else .localqueue/server.json."
+    text = "URL of the server. Default: IEC_QUEUE_URL, else .localqueue/server.json."
     return click.option("--url", metavar="URL", help=text)(command)
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--url` and a client as its first argument; end it with a clear message if it can't talk."""
+    """Give a command `--url` and a client as its first argument; ClientErrors become error messages."""
 
     @at_url
     @functools.wraps(command)
-    def wrapped(url: str | None, **given: Any) -> None:
+    def wrapped(url: str | None, **options: Any) -> None:
+        address = find_server(url)
         try:
-            with Client(find_server(url)) as client:
-                command(client, **given)
+            with Client(address.url, source=address.source) as client:
+                command(client, **options)
         except ClientError as error:
             raise failure(error) from None
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -60,38 +61,38 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _not_understood(error: Exception) -> ClientError:
-    what = f"{type(error).__name__}: {error}"
-    return ClientError(f"the server's answer is not what was expected ({what})", "Compare versions: localqueue doctor")
+    reason = f"{type(error).__name__}: {error}"
+    return ClientError(f"unexpected response from the server ({reason})", "To compare versions: localqueue doctor")
 
 
 def as_json(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--json`."""
-    return click.option("--json", "is_json", is_flag=True, help="Print JSON for programs.")(command)
+    return click.option("--json", "is_json", is_flag=True, help="Print JSON.")(command)
 
 
 def with_colors(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--no-color`, and what colours its output as its parameter `paint`."""
+    """Give a command `--no-color`, and the parameter `paint`, which colors its output."""
 
-    @click.option("--no-color", is_flag=True, envvar="LOCALQUEUE_NO_COLOR", help="Never colour the output.")
+    @click.option("--no-color", is_flag=True, envvar="LOCALQUEUE_NO_COLOR", help="Don't color the output.")
     @functools.wraps(command)
-    def wrapped(*arguments: Any, no_color: bool, **given: Any) -> None:
-        command(*arguments, paint=painter(no_color), **given)
+    def wrapped(*arguments: Any, no_color: bool, **options: Any) -> None:
+        command(*arguments, paint=painter(no_color), **options)
 
     return wrapped
 
 
 def failure(error: ClientError) -> click.ClickException:
-    """Return the error as click shows it: exit code 1."""
+    """Return an error that click shows, with exit code 1."""
     lines = [safe(error.message, 1000), safe(error.hint, 400)]
     return click.ClickException("\n".join(line for line in lines if line))
 
 
 def print_json(text: str) -> None:
-    """Print JSON as the server sent it, over several lines: numbers are not rounded, keys not sorted."""
+    """Print JSON as the server sent it, indented; numbers aren't rounded and keys aren't sorted."""
     click.echo(json_text.indented(text))
 
 
 def suggestion(*words: str) -> str:
-    """Return a command for the same server, to copy; what is in the words, a shell takes them for words."""
+    """Return a command for the same server, quoted for a shell."""
     url = click.get_current_context().params.get("url")
     return safe(shlex.join(["localqueue", *words, *(["--url", str(url)] if url else [])]), 1000)

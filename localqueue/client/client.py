@@ -1,4 +1,4 @@
-"""Talk to a running server, for the command line and the test fixture: production's API and /_localqueue."""
+"""Call a running server: one method per route of the production API and the control API."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ import httpx
 from localqueue.core.errors import ClientError, ConnectionBroken, ErrorResponse, NoServer, NotLocalqueue
 from localqueue.core.text import safe
 
-ANSWER_LIMIT = 256 * 1024 * 1024
-PATIENCE_S = 10.0
+RESPONSE_LIMIT = 256 * 1024 * 1024
+"""The largest response that is read, in bytes."""
+TIMEOUT_S = 10.0
 SILENCE_S = 60.0
-"""How long a stream of events may be silent; the server says something every 15 s."""
+"""How long a stream of events may be silent; the server sends something every 15 s."""
 PAGE = 200
 _JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """Hold an event of the server: its id, what it tells of, and JSON text."""
+    """A server-sent event: its id, its kind, and its data as JSON text."""
 
     id: str
     kind: str
@@ -32,21 +33,26 @@ class ServerEvent:
 
 
 class Client:
-    """Call a server. Raises ClientError: NoServer, NotLocalqueue, or Answered with the server's own words."""
+    """A connection to a server, which is checked to be localqueue before the first call.
 
-    def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
+    Its methods raise ClientError: NoServer, NotLocalqueue, ConnectionBroken, or ErrorResponse. Those that end in
+    `_text` return the JSON as the server sent it. `source` says where the URL comes from, for messages.
+    """
+
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, source: str = "") -> None:
         self.url = url
-        self._timeout = httpx.Timeout(patience_s)
+        self._source = source
+        self._timeout = httpx.Timeout(timeout_s)
         self._is_checked = False
         try:
-            # Without TLS nothing is verified; loading the certificates would take 20 ms.
+            # Without TLS nothing is verified, and loading the certificates would take 20 ms.
             self._http = httpx.Client(
                 base_url=url, trust_env=False, timeout=self._timeout, verify=url.startswith("https:")
             )
         except (httpx.InvalidURL, TypeError, ValueError) as error:
-            raise ClientError(f"expected the URL of a localqueue, got {safe(url)!r}: {error}") from None
+            raise ClientError(f"{safe(url)!r} isn't a URL: {error}") from None
         if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
-            raise ClientError(f"expected the URL of a localqueue, like http://localhost:4327, got {safe(url)!r}")
+            raise ClientError(f"{safe(url)!r} isn't the URL of a server; use one like http://localhost:4327")
 
     def close(self) -> None:
         """Close the connections."""
@@ -58,93 +64,173 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # calls
+    # the server
+
+    def check(self) -> dict[str, Any]:
+        """Return the server's status after checking that it is localqueue."""
+        try:
+            status = json.loads(self._send("GET", "/_localqueue/status")[1])
+        except (ValueError, RecursionError):
+            status = None
+        if not isinstance(status, dict) or status.get("name") != "localqueue":
+            raise NotLocalqueue(f"the server at {safe(self.url)} isn't localqueue", self._hint())
+        self._is_checked = True
+        return status
+
+    def _hint(self) -> str:
+        if self._source == "IEC_QUEUE_URL":
+            return "IEC_QUEUE_URL may point to a shared environment. Use your own server: --url URL"
+        if self._source.endswith("server.json"):
+            return f"{self._source} is left over from a killed server. Start a new one: localqueue up --port 0"
+        return "Another program uses this port. Start localqueue on a free one: localqueue up --port 0"
+
+    def status_text(self) -> str:
+        """Return the server's status."""
+        return self._text("/status")
+
+    def rejections(self) -> list[dict[str, Any]]:
+        """Return the refused requests by reason, newest first."""
+        return list(self._get("/rejections")["rejections"])
+
+    def events(self, last_id: str | None = None, **filters: str | None) -> Iterator[ServerEvent]:
+        """Yield events until the server stops: new ones, or first those since `last_id`."""
+        self.check()
+        headers = {"Accept": "text/event-stream", **({} if last_id is None else {"Last-Event-ID": last_id})}
+        parameters = {name: value for name, value in filters.items() if value is not None}
+        timeout = httpx.Timeout(TIMEOUT_S, read=SILENCE_S)
+        with (
+            self._translating_errors(),
+            self._http.stream(
+                "GET", "/_localqueue/events", params=parameters, headers=headers, timeout=timeout
+            ) as response,
+        ):
+            if response.status_code != 200:
+                raise _error_response(response.status_code, _read(response))
+            yield from _parse_events(response.iter_bytes())
+
+    # queues
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Return every queue that is declared or has jobs."""
+        return list(self._get("/queues")["queues"])
+
+    def queues_text(self) -> str:
+        """Return every queue that is declared or has jobs."""
+        return self._text("/queues")
+
+    def pause(self, namespace: str, queue: str) -> None:
+        """Pause a queue."""
+        self._post(path_of("queues", namespace, queue, "pause"))
+
+    def resume(self, namespace: str, queue: str) -> None:
+        """Resume a queue."""
+        self._post(path_of("queues", namespace, queue, "resume"))
+
+    def change_queue(self, namespace: str, queue: str, settings: Mapping[str, Any]) -> Any:
+        """Change settings of a queue until the next reset."""
+        return self._json("PATCH", f"/_localqueue{path_of('queues', namespace, queue)}", json.dumps(settings))
+
+    def change_target(self, namespace: str, url: str) -> Any:
+        """Change the base URL of a service until the next reset."""
+        return self._json("PUT", f"/_localqueue{path_of('targets', namespace)}", json.dumps({"url": url}))
+
+    # jobs
 
     def enqueue(self, namespace: str, queue: str, data: str) -> str:
         """Enqueue a job with `data`, which is JSON text; return its id."""
         names = f'"namespace":{json.dumps(namespace)},"queue":{json.dumps(queue)}'
         return str(self._json("POST", "/jobs", f'{{{names},"data":{data}}}')["id"])
 
-    def get(self, path: str, **parameters: str | int | None) -> Any:
-        """Return what a route under /_localqueue answers."""
-        return _parsed(self.text(path, **parameters))
+    def job(self, id_: str) -> dict[str, Any]:
+        """Return a job with its data and attempts."""
+        return dict(self._get(path_of("jobs", id_)))
 
-    def text(self, path: str, **parameters: str | int | None) -> str:
-        """Return what a route under /_localqueue answers, as the text that it is."""
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return self._call("GET", f"/_localqueue{path}", parameters=given).decode("utf-8", "replace")
+    def job_text(self, id_: str) -> str:
+        """Return a job with its data and attempts."""
+        return self._text(path_of("jobs", id_))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None, *, patience_s: float | None = PATIENCE_S) -> Any:
-        """Post to a route under /_localqueue; with a patience of None it may take for ever."""
-        timeout = httpx.Timeout(PATIENCE_S, read=patience_s)
-        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), timeout)
+    def job_data(self, id_: str) -> str:
+        """Return the data of a job as it was sent."""
+        return self._text(path_of("jobs", id_, "data"))
 
-    def replay(self, id_: str, data: str | None) -> Any:
-        """Enqueue a new job like another, with other `data`, which is JSON text, or with the same (None)."""
-        body = "{}" if data is None else f'{{"data":{data}}}'
-        return self._json("POST", f"/_localqueue{path_of('jobs', id_, 'replay')}", body)
-
-    def change_queue(self, namespace: str, queue: str, settings: Mapping[str, int]) -> Any:
-        """Change settings of a queue until the next reset."""
-        return self._json("PATCH", f"/_localqueue{path_of('queues', namespace, queue)}", json.dumps(settings))
-
-    def change_target(self, namespace: str, url: str) -> Any:
-        """Change where a service listens until the next reset."""
-        return self._json("PUT", f"/_localqueue{path_of('targets', namespace)}", json.dumps({"url": url}))
-
-    def jobs(self, limit: int | None = None, **chosen: str | None) -> Iterator[dict[str, Any]]:
+    def jobs(self, limit: int | None = None, **filters: str | None) -> Iterator[dict[str, Any]]:
         """Yield the jobs that fit, newest first; `limit` None means all."""
-        for page in self.pages(limit, **chosen):
+        for page in self.job_pages(limit, **filters):
             yield from page["jobs"]
 
-    def pages(self, limit: int | None = None, **chosen: str | None) -> Iterator[dict[str, Any]]:
+    def job_pages(self, limit: int | None = None, **filters: str | None) -> Iterator[dict[str, Any]]:
         """Yield the pages that `jobs` goes through."""
         after: str | None = None
         while True:
-            page = self.get("/jobs", **chosen, limit=PAGE if limit is None else min(limit, PAGE), after=after)
+            page = self._get("/jobs", **filters, limit=PAGE if limit is None else min(limit, PAGE), after=after)
             yield page
             limit = None if limit is None else limit - len(page["jobs"])
             after = page["next"]
             if after is None or (limit is not None and limit <= 0):
                 return
 
-    def events(self, last_id: str | None = None, **chosen: str | None) -> Iterator[ServerEvent]:
-        """Yield what happens until the server stops: from now on, or what has happened since `last_id` first."""
-        self.check()
-        headers = {"Accept": "text/event-stream", **({} if last_id is None else {"Last-Event-ID": last_id})}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        timeout = httpx.Timeout(PATIENCE_S, read=SILENCE_S)
-        with (
-            self._explaining(),
-            self._http.stream("GET", "/_localqueue/events", params=given, headers=headers, timeout=timeout) as answer,
-        ):
-            if answer.status_code != 200:
-                raise _answered(answer.status_code, _read(answer))
-            yield from _told(answer.iter_bytes())
+    def retry(self, id_: str) -> dict[str, Any]:
+        """Start a new round of a failed or cancelled job."""
+        return dict(self._post(path_of("jobs", id_, "retry")))
 
-    def drain(self, timeout_ms: int, settle_ms: int) -> Any:
-        """Drain; the answer comes after `timeout_ms` at the latest."""
-        patience_s = timeout_ms / 1000 + PATIENCE_S
-        return self.post("/drain", {"timeoutMs": timeout_ms, "settleMs": settle_ms}, patience_s=patience_s)
+    def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
+        """Start a new round of every failed job; return how many."""
+        wanted = {"namespace": namespace, "queue": queue}
+        body = {name: value for name, value in wanted.items() if value is not None}
+        return int(self._post("/jobs/retry", body, timeout_s=None)["retried"])
 
-    # parts
+    def cancel(self, id_: str) -> dict[str, Any]:
+        """Cancel a job."""
+        return dict(self._post(path_of("jobs", id_, "cancel")))
 
-    def check(self) -> dict[str, Any]:
-        """Return the server's status, having made sure that it is a localqueue. Raises NoServer, NotLocalqueue."""
-        try:
-            found = json.loads(self._send("GET", "/_localqueue/status")[1])
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or found.get("name") != "localqueue":
-            raise NotLocalqueue(
-                f"what answers at {safe(self.url)} is no localqueue",
-                "IEC_QUEUE_URL may lead to a shared environment; name your own with --url.",
-            )
-        self._is_checked = True
-        return found
+    def replay(self, id_: str, data: str | None = None) -> dict[str, Any]:
+        """Enqueue a new job like another one, with the same data or with this JSON text."""
+        body = "{}" if data is None else f'{{"data":{data}}}'
+        return dict(self._json("POST", f"/_localqueue{path_of('jobs', id_, 'replay')}", body))
+
+    # time
+
+    def clock(self) -> dict[str, Any]:
+        """Return the clock's mode, time and offset."""
+        return dict(self._get("/clock"))
+
+    def clock_text(self) -> str:
+        """Return the clock's mode, time and offset."""
+        return self._text("/clock")
+
+    def advance(self, *, ms: int | None = None, to: str | None = None, settle_ms: int = 0) -> dict[str, Any]:
+        """Advance the clock by `ms`, or `to` a time or `next`; takes as long as the attempts do."""
+        move = {"ms": ms} if to is None else {"to": to}
+        return dict(self._post("/clock/advance", {**move, "settleMs": settle_ms}, timeout_s=None))
+
+    def drain(self, timeout_ms: int, settle_ms: int = 0) -> dict[str, Any]:
+        """Run until every job has finished, or for `timeout_ms`."""
+        timeout_s = timeout_ms / 1000 + TIMEOUT_S
+        return dict(self._post("/drain", {"timeoutMs": timeout_ms, "settleMs": settle_ms}, timeout_s=timeout_s))
+
+    def reset(self) -> dict[str, Any]:
+        """Delete all jobs and restore the initial state; return the clock."""
+        return dict(self._post("/reset"))
+
+    def ledger_text(self, format: str = "text") -> str:
+        """Return one line per attempt, as `text` or `jsonl`."""
+        return self._text("/ledger", format=format)
+
+    # requests
+
+    def _get(self, path: str, **parameters: str | int | None) -> Any:
+        return _parse(self._text(path, **parameters))
+
+    def _text(self, path: str, **parameters: str | int | None) -> str:
+        present = {name: value for name, value in parameters.items() if value is not None}
+        return self._call("GET", f"/_localqueue{path}", parameters=present).decode("utf-8", "replace")
+
+    def _post(self, path: str, body: Mapping[str, Any] | None = None, *, timeout_s: float | None = TIMEOUT_S) -> Any:
+        timeout = httpx.Timeout(TIMEOUT_S, read=timeout_s)
+        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), timeout)
 
     def _json(self, method: str, path: str, content: str | None = None, timeout: httpx.Timeout | None = None) -> Any:
-        return _parsed(self._call(method, path, content, timeout=timeout))
+        return _parse(self._call(method, path, content, timeout=timeout))
 
     def _call(
         self,
@@ -160,7 +246,7 @@ class Client:
         status, body = self._send(method, path, content, parameters, timeout)
         if 200 <= status < 300:
             return body
-        raise _answered(status, body)
+        raise _error_response(status, body)
 
     def _send(
         self,
@@ -172,48 +258,47 @@ class Client:
     ) -> tuple[int, bytes]:
         encoded = None if content is None else content.encode("utf-8", "surrogatepass")
         with (
-            self._explaining(),
+            self._translating_errors(),
             self._http.stream(
                 method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout or self._timeout
-            ) as answer,
+            ) as response,
         ):
-            return answer.status_code, _read(answer)
+            return response.status_code, _read(response)
 
     @contextlib.contextmanager
-    def _explaining(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise NoServer(f"no localqueue answers at {safe(self.url)}", "Start one with: localqueue up") from None
+            raise NoServer(f"no server is running at {safe(self.url)}", "Start one: localqueue up") from None
         except httpx.HTTPError as error:
-            raise ConnectionBroken(
-                f"the connection to {safe(self.url)} broke: {error or type(error).__name__}"
-            ) from None
+            reason = str(error) or type(error).__name__
+            raise ConnectionBroken(f"the connection to {safe(self.url)} broke: {reason}") from None
 
 
 def path_of(*parts: str) -> str:
-    """Return a path of these parts, whatever is in them."""
+    """Return a path of these parts, whatever they contain."""
     return "".join("/" + quote(part, safe="") for part in parts)
 
 
-def _parsed(answer: str | bytes) -> Any:
+def _parse(text: str | bytes) -> Any:
     try:
-        return json.loads(answer)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ClientError(f"the server's answer is no JSON: {safe(str(error))}") from None
+        raise ClientError(f"the server's response isn't valid JSON: {safe(str(error))}") from None
 
 
-def _read(answer: httpx.Response) -> bytes:
+def _read(response: httpx.Response) -> bytes:
     body = bytearray()
-    for chunk in answer.iter_bytes():
+    for chunk in response.iter_bytes():
         body += chunk
-        if len(body) > ANSWER_LIMIT:
-            raise ClientError(f"the answer is longer than {ANSWER_LIMIT // 1024 // 1024} MiB")
+        if len(body) > RESPONSE_LIMIT:
+            raise ClientError(f"the response is larger than {RESPONSE_LIMIT // 1024 // 1024} MiB")
     return bytes(body)
 
 
-def _told(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:
-    """Yield the events of a stream; what is no field of an event is none of our business."""
+def _parse_events(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:
+    """Yield the events of a stream; unknown fields are ignored."""
     fields: dict[str, str] = {}
     for line in _lines(chunks):
         name, _, value = line.partition(":")
@@ -228,14 +313,14 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > ANSWER_LIMIT:
-            raise ClientError(f"an event is longer than {ANSWER_LIMIT // 1024 // 1024} MiB")
+        if len(rest) > RESPONSE_LIMIT:
+            raise ClientError(f"an event is larger than {RESPONSE_LIMIT // 1024 // 1024} MiB")
         yield from (line.decode("utf-8", "replace").removesuffix("\r") for line in lines)
 
 
-def _answered(status: int, body: bytes) -> ErrorResponse:
+def _error_response(status: int, body: bytes) -> ErrorResponse:
     try:
-        found = json.loads(body)["error"]
-        return ErrorResponse(str(found["message"]), str(found["hint"]), code=str(found["code"]))
+        error = json.loads(body)["error"]
+        return ErrorResponse(str(error["message"]), str(error["hint"]), code=str(error["code"]))
     except (ValueError, KeyError, TypeError, RecursionError):
-        return ErrorResponse(f"the server answered {status}")
+        return ErrorResponse(f"the server responded {status}")

@@ -1,66 +1,81 @@
-"""Read what a server answers back into the models, so that the wording exists once."""
+"""Convert responses of the API back into models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from localqueue.core.models import Attempt, AttemptError, Job, JobState, Outcome, OutcomeKind, Response
+from localqueue.core.models import Attempt, AttemptError, Job, JobState, Outcome, OutcomeKind, Rejection, Response
 from localqueue.core.times import parse_time
 
-Found = Mapping[str, Any]
+Content = Mapping[str, Any]
 
 
-def job(found: Found) -> Job:
-    """Return a job without what the API does not tell of it. Raises LookupError, TypeError, ValueError."""
-    state = JobState(found["state"])
+def job(content: Content) -> Job:
+    """Return a job, as far as the API describes it. Raises LookupError, TypeError, ValueError."""
+    state = JobState(content["state"])
     return Job(
         seq=0,
-        id=str(found["id"]),
-        namespace=str(found["namespace"]),
-        queue=str(found["queue"]),
-        created_ms=parse_time(found["createdAt"]),
-        due_ms=parse_time(found["dueAt"]),
+        id=str(content["id"]),
+        namespace=str(content["namespace"]),
+        queue=str(content["queue"]),
+        created_ms=parse_time(content["createdAt"]),
+        due_ms=parse_time(content["dueAt"]),
         finished=state if state.is_finished else None,
-        finished_ms=_time(found["finishedAt"]),
-        round=int(found["round"]),
-        attempt=int(found["attempt"]),
-        max_attempts=int(found["maxAttempts"]),
-        replay_of=found["replayOf"],
+        finished_ms=_time(content["finishedAt"]),
+        round=int(content["round"]),
+        attempt=int(content["attempt"]),
+        max_attempts=int(content["maxAttempts"]),
+        replay_of=content["replayOf"],
     )
 
 
-def attempt(found: Found) -> Attempt:
+def attempt(content: Content) -> Attempt:
     """Return an attempt. Raises LookupError, TypeError, ValueError."""
     return Attempt(
-        round=int(found["round"]),
-        number=int(found["number"]),
-        max_attempts=int(found["maxAttempts"]),
-        due_ms=parse_time(found["dueAt"]),
-        started_ms=parse_time(found["startedAt"]),
-        ended_ms=parse_time(found["endedAt"]),
-        duration_ms=int(found["durationMs"]),
-        url=str((found.get("request") or {}).get("url", "")),
-        outcome=_outcome(found),
-        next_due_ms=_time(found["nextDueAt"]),
-        reason=str(found["reason"]),
+        round=int(content["round"]),
+        number=int(content["number"]),
+        max_attempts=int(content["maxAttempts"]),
+        due_ms=parse_time(content["dueAt"]),
+        started_ms=parse_time(content["startedAt"]),
+        ended_ms=parse_time(content["endedAt"]),
+        duration_ms=int(content["durationMs"]),
+        url=str((content.get("request") or {}).get("url", "")),
+        outcome=_outcome(content),
+        next_due_ms=_time(content["nextDueAt"]),
+        reason=str(content["reason"]),
     )
 
 
-def _outcome(found: Found) -> Outcome:
-    error, response, status = found["error"], found.get("response"), found["status"]
+def rejection(content: Content) -> Rejection:
+    """Return the refused requests of one reason. Raises LookupError, TypeError, ValueError."""
+    return Rejection(
+        code=str(content["code"]),
+        message=str(content["message"]),
+        hint=str(content["hint"]),
+        namespace=content["namespace"],
+        queue=content["queue"],
+        is_security=bool(content["security"]),
+        count=int(content["count"]),
+        first_ms=parse_time(content["firstAt"]),
+        last_ms=parse_time(content["lastAt"]),
+    )
+
+
+def _outcome(content: Content) -> Outcome:
+    error, response, status = content["error"], content.get("response"), content["status"]
     return Outcome(
-        kind=OutcomeKind(found["outcome"]),
+        kind=OutcomeKind(content["outcome"]),
         status=None if status is None else int(status),
         error=None if error is None else AttemptError(str(error["code"]), str(error["message"])),
         response=None if response is None else _response(response),
     )
 
 
-def _response(found: Found) -> Response:
-    headers = tuple((str(name), str(value)) for name, value in found["headers"].items())
-    return Response(headers, str(found["body"]).encode("utf-8", "replace"), bool(found["truncated"]))
+def _response(content: Content) -> Response:
+    headers = tuple((str(name), str(value)) for name, value in content["headers"].items())
+    return Response(headers, str(content["body"]).encode("utf-8", "replace"), bool(content["truncated"]))
 
 
-def _time(found: str | None) -> int | None:
-    return None if found is None else parse_time(found)
+def _time(text: str | None) -> int | None:
+    return None if text is None else parse_time(text)

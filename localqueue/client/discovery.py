@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from localqueue.core.settings import DEFAULT_PORT
+from localqueue.store import server_file
 
 
-def find_server(given: str | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> str:
-    """Return where a server should be: as given, IEC_QUEUE_URL, a server.json here or above, the default port."""
-    found = given or environ.get("IEC_QUEUE_URL") or read_server_file(folder or Path.cwd()).get("url")
-    return (found or f"http://localhost:{DEFAULT_PORT}").rstrip("/")
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """A URL and where it comes from: `--url`, `IEC_QUEUE_URL`, the path of a server.json, or `the default`."""
+
+    url: str
+    source: str
 
 
-def read_server_file(folder: Path) -> dict[str, str]:
-    """Return what `up` has left in a server.json here or above: url, pid, db, version; nothing where there is none."""
-    for parent in (folder, *folder.parents):
-        try:
-            found = json.loads((parent / ".localqueue" / "server.json").read_text())
-            return {"folder": str(parent), **{name: str(found[name]) for name in ("url", "pid", "db", "version")}}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return {}
+def find_server(url: str | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> ServerAddress:
+    """Return the address of the server: `--url`, IEC_QUEUE_URL, a server.json here or above, or the default port."""
+    if url:
+        return ServerAddress(url.rstrip("/"), "--url")
+    if environ.get("IEC_QUEUE_URL"):
+        return ServerAddress(environ["IEC_QUEUE_URL"].rstrip("/"), "IEC_QUEUE_URL")
+    entry = server_file.find(folder or Path.cwd())
+    if entry:
+        return ServerAddress(entry["url"].rstrip("/"), f"{entry['folder']}/.localqueue/server.json")
+    return ServerAddress(f"http://localhost:{DEFAULT_PORT}", "the default")

@@ -15,6 +15,12 @@ from localqueue.core.records import record
 from localqueue.core.text import nearest, safe
 
 FIELDS = ("namespace", "queue", "data")
+NAME_LIMIT = 128
+"""The longest name that a catalog can declare."""
+MISSING_HINTS = {
+    "namespace": "Is SERVICE_NAMESPACE set for your service? `localqueue up` prints the line to export.",
+    "queue": "Name one of the queues under spec.queues in the catalog. To list them: localqueue queues",
+}
 _SPACE = re.compile(r"[ \t\n\r]*")
 _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", float: "a number"}
 
@@ -40,7 +46,7 @@ _DECODER = json.JSONDecoder(parse_int=float, parse_float=float, parse_constant=_
 def parse(body: bytes) -> Envelope:
     """Return the parts of an enqueue request.
 
-    Raises InvalidJson, or InvalidRequest naming the field, what was expected and what came.
+    Raises InvalidJson, or InvalidRequest, which names the field and the value.
     """
     text = _decode(body)
     return _usual(body, text) or _envelope(body, text, _parsed(text))
@@ -52,20 +58,20 @@ _LAST = re.compile(r"[ \t\n\r]*\}[ \t\n\r]*")
 
 
 def _usual(body: bytes, text: str) -> Envelope | None:
-    """Return the parts of a request that is as most are: the three fields, in their usual order, and nothing wrong."""
-    found = _USUAL.match(text)
-    if found is None:
+    """Return the parts of a usual request: the three fields in their usual order, and no errors."""
+    match = _USUAL.match(text)
+    if match is None:
         return None
     try:
-        end = _DECODER.raw_decode(text, found.end())[1]
+        end = _DECODER.raw_decode(text, match.end())[1]
     except (ValueError, RecursionError):
-        return None  # the long way knows what to say
+        return None  # the full parser knows the error
     is_whole = _LAST.fullmatch(text, end) is not None
-    return Envelope(found[1], found[2], _cut(body, text, found.end(), end)) if is_whole else None
+    return Envelope(match[1], match[2], _cut(body, text, match.end(), end)) if is_whole else None
 
 
 def parse_replay(body: bytes) -> bytes | None:
-    """Return `data` of the body of a replay, which has nothing else; None where there is none.
+    """Return `data` of the body of a replay, or None if it is absent.
 
     Raises InvalidJson, InvalidRequest.
     """
@@ -75,7 +81,7 @@ def parse_replay(body: bytes) -> bytes | None:
         if member.key != "data":
             raise InvalidRequest(f"unknown key {safe(member.key)!r}; known: data")
     if len(members) > 1:
-        raise InvalidRequest("expected data once, got it twice")
+        raise InvalidRequest("data is given twice")
     return _cut(body, text, members[0].start, members[0].end) if members else None
 
 
@@ -91,13 +97,13 @@ def _parsed(text: str) -> list[_Member]:
 
 
 def check_value(raw: bytes) -> str:
-    """Return a text that is one JSON value, as it is. Raises InvalidJson naming line and column."""
+    """Return a text unchanged if it is one JSON value. Raises InvalidJson, which names line and column."""
     try:
         text = raw.decode("utf-8")
         start = _skip(text, 0)
         _expect_end(text, _DECODER.raw_decode(text, start)[1])
     except UnicodeDecodeError as error:
-        raise InvalidJson(f"offset {error.start}: expected UTF-8") from None
+        raise InvalidJson(f"not UTF-8 at offset {error.start}") from None
     except json.JSONDecodeError as error:
         what = safe(error.msg.removesuffix(" at"))
         raise InvalidJson(f"line {error.lineno}, column {error.colno}: {what}") from None
@@ -110,8 +116,8 @@ def check_value(raw: bytes) -> str:
 
 def _invalid_json(reason: str) -> InvalidJson:
     return InvalidJson(
-        f"expected the body to be JSON: {safe(reason)}",
-        'Send {"namespace": "...", "queue": "...", "data": ...}.',
+        f"the body isn't valid JSON: {safe(reason)}",
+        'Send {"namespace": "...", "queue": "...", "data": ...}',
     )
 
 
@@ -119,7 +125,7 @@ def _decode(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _invalid_json(f"the text is no UTF-8 at offset {error.start}") from None
+        raise _invalid_json(f"not UTF-8 at offset {error.start}") from None
 
 
 @record
@@ -131,12 +137,12 @@ class _Member:
 
 
 def _members(text: str) -> Iterator[_Member]:
-    """Yield the members of the one object that the text must be."""
+    """Yield the members of the object that the text must be."""
     at = _skip(text, 0)
     if text[at : at + 1] != "{":
         value, end = _DECODER.raw_decode(text, at)
         _expect_end(text, end)
-        raise InvalidRequest(f"expected the body to be an object, got {_kind(value)}")
+        raise InvalidRequest(f"the body must be a JSON object, not {_kind(value)}")
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
         member = _member(text, at)
@@ -158,7 +164,7 @@ def _member(text: str, at: int) -> _Member:
 
 
 def _next_member(text: str, at: int) -> int:
-    """Return where the next member begins, or where the closing brace is."""
+    """Return the position of the next member, or of the closing brace."""
     at = _skip(text, at)
     if text[at : at + 1] == "}":
         return at
@@ -182,35 +188,38 @@ def _expect_end(text: str, at: int) -> None:
 
 
 def _envelope(body: bytes, text: str, members: list[_Member]) -> Envelope:
-    found: dict[str, _Member] = {}
+    known: dict[str, _Member] = {}
     unknown: dict[str, None] = {}
     for member in members:
         if member.key not in FIELDS:
             unknown[member.key] = None
-        elif member.key in found:
-            raise InvalidRequest(f"expected {member.key} once, got it twice")
+        elif member.key in known:
+            raise InvalidRequest(f"{member.key} is given twice")
         else:
-            found[member.key] = member
-    data = found.get("data")
+            known[member.key] = member
+    data = known.get("data")
     raw = b"null" if data is None else _cut(body, text, data.start, data.end)
-    return Envelope(_name("namespace", found, unknown), _name("queue", found, unknown), raw, tuple(unknown))
+    return Envelope(_name("namespace", known, unknown), _name("queue", known, unknown), raw, tuple(unknown))
 
 
 def _cut(body: bytes, text: str, start: int, end: int) -> bytes:
-    """Return a part of the text as it was sent; without encoding it again where each character is one byte."""
+    """Return the bytes of a part of the text; without encoding them again if each character is one byte."""
     return body[start:end] if len(body) == len(text) else text[start:end].encode()
 
 
-def _name(field: str, found: dict[str, _Member], unknown: dict[str, None]) -> str:
-    member = found.get(field)
+def _name(field: str, known: dict[str, _Member], unknown: dict[str, None]) -> str:
+    member = known.get(field)
     if member is None:
         close = nearest(field, unknown)[:1]
-        hint = f"Did you mean {field} where you wrote {safe(close[0])}?" if close else ""
-        raise InvalidRequest(f"expected {field} to be a string, got nothing", hint)
+        hint = f"Did you mean {field} instead of {safe(close[0])}?" if close else MISSING_HINTS[field]
+        raise InvalidRequest(f"{field} is missing", hint)
     if not isinstance(member.value, str):
-        raise InvalidRequest(f"expected {field} to be a string, got {_kind(member.value)}")
+        hint = MISSING_HINTS[field] if member.value is None else ""
+        raise InvalidRequest(f"{field} must be a string, not {_kind(member.value)}", hint)
     if any("\ud800" <= character <= "\udfff" for character in member.value):
-        raise InvalidRequest(f"expected {field} to be text, got a lone surrogate")
+        raise InvalidRequest(f"{field} contains a lone surrogate, which isn't text")
+    if len(member.value) > NAME_LIMIT:
+        raise InvalidRequest(f"{field} has {len(member.value)} characters; the limit is {NAME_LIMIT}")
     return member.value
 
 

@@ -55,7 +55,7 @@ class Service:
 
 @record
 class Finding:
-    """A problem in a catalog file and its position; line and column count from 1."""
+    """A problem in a catalog file and its position; line and column count from 1, or are 0 for the whole file."""
 
     file: str
     line: int
@@ -65,6 +65,8 @@ class Finding:
     is_error: bool = True
 
     def __str__(self) -> str:
+        if not self.line:
+            return f"{self.file}: {self.message}"
         return f"{self.file}:{self.line}:{self.column}: {self.code} {self.message}"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localqueue.core.text import safe
 from localqueue.core.times import parse_time
 
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]")
 DEFAULT_PORT = 4327
 DEFAULT_DB = Path(".localqueue/queue.db")
 DEFAULT_START = "2026-01-01T00:00:00.000Z"
@@ -37,15 +40,18 @@ class Settings:
 
     @property
     def start_ms(self) -> int:
-        """Return where the virtual clock starts, in ms since the epoch. Raises ValueError."""
+        """Return the start of the virtual clock, in ms since the epoch. Raises ValueError."""
         return parse_time(self.start or DEFAULT_START)
 
     def problem(self) -> str | None:
-        """Return which options are wrong or do not go together, or None."""
+        """Return which options are invalid or don't go together, or None."""
         if self.clock != "virtual" and self.seed is not None:
-            return "--seed needs --clock virtual: on the wall clock a job id is never used again"
+            return "--seed works only with --clock virtual, because job IDs must be unique in real time"
         if self.clock != "virtual" and self.start is not None:
-            return "--start needs --clock virtual"
+            return "--start works only with --clock virtual"
+        for host in self.allow_host:
+            if not _HOST.fullmatch(host):
+                return f"--allow-host: {safe(host)!r} must be a host name without a port"
         try:
             self.start_ms  # noqa: B018
         except ValueError as error:
@@ -55,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Describe one option of `up`: its field in Settings, what it takes, and what it does."""
+    """An option of `up`: its field in Settings, its values, and its help."""
 
     name: str
     help: str
@@ -79,31 +85,31 @@ class Option:
 
 
 OPTIONS = (
-    Option("catalog", "Catalog file; may be repeated. Default: ./catalog-info.yaml (or .yml), else every "
-           "*/catalog-info.yaml.", "FILE", many=True, kind=Path),
-    Option("target", "Where the service listens. Default: http://localhost:<insureco.io/port, or 3000>.",
+    Option("catalog", "Catalog file, folder or glob; can be repeated. Default: ./catalog-info.yaml if it declares "
+           "queues, else the catalogs up to three levels below that do.", "FILE", many=True, kind=Path),
+    Option("target", "Base URL of the service. Default: http://localhost and the port from insureco.io/port, or 3000.",
            "URL | NAMESPACE=URL", many=True),
-    Option("namespace", "Namespace of the one catalog. Default: SERVICE_NAMESPACE, else metadata.name.", "NS"),
+    Option("namespace", "Namespace of the service, if there is one catalog. Default: metadata.name.", "NS"),
     Option("host", "Listen on this address instead of 127.0.0.1 and ::1.", "ADDR"),
-    Option("port", "Port to listen on; 0 takes a free one.", "PORT", kind=int, minimum=0, maximum=65535),
+    Option("port", "Port to listen on; 0 picks a free one.", "PORT", kind=int, minimum=0, maximum=65535),
     Option("db", "Database file.", "PATH", kind=Path),
-    Option("ephemeral", "Keep jobs in a private temporary file that is removed at exit.", flag=True),
-    Option("clock", "What time is: the machine's, or one that stands still until it is advanced.",
+    Option("ephemeral", "Store jobs in a private temporary file that is removed at exit.", flag=True),
+    Option("clock", "Clock to use: real time (wall), or virtual time that moves only when advanced.",
            choices=("wall", "virtual")),
-    Option("start", "Where the virtual clock starts: ISO 8601, in UTC unless it says otherwise. Default: "
-           "2026-01-01T00:00:00.000Z.", "TIME"),
-    Option("seed", "Derive job ids from this number (virtual clock only): a run can be repeated exactly.", "N",
+    Option("start", "Start of the virtual clock, ISO 8601, UTC by default. Default: 2026-01-01T00:00:00.000Z.", "TIME"),
+    Option("seed", "Derive job IDs from this number, so that runs are reproducible (virtual clock only).", "N",
            kind=int, minimum=0, maximum=2**63 - 1),
-    Option("keep", "How many finished jobs to keep.", "N", kind=int, minimum=1, maximum=100_000_000),
-    Option("max_body", "Largest body of a request, in bytes.", "BYTES", kind=int,
+    Option("keep", "Number of finished jobs to keep; failed ones are deleted last.", "N", kind=int,
+           minimum=1, maximum=100_000_000),
+    Option("max_body", "Largest request body, in bytes.", "BYTES", kind=int,
            minimum=1024, maximum=512 * 1024 * 1024),
-    Option("grace", "How long running attempts may go on after the first ^C.", "SECONDS", kind=float,
+    Option("grace", "How long running attempts may take after the first Ctrl-C.", "SECONDS", kind=float,
            minimum=0, maximum=3600),
-    Option("allow_host", "Accept this name in the Host header too (host.docker.internal); may be repeated.",
+    Option("allow_host", "Also accept this name in the Host header, such as host.docker.internal; can be repeated.",
            "NAME", many=True),
-    Option("allow_remote", "Answer /_localqueue to peers that are not on this machine too.", flag=True),
-    Option("log", "How to write events.", choices=("text", "json")),
-    Option("quiet", "Leave out the line per delivery.", flag=True),
-    Option("no_color", "Never colour the output.", flag=True),
+    Option("allow_remote", "Let other machines use /_localqueue too.", flag=True),
+    Option("log", "Format of the log.", choices=("text", "json")),
+    Option("quiet", "Don't log deliveries.", flag=True),
+    Option("no_color", "Don't color the output.", flag=True),
 )  # fmt: skip
 """Every option of `up`; a test compares it with Settings and with the documentation."""

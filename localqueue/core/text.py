@@ -1,4 +1,4 @@
-"""Turn values into text that is safe and pleasant on a terminal and in JSON."""
+"""Make text safe for a terminal, measure it, and find similar words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+LONGEST = 128
+"""How many characters of a word are compared: comparing takes quadratic time."""
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
@@ -16,7 +18,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def safe(text: str, limit: int = 200) -> str:
-    """Escape what could steer a terminal (control, bidi, line separators) and cut at `limit` characters."""
+    """Escape what could control a terminal (control, bidi, line separators) and cut at `limit` characters."""
     return _UNSAFE.sub(_escape, cut(text, limit))
 
 
@@ -26,12 +28,12 @@ def cut(text: str, limit: int) -> str:
 
 
 def safe_json(text: str) -> str:
-    """Escape the same in a JSON text, line breaks apart; as JSON it means what it meant."""
+    """Escape the same in a JSON text, except line breaks; the JSON keeps its meaning."""
     return _UNSAFE.sub(lambda match: "\n" if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal a safe text takes."""
+    """Return the width of a safe text in columns of a terminal."""
     if text.isascii():
         return len(text)
     return sum(_columns(character) for character in text)
@@ -44,7 +46,7 @@ def _columns(character: str) -> int:
 
 
 def fit(text: str, columns: int) -> str:
-    """Cut a safe text so that it takes at most so many columns."""
+    """Cut a safe text to at most this many columns."""
     if width(text) <= columns:
         return text
     kept = text[: max(columns - 1, 0)]
@@ -54,13 +56,13 @@ def fit(text: str, columns: int) -> str:
 
 
 def counted(count: int, noun: str, several: str = "") -> str:
-    """Return `1 job`, `2 jobs`; the plural is given where it does not end in s."""
-    return f"{count} {noun if count == 1 else several or noun + 's'}"
+    """Return `1 job`, `2 jobs` or `no jobs`; `several` is the plural if it isn't `noun` and an s."""
+    return f"{count or 'no'} {noun if count == 1 else several or noun + 's'}"
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known words, the one most like `word` first."""
-    return sorted(known, key=lambda other: (-_likeness(word, other), other))
+    """Return the known words, the one most similar to `word` first."""
+    return sorted(known, key=lambda other: (-_likeness(cut(word, LONGEST), cut(other, LONGEST)), other))
 
 
 def _likeness(word: str, other: str) -> float:

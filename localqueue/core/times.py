@@ -23,21 +23,21 @@ def iso(ms: int) -> str:
 
 
 def moment(ms: int, now_ms: int) -> str:
-    """Return a time in UTC for people: `09:12:04.411`, with the date where that is not today's."""
+    """Return a time in UTC for people: `09:12:04.411`, with the date if it isn't today's."""
     date, time = iso(ms)[:-1].split("T")
     return time if iso(now_ms).startswith(date) else f"{date} {time}"
 
 
 def parse_time(text: str) -> int:
-    """Return an ISO 8601 time in ms since the epoch; it is in UTC unless it says otherwise. Raises ValueError."""
+    """Return an ISO 8601 time in ms since the epoch; without an offset it is UTC. Raises ValueError."""
     try:
         instant = datetime.fromisoformat(text)
         instant = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
         ms = (instant - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
-        raise ValueError(f"expected a time like 2026-01-01T00:00:00.000Z, got {safe(text)!r}") from None
+        raise ValueError(f"{safe(text)!r} isn't a time; use one like 2026-01-01T00:00:00.000Z") from None
     if not 0 <= ms <= LATEST_MS:
-        raise ValueError(f"expected a time from 1970 to 9000, got {safe(text)!r}")
+        raise ValueError(f"{safe(text)!r} isn't a time between the years 1970 and 9000")
     return ms
 
 
@@ -45,7 +45,7 @@ def parse_duration(text: str) -> int:
     """Return `250ms`, `5s`, `2m`, `24h` or `7d` in ms. Raises ValueError."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"expected a duration like 250ms, 5s, 2m, 24h or 7d, got {safe(text)!r}")
+        raise ValueError(f"{safe(text)!r} isn't a duration; use one like 250ms, 5s, 2m, 24h or 7d")
     return round(float(match[1]) * _UNITS[match[2]])
 
 
@@ -55,18 +55,18 @@ def offset(ms: int) -> str:
 
 
 def distance(ms: int) -> str:
-    """Return how far an instant lies ahead or behind, for people: `in 3.2 s`, `5.0 s ago`, `just now`."""
+    """Return how far away an instant is, for people: `in 3.2 s`, `5 s ago`, `just now`."""
     if ms == 0:
         return "just now"
     return f"in {duration(ms)}" if ms > 0 else f"{duration(-ms)} ago"
 
 
 def duration(ms: int) -> str:
-    """Return a duration in ms for people: `12 ms`, `5.0 s`, `2 min 5 s`."""
+    """Return a duration in ms for people: `12 ms`, `1.5 s`, `2 min 5 s`."""
     if ms < 1000:
         return f"{ms} ms"
     if ms < 60_000:
-        return f"{ms / 1000:.1f} s"
+        return f"{ms / 1000:.1f}".removesuffix(".0") + " s"
     if ms < 3_600_000:
         return _two(ms // 1000, 60, "min", "s")
     return _two(ms // 60_000, 60, "h", "min") if ms < 172_800_000 else _two(ms // 3_600_000, 24, "d", "h")

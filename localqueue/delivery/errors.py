@@ -6,7 +6,7 @@ import httpx
 
 
 class ExchangeError(httpx.TransportError):
-    """Say why an exchange failed, with the stable code that the attempt records."""
+    """The reason why an exchange failed, with the stable code that the attempt records."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

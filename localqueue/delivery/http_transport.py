@@ -1,4 +1,4 @@
-"""Carry one plain HTTP/1.1 exchange at a time over one connection of our own, kept alive for a moment."""
+"""Send plain HTTP/1.1 requests over one connection, one at a time, kept alive for a moment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.response_parser import DefaultParser, Headers, ResponseParser
 
 IDLE_S = 1.0
-"""How long an idle connection is kept: shorter than any server does (gunicorn 2 s, Node 5 s)."""
+"""How long an idle connection is kept, in seconds: shorter than servers do (gunicorn 2 s, Node 5 s)."""
 MARGIN_S = 0.5
-"""By how much we are earlier than a `Keep-Alive: timeout` that the server announces."""
+"""How many seconds before the server's `Keep-Alive: timeout` the connection is closed."""
 READ_LIMIT = 64 * 1024
-"""How much of a body may wait to be taken before the connection is no longer read."""
+"""How many bytes of a body may wait before reading pauses."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
@@ -41,11 +41,11 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
 
-    # for the exchange
+    # called by the transport
 
     @property
     def is_quiet(self) -> bool:
-        """Return whether neither bytes nor the end have come, nor wait in the kernel."""
+        """Return whether neither bytes nor the end of the stream were received or wait in the kernel."""
         if self.is_lost:
             return False
         try:
@@ -57,21 +57,21 @@ class Connection(asyncio.Protocol):
         return False
 
     def start(self, parser: ResponseParser, message: bytes) -> bool:
-        """Send a request, and have its response parsed; return False if none of it could be sent."""
+        """Send a request and parse its response; return False if none of it could be sent."""
         self._parser = parser
         try:
             sent = self._socket.send(message)
         except BlockingIOError:
             sent = 0
         except OSError:
-            self.is_sending = True  # for ever; an early answer may still be there to be read
+            self.is_sending = True  # forever; an early response may still be readable
             return False
         if sent < len(message):
             self._open_transport.write(message[sent:])
         return True
 
     async def head(self) -> None:
-        """Return once the final head of the response is in. Raises ExchangeError."""
+        """Return once the final headers have been received. Raises ExchangeError."""
         parser = self._active_parser
         while not parser.status:
             await self._progress()
@@ -88,12 +88,12 @@ class Connection(asyncio.Protocol):
         return data
 
     def finish(self) -> bool:
-        """End the exchange; return whether the connection can carry another."""
+        """End the exchange; return whether the connection can be reused."""
         parser, self._parser = self._active_parser, None
         return parser.is_complete and parser.is_reusable and not self.is_sending and not self.is_lost
 
     def close(self) -> None:
-        """Close the connection at once, and take no more from it."""
+        """Close the connection at once and read nothing more."""
         self._parser = None
         self._abort()
 
@@ -120,11 +120,11 @@ class Connection(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    # for the loop
+    # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=0)  # so that pause and resume tell when all is written
+        self._transport.set_write_buffer_limits(high=0)  # so that pause and resume tell when everything is written
 
     def pause_writing(self) -> None:
         self.is_sending = True
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
-            self._abort()  # nobody asked for this
+            self._abort()  # bytes that no request asked for
             return
         self._feed(self._parser, data)
         if len(self._parser.body) >= READ_LIMIT and not self._is_paused:
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._abort()
 
     def _drain(self, parser: ResponseParser) -> None:
-        """Read what came before the connection broke: a failed write ends it, answered or not."""
+        """Read what was received before the connection broke; a failed write ends it, with or without a response."""
         try:
             while self._failure is None and not parser.is_complete and len(parser.body) < READ_LIMIT:
                 data = self._socket.recv(READ_LIMIT)
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
-    """Send plain `http://` requests to one origin over one connection; never two at a time."""
+    """A transport for `http://` requests to one origin, over one connection, one at a time."""
 
     def __init__(self, make_parser: type[ResponseParser] = DefaultParser) -> None:
         self._make_parser = make_parser
@@ -197,12 +197,12 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
     @property
     def phase(self) -> str:
-        """Return how far the exchange is, or was: connect, send, wait (for the head) or read (the body)."""
+        """Return the phase of the exchange: connect, send, wait (for the headers) or read (the body)."""
         self._note_sent()
         return self._phase
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, the body still to be read. Raises ExchangeError."""
+        """Send a request and return its response, whose body isn't read yet. Raises ExchangeError."""
         message = _message(request)
         parser = self._make_parser()
         try:
@@ -234,7 +234,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         return connection
 
     def _wake_up(self) -> Connection | None:
-        """Return the idle connection if it is certainly still good."""
+        """Return the idle connection if it can certainly be used."""
         is_due = self._is_idle and asyncio.get_running_loop().time() < self._idle_until
         self._is_idle = False
         if self._connection is not None and is_due and self._connection.is_quiet:
@@ -242,7 +242,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         return None
 
     def release(self, connection: Connection, headers: Headers) -> None:
-        """Keep the connection for the next exchange if both sides are done with this one."""
+        """Keep the connection for the next exchange if this one is complete on both sides."""
         idle_s = _idle_time(headers)
         if connection is not self._connection or not connection.finish() or idle_s <= 0:
             self.drop()
@@ -253,7 +253,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
             self._idle_timer = loop.call_later(idle_s, self._expire)
 
     def _expire(self) -> None:
-        """Drop a connection that was idle for too long; one timer lasts for many exchanges."""
+        """Drop a connection that was idle for too long; one timer serves many exchanges."""
         self._idle_timer = None
         if not self._is_idle:
             return
@@ -264,7 +264,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
             self.drop()
 
     def drop(self) -> None:
-        """Close the connection at once; the next exchange makes a new one."""
+        """Close the connection at once; the next exchange opens a new one."""
         self._is_idle = False
         if self._idle_timer is not None:
             self._idle_timer.cancel()
@@ -279,7 +279,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """Read the body as it comes; closing it decides whether the connection is kept."""
+    """The body as it arrives; closing it decides whether the connection is kept."""
 
     def __init__(self, transport: HttpTransport, connection: Connection, parser: ResponseParser) -> None:
         self._transport = transport
@@ -289,11 +289,11 @@ class _Body(httpx.AsyncByteStream):
 
     @property
     def is_at_end(self) -> bool:
-        """Return whether all of the body has been read."""
+        """Return whether the whole body has been read."""
         return self._parser.is_complete and not self._parser.body
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self  # no generator: the loop would need a task to end one that is left early
+        return self  # not a generator: the loop would need a task to close an unfinished one
 
     async def __anext__(self) -> bytes:
         if data := await self._connection.read():
@@ -314,12 +314,12 @@ def _message(request: httpx.Request) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _head(method: str, path: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return the head of a request; most deliveries of a queue have the same one."""
+    """Return the head of a request; most deliveries of a queue share it."""
     lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), path)]
     lines += [b"%b: %b" % header for header in headers]
     head = b"\r\n".join(lines)
     if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
-        raise ExchangeError("protocol", "a header of the request holds a line break")
+        raise ExchangeError("protocol", "a header of the request contains a line break")
     return head + b"\r\n\r\n"
 
 

@@ -1,4 +1,4 @@
-"""Carry exchanges over TLS with httpx's own transport: a new connection for each, so none is ever stale."""
+"""Send requests over TLS with httpx's transport; each uses a new connection, so none is ever stale."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from localqueue.delivery import tcp_connect
+from localqueue.core.addresses import LOOPBACK, is_localhost
 
 _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 _PHASES = {
@@ -21,9 +21,9 @@ _PHASES = {
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
-    """Return the one context that all share: to load the certificates takes longer than a delivery.
+    """Return the shared TLS context: loading the certificates takes longer than a delivery.
 
-    Our decision: what the system trusts is trusted as well: a local authority (mkcert, SSL_CERT_FILE) works.
+    Our decision: certificates that the system trusts are accepted too, such as those of mkcert or SSL_CERT_FILE.
     """
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
@@ -31,7 +31,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class HttpsTransport(httpx.AsyncBaseTransport):
-    """Send `https://` requests, one at a time; `localhost` means both loopback addresses."""
+    """A transport for `https://` requests, one at a time; `localhost` means both loopback addresses."""
 
     def __init__(self) -> None:
         self.phase = "connect"
@@ -43,9 +43,9 @@ class HttpsTransport(httpx.AsyncBaseTransport):
         self.phase = "connect"
         host = request.url.host
         request.extensions = {"trace": self._trace, "sni_hostname": host}
-        if host.lower() != "localhost":
+        if not is_localhost(host):
             return await self._inner.handle_async_request(request)
-        first, second = tcp_connect.LOOPBACK
+        first, second = LOOPBACK
         try:
             return await self._inner.handle_async_request(_towards(first, request))
         except httpx.ConnectError as error:
@@ -54,7 +54,7 @@ class HttpsTransport(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(_towards(second, request))
 
     async def aclose(self) -> None:
-        """Close the connection, also one whose handshake was cut off: httpcore 1.0 forgets that."""
+        """Close the connection, even if its handshake was cut off, which httpcore 1.0 forgets."""
         half_open, self._half_open = self._half_open, None
         if half_open is not None:
             await half_open.aclose()
@@ -69,28 +69,28 @@ class HttpsTransport(httpx.AsyncBaseTransport):
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether nothing listened, on any of the addresses that were tried."""
+    """Return whether every address refused the connection."""
     return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
 
 
 def is_plain(error: BaseException) -> bool:
-    """Return whether the other side does not speak TLS."""
-    found = [cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)]
-    return "WRONG_VERSION_NUMBER" in found
+    """Return whether the other side doesn't speak TLS."""
+    reasons = [cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)]
+    return "WRONG_VERSION_NUMBER" in reasons
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and all that led to it, the members of groups too."""
-    found: list[BaseException] = [error]
-    for each in found:
-        members = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-        led_to_it = (*members, each.__cause__, each.__context__)
-        found += [cause for cause in led_to_it if cause and cause not in found]
-    return found
+    """Return an error and its causes, including the members of groups."""
+    errors: list[BaseException] = [error]
+    for current in errors:
+        members = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
+        causes = (*members, current.__cause__, current.__context__)
+        errors += [cause for cause in causes if cause and cause not in errors]
+    return errors
 
 
 def _towards(address: str, request: httpx.Request) -> httpx.Request:
-    """Return the request with only the address to connect to changed: its Host header stays."""
+    """Return the request for another address; its Host header stays."""
     return httpx.Request(
         request.method,
         request.url.copy_with(host=address),

@@ -1,4 +1,4 @@
-"""Understand one HTTP/1.1 response while its bytes come in: with httptools where it installs, else with h11.
+"""Parse one HTTP/1.1 response as its bytes arrive: with httptools if it is installed, otherwise with h11.
 
 Both parsers fill the same few attributes, so whoever reads the response need not know which one runs.
 """
@@ -17,21 +17,21 @@ from localqueue.delivery.errors import ExchangeError
 httptools: ModuleType | None
 try:
     import httptools
-except ImportError:  # no wheel for this platform: h11 is slower, and always there
+except ImportError:  # no wheel for this platform: h11 is slower but always installed
     httptools = None
 
 HEAD_LIMIT = 64 * 1024
-"""How long the heads of a response may be, the 1xx ones included."""
+"""The largest size of a response's headers in bytes, including those of 1xx responses."""
 OVERHEAD_LIMIT = 16 * HEAD_LIMIT
-"""How much may come that is no body: heads, chunk sizes, trailers."""
-_TLS_RECORDS = (0x15, 0x16)  # alert and handshake; no HTTP response starts so
+"""The largest size of everything except the body, in bytes: headers, chunk sizes, trailers."""
+_TLS_RECORDS = (0x15, 0x16)  # alert and handshake; no HTTP response starts with these
 _NO_BODY = (204, 304)
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class ResponseParser(abc.ABC):
-    """Collect one response: its final head, the body that nobody took yet, and whether all of it is in.
+    """One response: its final headers, the body that wasn't taken yet, and whether it is complete.
 
     `status` is 0 until the final head is in. `is_reusable` says whether the connection may carry another
     exchange, once `is_complete`.
@@ -51,12 +51,12 @@ class ResponseParser(abc.ABC):
 
     @abc.abstractmethod
     def _parse(self, data: bytes) -> None:
-        """Go through more bytes. Raises ExchangeError."""
+        """Parse more bytes. Raises ExchangeError."""
 
     def feed(self, data: bytes) -> None:
-        """Go through what has come. Raises ExchangeError where it makes no response."""
+        """Parse received bytes. Raises ExchangeError if they aren't a response."""
         if self.is_complete:
-            self.is_reusable = False  # nobody asked for this
+            self.is_reusable = False  # bytes that no request asked for
             return
         if not self._fed:
             self._looks_like_tls = data[0] in _TLS_RECORDS
@@ -66,7 +66,7 @@ class ResponseParser(abc.ABC):
             raise _too_long()
 
     def feed_eof(self) -> None:
-        """Take note that nothing more will come. Raises ExchangeError where something is missing."""
+        """Note the end of the connection. Raises ExchangeError if the response isn't complete."""
         if self.is_complete:
             self.is_reusable = False
         elif not self.status:
@@ -77,7 +77,7 @@ class ResponseParser(abc.ABC):
             raise self._cut_short("the connection was closed")
 
     def feed_reset(self, reason: str, *, is_sending: bool) -> None:
-        """Take note that the connection broke. Raises ExchangeError where the response is not complete.
+        """Note that the connection was reset. Raises ExchangeError if the response isn't complete.
 
         Our decision: while the request was still being sent the worker answered early, and then a body that
         ends with the connection counts as complete however the connection ended.
@@ -92,14 +92,14 @@ class ResponseParser(abc.ABC):
             raise ExchangeError("connection_reset", f"the service reset the connection {doing} ({reason})")
 
     def take(self) -> bytes:
-        """Return the body that has come since the last call."""
+        """Return the body that was received since the last call."""
         taken = bytes(self.body)
         self.body.clear()
         return taken
 
     def _on_head(self, status: int, headers: Headers, is_kept_alive: bool) -> None:
         if status < 100 or status == 101:
-            raise ExchangeError("protocol", f"the service answered {status:03}, which nobody asked for")
+            raise ExchangeError("protocol", f"the service responded {status:03}, which wasn't requested")
         if status < 200:
             return
         if sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT:
@@ -108,7 +108,7 @@ class ResponseParser(abc.ABC):
         self._frame({name.lower(): value.lower() for name, value in headers}, is_kept_alive)
 
     def _frame(self, fields: dict[bytes, bytes], is_kept_alive: bool) -> None:
-        """Find out where the body ends, and whether another response can follow it.
+        """Determine where the body ends, and whether another response can follow it.
 
         Where a status forbids a body, but the headers announce one, the bytes may come nevertheless: the
         connection is not used again. A 205 without a length has no body, whatever the framing rules say.
@@ -134,23 +134,23 @@ class ResponseParser(abc.ABC):
         if self.status:
             return self._cut_short(f"its body is not valid HTTP/1.1: {safe(str(reason))}")
         if self._looks_like_tls:
-            return ExchangeError("protocol", "the answer looks like TLS: use https:// in the target")
-        return ExchangeError("protocol", f"the answer is not valid HTTP/1.1: {safe(str(reason))}")
+            return ExchangeError("protocol", "the response looks like TLS: use https:// in the target")
+        return ExchangeError("protocol", f"the response isn't valid HTTP/1.1: {safe(str(reason))}")
 
     def _cut_short(self, why: str) -> ExchangeError:
         size = f"{self._body_size} bytes of its body"
-        return ExchangeError("broken_response", f"the response ({self.status}) broke off after {size}: {why}")
+        return ExchangeError("broken_response", f"the response ({self.status}) was cut short after {size}: {why}")
 
 
 class HttptoolsParser(ResponseParser):
-    """Parse with llhttp, Node's own parser: the fast one."""
+    """The parser that uses llhttp, Node's parser; the fast one."""
 
     def __init__(self) -> None:
         super().__init__()
         assert httptools is not None
         self._fields: Headers = []
         self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_headers=True)  # odd bytes in a value: text for people
+        self._parser.set_dangerous_leniencies(lenient_headers=True)  # odd bytes in a value are only shown to people
 
     def _parse(self, data: bytes) -> None:
         assert httptools is not None
@@ -188,7 +188,7 @@ class HttptoolsParser(ResponseParser):
 
 
 class H11Parser(ResponseParser):
-    """Parse in pure Python."""
+    """The parser in pure Python."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class H11Parser(ResponseParser):
             raise self._garbled(error) from None
 
     def _handle(self, event: object) -> bool:
-        """Return whether there may be more in the bytes that have come."""
+        """Return whether the received bytes may contain more."""
         if isinstance(event, h11.InformationalResponse | h11.Response):
             self._on_head(event.status_code, _pairs(event.headers.raw_items()), is_kept_alive=True)
         elif isinstance(event, h11.Data):
@@ -226,4 +226,4 @@ def _pairs(items: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def _too_long() -> ExchangeError:
-    return ExchangeError("protocol", f"the head of the answer is longer than {HEAD_LIMIT // 1024} KiB")
+    return ExchangeError("protocol", f"the headers of the response are larger than {HEAD_LIMIT // 1024} KiB")

@@ -10,7 +10,7 @@ from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events, lifecycle
 from localqueue.core.clock import Clock
 from localqueue.core.errors import AmbiguousId, NotFound, WrongState
-from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind
+from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind, QueueKey
 from localqueue.core.text import safe
 from localqueue.core.times import duration
 from localqueue.engine import snapshots
@@ -112,6 +112,10 @@ class JobActions:
             if len(jobs) < limit:
                 jobs += (await self.page(JobFilter(state=state, limit=limit - len(jobs)))).jobs
         return jobs
+
+    async def count_after_failure(self) -> Mapping[QueueKey, int]:
+        """Return how many unfinished jobs of each queue have a failed attempt in their round."""
+        return await self._store.queries.after_failure()
 
     async def previews(self, listed: Iterable[JobSnapshot]) -> Mapping[int, JobPreview]:
         """Return by seq how the payloads of jobs begin, and how their latest attempts ended."""

@@ -8,22 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ipaddress
-import json
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from localqueue import __version__
 from localqueue.api import app
 from localqueue.api.context import ServerInfo
 from localqueue.core import events
+from localqueue.core.addresses import is_this_machine, split_url
 from localqueue.core.clock import Clock, VirtualClock, WallClock
 from localqueue.core.errors import CatalogError
 from localqueue.core.models import Catalog, Finding
@@ -49,6 +46,8 @@ class RunningServer:
     db: Path
     is_ephemeral: bool
     clock: str
+    host: str | None = None
+    allow_remote: bool = False
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -78,7 +77,16 @@ async def serve(config: ServerConfig, use: Use) -> None:
             stack.callback(listener.close)
         port = int(listeners[0].getsockname()[1])
         lock.write_holder(port)
-        where = RunningServer(f"http://localhost:{port}", port, db, config.settings.ephemeral, config.settings.clock)
+        settings = config.settings
+        where = RunningServer(
+            _own_url(settings.host, port),
+            port,
+            db,
+            settings.ephemeral,
+            settings.clock,
+            settings.host,
+            settings.allow_remote,
+        )
         await _run(config, listeners, where, use)
 
 
@@ -142,7 +150,6 @@ def _app(engine: Engine, settings: Settings, where: RunningServer) -> ASGIApp:
     is_ours = functools.partial(is_own, port=where.port)
     return app.build(
         engine,
-        engine.hub,
         ServerInfo(where.url, where.db, where.is_ephemeral, is_ours, settings.max_body),
         allow_hosts=settings.allow_host,
         allow_remote=settings.allow_remote,
@@ -197,22 +204,16 @@ async def _close(engine: Engine, grace: float, skip_grace: asyncio.Event) -> Non
     await closing
 
 
-@contextlib.contextmanager
-def announced(where: RunningServer) -> Iterator[None]:
-    """Leave `server.json` for the commands that look for a server from a folder below."""
-    path = Path(files.FOLDER) / "server.json"
-    files.prepare_folder(path)
-    content = {"url": where.url, "pid": os.getpid(), "db": str(where.db), "version": __version__}
-    files.write_private(path, json.dumps(content))
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+def _own_url(host: str | None, port: int) -> str:
+    """Return the URL by which programs on this machine reach the server."""
+    if host is None or is_this_machine(host):
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _refuse_own_address(catalog: Catalog, port: int) -> Catalog:
     findings = [
-        Finding(service.path, 1, 1, "own_address", f"the target {service.target} is localqueue itself")
+        Finding(service.path, 0, 0, "own_address", f"the target {service.target} is localqueue itself")
         for service in catalog.services
         if is_own(service.target, port)
     ]
@@ -223,13 +224,5 @@ def _refuse_own_address(catalog: Catalog, port: int) -> Catalog:
 
 def is_own(target: str, port: int) -> bool:
     """Return whether a target is localqueue itself."""
-    parts = urlsplit(target)
-    return (parts.port or 80) == port and _is_this_machine(parts.hostname or "")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return address.is_loopback or address.is_unspecified
+    _, host, own_port = split_url(target)
+    return own_port == port and is_this_machine(host)

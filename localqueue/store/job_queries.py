@@ -92,6 +92,14 @@ class JobQueries:
                 counts["waiting"] = waiting
         return by_queue
 
+    async def after_failure(self) -> dict[QueueKey, int]:
+        """Return how many unfinished jobs of each queue have a failed attempt in their round."""
+        sql = (
+            "SELECT namespace, queue, count(*) FROM jobs WHERE finished IS NULL AND failures > 0 "
+            "GROUP BY namespace, queue"
+        )
+        return {(namespace, queue): count for namespace, queue, count in await self._rows(sql)}
+
     async def check(self) -> str:
         """Return `ok`, or what SQLite finds wrong in the file."""
         connection = await connections.open_reader(

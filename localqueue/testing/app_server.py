@@ -1,4 +1,4 @@
-"""Run the service under test: an ASGI app on a thread and loop of its own, a WSGI app on threads."""
+"""Run the service under test: an ASGI app on a separate thread and loop, a WSGI app on threads."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from localqueue.core.errors import ClientError
 from localqueue.server import sockets
 from localqueue.testing.background_thread import BackgroundThread
 
-Tell = Callable[[BaseException], None]
+OnException = Callable[[BaseException], None]
 POLL_S = 0.005
-LEAVE_S = 2.0
+STOP_S = 2.0
 
 
 class AppServer(Protocol):
-    """Name what every kind of service can do."""
+    """A running app."""
 
     url: str
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
 
 
-def start_app(app: Any, tell: Tell) -> AppServer:
-    """Run an app; `tell` gets every exception in it. Raises ClientError."""
-    return AsgiServer(app, tell) if is_asgi(app) else WsgiServer(app, tell)
+def start_app(app: Any, on_exception: OnException) -> AppServer:
+    """Run an app; `on_exception` gets every exception in it. Raises ClientError."""
+    return AsgiServer(app, on_exception) if is_asgi(app) else WsgiServer(app, on_exception)
 
 
 def is_asgi(app: Any) -> bool:
     """Return whether an app is called as app(scope, receive, send), not as app(environ, start_response)."""
     if not callable(app):
-        raise ClientError(f"expected an ASGI or WSGI app, got {type(app).__name__}")
+        raise ClientError(f"serve() needs an ASGI or WSGI app, not {type(app).__name__}")
     called = app if inspect.isroutine(app) else type(app).__call__
     if inspect.iscoroutinefunction(called):
         return True
@@ -52,16 +52,16 @@ def is_asgi(app: Any) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Stop at once when told: uvicorn's own loop looks every 100 ms."""
+    """A uvicorn server that stops at once; uvicorn's own loop checks every 100 ms."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None], stop: asyncio.Event) -> None:
         super().__init__(config)
-        self._tell_started = started
+        self._started = started
         self._stop = stop
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
-        self._tell_started()
+        self._started()
         await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -70,7 +70,7 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if self.server_state.tasks:
-            _, hanging = await asyncio.wait(self.server_state.tasks, timeout=LEAVE_S)
+            _, hanging = await asyncio.wait(self.server_state.tasks, timeout=STOP_S)
             for task in hanging:
                 task.cancel()
         await self.lifespan.shutdown()
@@ -79,12 +79,12 @@ class _Server(uvicorn.Server):
 
 
 class AsgiServer:
-    """Run an ASGI app on a free port, its lifespan included."""
+    """An ASGI app on a free port, including its lifespan."""
 
-    def __init__(self, app: Any, tell: Tell) -> None:
+    def __init__(self, app: Any, on_exception: OnException) -> None:
         self._socket = sockets.bind("127.0.0.1", 0)[0]
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._app, self._tell = app, tell
+        self._app, self._on_exception = app, on_exception
         self._background = BackgroundThread("localqueue-service", self._main)
         try:
             self._background.start()
@@ -93,7 +93,7 @@ class AsgiServer:
             raise ClientError("the service under test could not start: its lifespan failed") from None
 
     def stop(self) -> None:
-        """End it, its lifespan too."""
+        """Stop the app and its lifespan."""
         try:
             self._background.stop()
         finally:
@@ -114,15 +114,15 @@ class AsgiServer:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            self._tell(error)
+            self._on_exception(error)
             raise
 
 
 class WsgiServer:
-    """Run a WSGI app on a free port, a thread for each request."""
+    """A WSGI app on a free port, with a thread for each request."""
 
-    def __init__(self, app: Any, tell: Tell) -> None:
-        self._app, self._tell = app, tell
+    def __init__(self, app: Any, on_exception: OnException) -> None:
+        self._app, self._on_exception = app, on_exception
         self._server = _WsgiServer(("127.0.0.1", 0), _QuietHandler)
         self._server.set_app(self._called)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -132,18 +132,18 @@ class WsgiServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; a request that hangs is left to itself after a while."""
+        """Stop the app; a hanging request is abandoned after a while."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         for thread in self._server.running:
-            thread.join(LEAVE_S)
+            thread.join(STOP_S)
 
     def _called(self, environ: Any, start_response: Any) -> Any:
         try:
             return self._app(environ, start_response)
         except Exception as error:
-            self._tell(error)
+            self._on_exception(error)
             raise
 
 
@@ -151,8 +151,8 @@ class _WsgiServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.running: list[threading.Thread] = []
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -162,7 +162,7 @@ class _WsgiServer(ThreadingMixIn, WSGIServer):
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: an exception of the app was told of, and queues hang up at will."""
+        """Log nothing: exceptions of the app are reported, and a queue may disconnect at any time."""
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -170,17 +170,17 @@ class _QuietHandler(WSGIRequestHandler):
         return io.StringIO()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class ExceptionLog(logging.Handler):
-    """Notice exceptions that a framework turns into a 500 and logs: Flask does, Django does."""
+    """A log handler for exceptions that a framework turns into a 500 and logs, as Flask and Django do."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, on_exception: OnException) -> None:
         super().__init__(logging.ERROR)
-        self._tell = tell
+        self._on_exception = on_exception
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell of an exception."""
+        """Report an exception."""
         if record.exc_info and record.exc_info[1] is not None and not record.name.startswith("uvicorn"):
-            self._tell(record.exc_info[1])
+            self._on_exception(record.exc_info[1])

@@ -1,4 +1,4 @@
-"""Run a server on a thread and a loop of its own."""
+"""Run a server on a separate thread with its own loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Main = Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
 
 
 class BackgroundThread:
-    """Run `main(started, stop)` on a thread: it calls `started()` when it is up, and ends when `stop` is set."""
+    """A thread that runs `main(started, stop)`, which calls `started()` when it is up and ends when `stop` is set."""
 
     def __init__(self, name: str, main: Main, loop_factory: LoopFactory | None = None) -> None:
         self._main = main
@@ -27,7 +27,7 @@ class BackgroundThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Return once it is up. Raises what kept it from starting."""
+        """Start the thread; return once it is up. Raises what prevented the start."""
         self._thread.start()
         if not self._is_up.wait(START_S):
             raise ClientError(f"{self._thread.name} did not start within {START_S:.0f} s")
@@ -36,7 +36,7 @@ class BackgroundThread:
             raise self._error
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has. Raises what went wrong in it."""
+        """Stop the thread and wait for it. Raises what went wrong in it."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
@@ -47,7 +47,7 @@ class BackgroundThread:
         try:
             with asyncio.Runner(loop_factory=self._loop_factory) as runner:
                 runner.run(self._work())
-        except BaseException as error:  # it is raised where the thread is waited for
+        except BaseException as error:  # raised where the thread is waited for
             self._error = error
         finally:
             self._is_up.set()

@@ -1,4 +1,4 @@
-"""Give jobs and attempts to tests as objects: names in snake_case, times as aware datetimes."""
+"""Jobs and attempts as objects for tests: names in snake_case, times as aware datetimes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Hold what the service answered."""
+    """The response of the service."""
 
     headers: Mapping[str, str]
     body: str
@@ -20,7 +20,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Say why an attempt failed."""
+    """The reason why an attempt failed."""
 
     code: str
     message: str
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Hold one attempt of a job."""
+    """An attempt of a job."""
 
     round: int
     number: int
@@ -47,7 +47,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Hold a job as it was when it was asked for."""
+    """A job as it was when it was read."""
 
     id: str
     short_id: str
@@ -67,8 +67,8 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeAttempt:
-    """Hold an attempt as `advance` and `drain` list it."""
+class EndedAttempt:
+    """An attempt as `advance` and `drain` return it."""
 
     job_id: str
     namespace: str
@@ -82,64 +82,64 @@ class MadeAttempt:
     next_due_at: datetime | None
 
 
-def job(found: Mapping[str, Any]) -> Job:
-    """Return a job of the control API."""
+def job(content: Mapping[str, Any]) -> Job:
+    """Return a job from the control API."""
     return Job(
-        id=found["id"],
-        short_id=found["shortId"],
-        namespace=found["namespace"],
-        queue=found["queue"],
-        state=found["state"],
-        held=found["held"],
-        round=found["round"],
-        attempt=found["attempt"],
-        max_attempts=found["maxAttempts"],
-        created_at=_time(found["createdAt"]),
-        due_at=_time(found["dueAt"]),
-        finished_at=_time_or_none(found["finishedAt"]),
-        replay_of=found["replayOf"],
-        data=found.get("data"),
-        attempts=tuple(_attempt(each) for each in found.get("attempts", ())),
+        id=content["id"],
+        short_id=content["shortId"],
+        namespace=content["namespace"],
+        queue=content["queue"],
+        state=content["state"],
+        held=content["held"],
+        round=content["round"],
+        attempt=content["attempt"],
+        max_attempts=content["maxAttempts"],
+        created_at=_time(content["createdAt"]),
+        due_at=_time(content["dueAt"]),
+        finished_at=_time_or_none(content["finishedAt"]),
+        replay_of=content["replayOf"],
+        data=content.get("data"),
+        attempts=tuple(_attempt(attempt) for attempt in content.get("attempts", ())),
     )
 
 
-def made(found: Mapping[str, Any]) -> MadeAttempt:
-    """Return an attempt that `advance` or `drain` made."""
-    return MadeAttempt(
-        job_id=found["jobId"],
-        namespace=found["namespace"],
-        queue=found["queue"],
-        round=found["round"],
-        number=found["number"],
-        max_attempts=found["maxAttempts"],
-        started_at=_time(found["startedAt"]),
-        outcome=found["outcome"],
-        status=found["status"],
-        next_due_at=_time_or_none(found["nextDueAt"]),
+def ended_attempt(content: Mapping[str, Any]) -> EndedAttempt:
+    """Return an attempt from the result of `advance` or `drain`."""
+    return EndedAttempt(
+        job_id=content["jobId"],
+        namespace=content["namespace"],
+        queue=content["queue"],
+        round=content["round"],
+        number=content["number"],
+        max_attempts=content["maxAttempts"],
+        started_at=_time(content["startedAt"]),
+        outcome=content["outcome"],
+        status=content["status"],
+        next_due_at=_time_or_none(content["nextDueAt"]),
     )
 
 
-def shown(found: Job) -> str:
+def describe(job: Job) -> str:
     """Return a job as a line for a failure message."""
-    return f"{found.queue} {found.short_id} {found.state} {json.dumps(found.data)}"
+    return f"{job.queue} {job.short_id} {job.state} {json.dumps(job.data)}"
 
 
-def _attempt(found: Mapping[str, Any]) -> Attempt:
-    error, response = found["error"], found["response"]
+def _attempt(content: Mapping[str, Any]) -> Attempt:
+    error, response = content["error"], content["response"]
     return Attempt(
-        round=found["round"],
-        number=found["number"],
-        max_attempts=found["maxAttempts"],
-        due_at=_time(found["dueAt"]),
-        started_at=_time(found["startedAt"]),
-        ended_at=_time(found["endedAt"]),
-        duration_ms=found["durationMs"],
-        outcome=found["outcome"],
-        status=found["status"],
+        round=content["round"],
+        number=content["number"],
+        max_attempts=content["maxAttempts"],
+        due_at=_time(content["dueAt"]),
+        started_at=_time(content["startedAt"]),
+        ended_at=_time(content["endedAt"]),
+        duration_ms=content["durationMs"],
+        outcome=content["outcome"],
+        status=content["status"],
         error=None if error is None else Failure(**error),
         response=None if response is None else Response(**response),
-        next_due_at=_time_or_none(found["nextDueAt"]),
-        reason=found["reason"],
+        next_due_at=_time_or_none(content["nextDueAt"]),
+        reason=content["reason"],
     )
 
 

@@ -1,8 +1,9 @@
-"""Stand in for the service on some queues: scripted replies, given out in starting order by the engine."""
+"""Stubs for the service on some queues: scripted replies, assigned in starting order."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import threading
 from collections import deque
@@ -15,7 +16,8 @@ from typing import Any
 import httpx
 
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Queue, QueueKey, Request, Response
-from localqueue.core.text import safe
+from localqueue.core.text import counted, safe
+from localqueue.core.times import duration
 from localqueue.engine.executor import Deliverer, Send
 from localqueue.testing import tracebacks
 
@@ -25,7 +27,7 @@ Reply = Any
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """Hold what was delivered to a stand-in."""
+    """A request that was delivered to a stub."""
 
     url: str
     body: bytes
@@ -48,49 +50,50 @@ class WorkerRequest:
 
 
 class StubWorker:
-    """Answer the deliveries of one queue from a script."""
+    """The stub of one queue, which responds from a script."""
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
         self._script: deque[Reply] = deque()
         self._always: tuple[Reply, ...] = ()
-        self._given = 0
+        self._deliveries = 0
         self._received: list[tuple[int, WorkerRequest]] = []
 
     def replies(self, *replies: Reply) -> StubWorker:
-        """Add to the script: statuses, (status, body), "timeout", "reset", callables. Raises ValueError."""
+        """Add replies: statuses, (status, body), "timeout", "reset", callables. Raises ValueError, TypeError."""
         self._script.extend(_checked(reply) for reply in replies)
         return self
 
     def always(self, reply: Reply) -> StubWorker:
-        """Answer with this when the script is used up. Raises ValueError."""
+        """Respond with this when the script is used up. Raises ValueError, TypeError."""
         self._always = (_checked(reply),)
         return self
 
     @property
     def requests(self) -> list[WorkerRequest]:
-        """Return what came, in starting order."""
-        return [request for _, request in sorted(self._received, key=lambda each: each[0])]
+        """Return the requests, in starting order."""
+        return [request for _, request in sorted(self._received, key=lambda item: item[0])]
 
     def take(self) -> tuple[int, tuple[Reply, ...]]:
-        """Return the number of a delivery that is being started, and the reply to it if there is one."""
-        self._given += 1
-        return self._given, (self._script.popleft(),) if self._script else self._always
+        """Return the number of a delivery that starts now, and its reply if there is one."""
+        self._deliveries += 1
+        return self._deliveries, (self._script.popleft(),) if self._script else self._always
 
     def receive(self, number: int, request: Request) -> WorkerRequest:
-        """Keep what was delivered."""
-        found = WorkerRequest(request.url, request.body, httpx.Headers(list(request.headers)))
-        self._received.append((number, found))
-        return found
+        """Remember a request."""
+        received = WorkerRequest(request.url, request.body, httpx.Headers(list(request.headers)))
+        self._received.append((number, received))
+        return received
 
     def expected(self) -> str:
-        """Return what is known of this stand-in, for a failure message."""
-        return f"worker({self.queue!r}) had {self._given} deliveries, {len(self._script)} replies are left"
+        """Describe this stub for a failure message."""
+        deliveries = counted(self._deliveries, "delivery", "deliveries")
+        return f"worker({self.queue!r}) got {deliveries}; {counted(len(self._script), 'reply', 'replies')} left"
 
 
 @dataclass
 class StubWorkers:
-    """Put stand-ins before the delivery. `has_service` says whether other queues go to a service."""
+    """The stubs of all queues, in front of the delivery. `has_service`: other queues are delivered to a service."""
 
     has_service: bool = False
     unexpected: list[str] = field(default_factory=list)
@@ -103,122 +106,155 @@ class StubWorkers:
         self._previous: asyncio.Future[None] | None = None
 
     def wrap(self, inner: Deliverer) -> Deliverer:
-        """Stand before this delivery."""
+        """Take over from this delivery."""
         self._inner = inner
         return self
 
     def get(self, key: QueueKey) -> StubWorker:
-        """Return the stand-in of a queue, always the same one."""
+        """Return the stub of a queue, always the same one."""
         with self._lock:
             return self._by_queue.setdefault(key, StubWorker(key[1]))
 
     def clear(self, has_service: bool) -> None:
-        """Forget every stand-in and what went wrong."""
+        """Forget every stub and every problem."""
         with self._lock:
             self._by_queue.clear()
             self.has_service = has_service
             self.unexpected, self.exceptions = [], []
 
     def close(self) -> None:
-        """End the thread that callables run on."""
+        """Stop the thread that callables run on."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)
 
     def report(self) -> str:
-        """Return what came unexpectedly beside what was expected."""
+        """Return what was delivered unexpectedly, and what was expected."""
         with self._lock:
-            known = [each.expected() for each in self._by_queue.values()]
-            came = "\n".join(f"  {line}" for line in self.unexpected)
-        return f"deliveries without a reply:\n{came}\nexpected:\n" + "\n".join(
-            f"  {line}" for line in known or ["nothing: there is neither serve(...) nor worker(...).replies(...)"]
+            expected = [stub.expected() for stub in self._by_queue.values()]
+            delivered = "\n".join(f"  {line}" for line in self.unexpected)
+        return f"unexpected deliveries:\n{delivered}\nexpected:\n" + "\n".join(
+            f"  {line}"
+            for line in expected or ["nothing: the test uses neither serve(...) nor worker(...).replies(...)"]
         )
 
     def begin(self, queue: Queue) -> Send:
-        """Return what makes the attempt that is being started; the reply is chosen now, in starting order."""
+        """Return what sends the attempt that starts now; its reply is chosen now, in starting order."""
         with self._lock:
-            standin = self._by_queue.get(queue.key)
-            if standin is None and self.has_service:
+            stub = self._by_queue.get(queue.key)
+            if stub is None and self.has_service:
                 return self._inner.begin(queue)
-            number, chosen = standin.take() if standin is not None else (0, ())
-        if not chosen:
-            return self._refuse(queue, standin, number)
-        assert standin is not None
-        return self._reply(standin, number, chosen[0])
+            number, replies = stub.take() if stub is not None else (0, ())
+        if not replies:
+            return self._refuse(queue, stub, number)
+        assert stub is not None
+        return self._reply(stub, number, replies[0])
 
-    def _refuse(self, queue: Queue, standin: StubWorker | None, number: int) -> Send:
+    def _refuse(self, queue: Queue, stub: StubWorker | None, number: int) -> Send:
         async def send(request: Request) -> Outcome:
-            if standin is not None:
-                standin.receive(number, request)
+            if stub is not None:
+                stub.receive(number, request)
             self.unexpected.append(f"{queue.name} got {safe(request.body.decode('utf-8', 'replace'))}")
-            return _answered(500, "localqueue: no reply was expected here")
+            return _response_outcome(500, "localqueue: unexpected delivery")
 
         return send
 
-    def _reply(self, standin: StubWorker, number: int, reply: Reply) -> Send:
+    def _reply(self, stub: StubWorker, number: int, reply: Reply) -> Send:
         if not callable(reply):
 
             async def send(request: Request) -> Outcome:
-                standin.receive(number, request)
+                stub.receive(number, request)
                 return _outcome(reply, request.timeout_ms)
 
             return send
 
         loop = asyncio.get_running_loop()
-        previous, mine = self._previous, loop.create_future()
-        self._previous = mine
+        previous, done = self._previous, loop.create_future()
+        self._previous = done
 
         async def call(request: Request) -> Outcome:
             try:
                 if previous is not None:
                     await asyncio.wait([previous])
-                return await self._call(reply, standin.receive(number, request), request.timeout_ms)
+                return await self._call(reply, stub.receive(number, request), request.timeout_ms)
             finally:
-                mine.set_result(None)
+                done.set_result(None)
 
         return call
 
     async def _call(self, reply: Callable[[WorkerRequest], Reply], received: WorkerRequest, timeout_ms: int) -> Outcome:
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "localqueue-stand-in")
-        running: Awaitable[Reply] = asyncio.get_running_loop().run_in_executor(self._thread, reply, received)
+            self._thread = ThreadPoolExecutor(1, "localqueue-stub")
+        running: Awaitable[_CallResult] = asyncio.get_running_loop().run_in_executor(
+            self._thread, _call_safely, reply, received
+        )
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                found = await running
-            return _outcome(200 if found is None else _checked(found), timeout_ms)
+                result = await running
         except TimeoutError:
             return _outcome("timeout", timeout_ms)
-        except Exception as error:
-            self.exceptions.append(tracebacks.format_exception(error))
-            return _answered(500, "the stand-in raised an exception")
+        if result.error is not None:
+            self.exceptions.append(tracebacks.format_exception(result.error))
+            if not isinstance(result.error, Exception) or isinstance(result.error, AssertionError):
+                self.unexpected.append(f"a reply raised {type(result.error).__name__}: {result.error}")
+            return _response_outcome(500, "the stub raised an exception")
+        return _outcome(200 if result.reply is None else result.reply, timeout_ms)
+
+
+@dataclass(frozen=True)
+class _CallResult:
+    reply: Reply = None
+    error: BaseException | None = None
+
+
+def _call_safely(reply: Callable[[WorkerRequest], Reply], received: WorkerRequest) -> _CallResult:
+    """Call a reply; nothing that it raises may end the server of the whole session."""
+    try:
+        result = reply(received)
+        return _CallResult(None if result is None else _checked(result))
+    except BaseException as error:
+        return _CallResult(error=error)
 
 
 def _checked(reply: Reply) -> Reply:
+    """Return a reply that can be sent. Raises ValueError, TypeError."""
+    if inspect.iscoroutinefunction(reply) or inspect.iscoroutine(reply):
+        raise TypeError("a reply can't be an async function; use a plain function")
     if callable(reply) or reply in ("timeout", "reset"):
         return reply
     status = reply[0] if isinstance(reply, tuple) and len(reply) == 2 else reply
-    if type(status) is int and 200 <= status <= 999:
-        return reply
-    raise ValueError(
-        f'expected a status from 200 to 999, (status, body), "timeout", "reset" or a callable, got {reply!r}'
-    )
+    if type(status) is not int or not 200 <= status <= 999:
+        raise ValueError(
+            f'a reply must be a status from 200 to 999, (status, body), "timeout", "reset" or a callable, not {reply!r}'
+        )
+    if isinstance(reply, tuple):
+        _encoded(reply[1])
+    return reply
 
 
 def _outcome(reply: Reply, timeout_ms: int) -> Outcome:
     if reply == "timeout":
-        error = AttemptError("timeout", f"no complete response within {timeout_ms} ms (scripted)")
+        error = AttemptError("timeout", f"timed out after {duration(timeout_ms)} (scripted)")
         return Outcome(OutcomeKind.TIMEOUT, None, error)
     if reply == "reset":
-        error = AttemptError("connection_reset", "the connection broke (scripted)")
+        error = AttemptError("connection_reset", "the connection was reset (scripted)")
         return Outcome(OutcomeKind.CONNECTION_ERROR, None, error)
-    return _answered(*reply) if isinstance(reply, tuple) else _answered(reply, b"")
+    return _response_outcome(*reply) if isinstance(reply, tuple) else _response_outcome(reply, b"")
 
 
-def _answered(status: int, body: Any) -> Outcome:
-    is_raw = isinstance(body, bytes | str)
-    kind = "text/plain; charset=utf-8" if is_raw else "application/json"
-    text = body if is_raw else json.dumps(body)
-    response = Response((("content-type", kind),), text.encode() if isinstance(text, str) else text)
+def _response_outcome(status: int, body: Any) -> Outcome:
+    kind = "text/plain; charset=utf-8" if isinstance(body, bytes | str) else "application/json"
+    response = Response((("content-type", kind),), _encoded(body))
     if status < 300:
         return Outcome(OutcomeKind.COMPLETED, status, None, response)
-    error = AttemptError(f"http_{status}", f"the service answered {status}")
+    error = AttemptError(f"http_{status}", f"the service responded {status}")
     return Outcome(OutcomeKind.HTTP_ERROR, status, error, response)
+
+
+def _encoded(body: Any) -> bytes:
+    """Return a body as bytes. Raises ValueError if it can't be sent."""
+    if isinstance(body, bytes):
+        return body
+    try:
+        return (body if isinstance(body, str) else json.dumps(body)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the body {body!r} of a reply can't be sent as JSON: {error}") from None

@@ -1,4 +1,4 @@
-"""Show an exception of a handler: its own frames, not those of frameworks around it."""
+"""Format an exception of a handler without the frames of frameworks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _LIBRARIES = ("site-packages", "dist-packages", "concurrent/futures", str(Path(_
 
 
 def format_exception(error: BaseException) -> str:
-    """Return the traceback with the frames of libraries left out, unless there is nothing else."""
-    found = traceback.TracebackException.from_exception(error)
-    own = [frame for frame in found.stack if not any(part in frame.filename for part in _LIBRARIES)]
+    """Return the traceback without the frames of libraries, unless it has no others."""
+    formatted = traceback.TracebackException.from_exception(error)
+    own = [frame for frame in formatted.stack if not any(part in frame.filename for part in _LIBRARIES)]
     if own:
-        found.stack = traceback.StackSummary.from_list(own)
-    return "".join(found.format()).rstrip()
+        formatted.stack = traceback.StackSummary.from_list(own)
+    return "".join(formatted.format()).rstrip()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from localqueue.api.event_buffer import CHUNK, KEPT, EventBuffer, EventFilter
+from localqueue.api.event_buffer import CAPACITY, CHUNK, EventBuffer, EventFilter
 from localqueue.core import events
 from localqueue.core.clock import VirtualClock
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Response
@@ -231,7 +231,7 @@ def test_nothing_is_kept_while_nobody_follows_and_who_comes_back_too_late_is_tol
                 await anext(chunks)
                 assert b"kept for who comes back" in await anext(chunks)
                 await chunks.aclose()
-            feed._listen_no_more()  # as a minute later
+            feed._stop_listening()  # as a minute later
             engine.hub(events.Warned("unheard"))
             with feed.following() as wake:
                 chunks = feed.chunks(wake, last_id, EventFilter())
@@ -250,7 +250,7 @@ def test_who_reads_too_slowly_misses_events_and_is_told(tmp_path: Path) -> None:
             with feed.following() as wake:
                 chunks = feed.chunks(wake, None, EventFilter())
                 assert b"event: hello" in await anext(chunks)
-                for number in range(KEPT + 1):
+                for number in range(CAPACITY + 1):
                     engine.hub(events.Warned(str(number)))
                 assert b"event: gap" in await anext(chunks)
                 engine.hub(events.Warned("next"))

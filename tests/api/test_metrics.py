@@ -84,13 +84,13 @@ def test_durations_fall_into_buckets_up_to_and_including_their_bound(tmp_path: P
                 outcome = Outcome(OutcomeKind.TIMEOUT)
                 attempt = Attempt(1, 1, 4, 0, 0, 0, duration_ms, "http://x/", outcome, None, "")
                 engine.hub(events.AttemptEnded(Job(1, "id", "shop", "work", 0, 0), attempt))
-            found = parsed(metrics.text([]))
+            found = parsed(metrics.text([], {}))
             name = "localqueue_attempt_duration_seconds_bucket"
             counts = [found[name, "shop", "work", str(ms / 1000)] for ms in BOUNDS_MS]
             assert counts == [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4]
             assert found[name, "shop", "work", "+Inf"] == 6
             engine.hub(events.WasReset())
-            assert "attempt_duration_seconds_count" not in metrics.text([])
+            assert "attempt_duration_seconds_count" not in metrics.text([], {})
 
     run_async(check())
 
@@ -102,7 +102,7 @@ def test_a_hostile_name_of_a_queue_stays_within_its_label(tmp_path: Path) -> Non
         async with running_engine(write_catalog(tmp_path), VirtualClock(0)) as engine:
             name = 'a"} 1\n\\n{é\u2028'
             status = QueueSnapshot((name, name), None, dict.fromkeys(JobState, 0), "queue_missing", 7)
-            found = parsed(Metrics(engine).text([status]))
+            found = parsed(Metrics(engine).text([status], {}))
             assert found["localqueue_jobs_enqueued_total", name, name] == 7
             assert found["localqueue_queue_held", name, name] == 1
 

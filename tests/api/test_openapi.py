@@ -22,7 +22,7 @@ from localqueue.core.clock import VirtualClock
 from localqueue.dashboard import routes
 from tests.support import JSON, Server, Stream, run_async, running_engine, serving, working, write_catalog
 
-DOCUMENT = control.description()
+DOCUMENT = control.document()
 PATHS = {
     (method.upper(), path): operation
     for path, methods in DOCUMENT["paths"].items()
@@ -148,6 +148,7 @@ def walk(call: Caller) -> None:
     for path in ("jobs", "jobs/{id}", "jobs/{id}/data", "queues", "status", "clock", "ledger", "metrics"):
         call("GET", f"{OURS}/{path}", id=id_)
     assert call("GET", f"{OURS}/openapi.json") == json.loads(json.dumps(DOCUMENT))
+    call("GET", f"{OURS}/rejections")
     call("POST", f"{OURS}/jobs/retry", queue)
     call("POST", f"{OURS}/reset")
 

@@ -10,6 +10,9 @@ import httpx
 import pytest
 
 from localqueue.api import security
+from localqueue.core import events
+from localqueue.core.clock import VirtualClock
+from localqueue.engine.rejections import Rejections
 from tests.support import JSON, Server, serving, write_catalog
 
 
@@ -171,7 +174,7 @@ def test_every_error_has_its_status_and_its_code(server: Server, body: str, stat
 def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(server: Server) -> None:
     """Rule enqueue.unknown."""
     answer = httpx.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "othr"}, trust_env=False)
-    assert answer.json()["error"]["message"] == "unknown queue 'othr'; known: other, work"
+    assert answer.json()["error"]["message"] == "unknown queue 'othr'; declared: other, work"
     answer = httpx.post(f"{server.url}/jobs", json={"namespace": "my-service", "queue": "x"}, trust_env=False)
     assert "SERVICE_NAMESPACE" in answer.json()["error"]["hint"]
 
@@ -203,10 +206,11 @@ def test_peers_from_elsewhere_get_the_production_api_alone(peer: str, path: str,
         "type": "http", "method": "GET", "path": path, "query_string": b"", "client": (peer, 1),
         "headers": [(b"host", b"localhost")],
     }  # fmt: skip
-    checked = security.SecurityMiddleware(lambda *_: None)  # type: ignore[arg-type, return-value]
+    rejections = Rejections(VirtualClock(0), events.Hub(lambda _: None))
+    checked = security.SecurityMiddleware(lambda *_: None, rejections)  # type: ignore[arg-type, return-value]
     if is_open:
         checked._check(scope)
     else:
         with pytest.raises(security.Refused):
             checked._check(scope)
-        security.SecurityMiddleware(lambda *_: None, allow_remote=True)._check(scope)  # type: ignore[arg-type, return-value]
+        security.SecurityMiddleware(lambda *_: None, rejections, allow_remote=True)._check(scope)  # type: ignore[arg-type, return-value]

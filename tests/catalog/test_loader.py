@@ -6,10 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from localqueue.catalog import loader
-from localqueue.cli import main
+from localqueue.catalog import discovery, loader
 from localqueue.core.errors import CatalogError
 from localqueue.core.models import Queue
 
@@ -19,7 +17,7 @@ HEAD = "kind: Component\nmetadata: {name: shop}\nspec:\n  queues:\n"
 def load(folder: Path, text: str | bytes, **options: object) -> loader.Catalog:
     path = folder / "catalog-info.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return loader.load([path], **{"environ": {}, **options})  # type: ignore[arg-type]
+    return loader.load([path], **options)  # type: ignore[arg-type]
 
 
 def test_a_queue_has_the_defaults_of_the_platform(tmp_path: Path) -> None:
@@ -29,14 +27,15 @@ def test_a_queue_has_the_defaults_of_the_platform(tmp_path: Path) -> None:
     assert found.targets == {"shop": "http://localhost:3000"}
 
 
-def test_namespace_and_target_follow_options_environment_and_annotation(tmp_path: Path) -> None:
+def test_namespace_and_target_follow_options_and_annotation_but_not_the_service_s_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rule catalog.namespace, catalog.target."""
+    monkeypatch.setenv("SERVICE_NAMESPACE", "another-service")
     text = HEAD.replace("{name: shop}", '{name: shop, annotations: {insureco.io/port: "8080"}}')
     text += "    - {name: work, endpoint: /work}\n"
     assert load(tmp_path, text).targets == {"shop": "http://localhost:8080"}
-    assert load(tmp_path, text, environ={"SERVICE_NAMESPACE": "env"}).targets == {"env": "http://localhost:8080"}
-    environ = {"SERVICE_NAMESPACE": "env"}
-    found = load(tmp_path, text, namespace="mine", target="https://x:1/base/", environ=environ)
+    found = load(tmp_path, text, namespace="mine", target="https://x:1/base/")
     assert found.targets == {"mine": "https://x:1/base"}
 
 
@@ -46,13 +45,28 @@ def test_several_services_have_a_target_each(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         text = HEAD.replace("shop", name) + "    - {name: work, endpoint: /work}\n"
         (tmp_path / name / "catalog-info.yml").write_text(text)
-    paths = loader.discover(tmp_path)
-    found = loader.load(paths, targets={"b": "http://localhost:9"}, environ={"SERVICE_NAMESPACE": "ignored"})
+    paths, _ = discovery.discover(tmp_path)
+    found = loader.load(paths, targets={"b": "http://localhost:9"})
     assert found.targets == {"a": "http://localhost:3000", "b": "http://localhost:9"}
-    with pytest.raises(CatalogError, match="ambiguous_option"):
-        loader.load(paths, target="http://localhost:9", environ={})
-    with pytest.raises(CatalogError, match="unknown_namespace"):
-        loader.load(paths, targets={"c": "http://localhost:9"}, environ={})
+    with pytest.raises(CatalogError, match="--target: there are several services; use --target NAMESPACE=URL"):
+        loader.load(paths, target="http://localhost:9")
+    with pytest.raises(CatalogError, match="--target: no catalog declares 'c'; declared: a, b"):
+        loader.load(paths, targets={"c": "http://localhost:9"})
+    with pytest.raises(CatalogError, match="--namespace: there are several services"):
+        loader.load(paths, namespace="c")
+    with pytest.raises(CatalogError, match=r"--target: 'ftp://x' must be http://HOST"):
+        loader.load(paths, targets={"a": "ftp://x"})
+
+
+def test_two_services_on_one_target_are_a_finding(tmp_path: Path) -> None:
+    """Rule catalog.shared-target."""
+    text = "\n---\n".join(HEAD.replace("shop", name) + "    - {name: work, endpoint: /work}\n" for name in ("a", "b"))
+    (finding,) = load(tmp_path, text).warnings
+    assert (finding.code, finding.is_error) == ("shared_target", False)
+    assert "b and a have the same target http://localhost:3000" in finding.message
+    assert "--target b=URL" in finding.message
+    assert load(tmp_path, text, targets={"b": "http://127.0.0.1:3001"}).warnings == ()
+    assert load(tmp_path, text, targets={"b": "http://127.0.0.1:3000"}).warnings != (), "the same place by another name"
 
 
 IN_THE_WILD = {
@@ -98,7 +112,21 @@ NUMBERS = [
     "{a: 1}",
     "0x10",
 ]
-WRONG_ENDPOINTS = ["work", "//host/x", "http://evil/x", "'/a b'", '"/a\\tb"', "'/a\\b'", "'/a#b'", "''", "5", "/ä"]
+WRONG_ENDPOINTS = [
+    "work",
+    "//host/x",
+    "http://evil/x",
+    "'/a b'",
+    '"/a\\tb"',
+    "'/a\\b'",
+    "'/a#b'",
+    "''",
+    "5",
+    "/ä",
+    "/a/../b",
+    "/..",
+    "/a/./b",
+]
 ANNOTATED = "shop, annotations: {{insureco.io/port: {}}}"
 BAD = [
     *[(queue(f"name: a, endpoint: /a, retries: {value}"), "5:40: wrong_type") for value in NUMBERS],
@@ -167,14 +195,14 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     assert codes == ["wrong_name", "wrong_endpoint", "wrong_type", "missing_name", "missing_endpoint", "out_of_range"]
 
 
-def test_a_mistyped_key_is_warned_of_with_the_nearest_valid_name(tmp_path: Path) -> None:
+def test_a_mistyped_key_is_a_warning_with_the_nearest_valid_name(tmp_path: Path) -> None:
     """Rule catalog.nearest."""
     found = load(tmp_path, queue("name: a, endpoint: /a, retryDelay: 5"))
     assert [str(each).split(": ", 1)[1] for each in found.warnings] == [
-        'unknown_key did you mean retryDelayMs? got the text "retryDelay", which is ignored'
+        'unknown_key unknown key "retryDelay" (ignored); did you mean "retryDelayMs"?'
     ]
     found = load(tmp_path, HEAD.replace("queues", "queue") + "    - {name: a, endpoint: /a}\n")
-    assert "did you mean queues?" in found.warnings[0].message
+    assert 'did you mean "queues"?' in found.warnings[0].message
 
 
 POISON = [b"", b"&a ", b"*a", b"\t", b"- ", b"{", b"]", b"\xff", b"<<: "]
@@ -195,24 +223,3 @@ def test_a_mutated_catalog_gives_a_catalog_or_findings_and_nothing_else(tmp_path
             load(tmp_path, bytes(text))
         except CatalogError as error:
             assert error.findings
-
-
-@pytest.mark.parametrize("path", ["nothing.yaml", "."])
-def test_check_says_what_can_not_be_read(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = CliRunner().invoke(main, ["check", path])
-    assert found.exit_code == 1 and "unreadable" in found.output
-
-
-def test_check_has_three_formats_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule cli.check."""
-    monkeypatch.chdir(tmp_path)
-    assert "no catalog found" in CliRunner().invoke(main, ["check"]).output
-    (tmp_path / "catalog-info.yaml").write_text(queue("name: a, endpoint: x"))
-    text = CliRunner().invoke(main, ["check"])
-    assert text.exit_code == 1 and text.output.startswith("catalog-info.yaml:5:27: wrong_endpoint expected")
-    github = CliRunner().invoke(main, ["check", "--format", "github"])
-    assert github.output.startswith("::error file=catalog-info.yaml,line=5,col=27::wrong_endpoint")
-    (tmp_path / "catalog-info.yaml").write_text(queue("name: a, endpoint: /x"))
-    good = CliRunner().invoke(main, ["check", "--format", "json"])
-    assert good.exit_code == 0 and '"concurrency": 5' in good.output

@@ -30,7 +30,7 @@ import http.server, json, os, sys, threading, urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(int(sys.argv[1]))
+        self.send_response(503 if sys.argv[1] == "die" else int(sys.argv[1]))
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -45,6 +45,9 @@ server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 call("PUT", f"/_localqueue/targets/{namespace}", {"url": f"http://127.0.0.1:{server.server_port}"})
 call("POST", "/jobs", {"namespace": namespace, "queue": "work"})
+if sys.argv[1] == "die":
+    call("POST", "/_localqueue/clock/advance", {"ms": 0})
+    sys.exit()
 print(len(call("POST", "/_localqueue/drain")["attempts"]), "attempts")
 if sys.argv[2:] == ["reset"]:
     call("POST", "/_localqueue/reset")
@@ -104,7 +107,7 @@ def test_command_has_its_own_input_and_output_and_ours_goes_to_standard_error(fo
     assert (found.returncode, found.stdout) == (0, "hello\n")
     ours, command, empty, last = found.stderr.splitlines()
     assert ours.startswith("localqueue: http://localhost:") and ours.endswith(" for shop at http://localhost:3000")
-    assert (command, empty, last) == ("--quiet", "", "localqueue: no job was enqueued")
+    assert (command, empty, last) == ("--quiet", "", "localqueue: no jobs were enqueued")
 
 
 def test_the_queue_is_on_a_free_port_and_leaves_nothing_behind(folder: Path) -> None:
@@ -118,15 +121,18 @@ def test_the_queue_is_on_a_free_port_and_leaves_nothing_behind(folder: Path) -> 
     assert "localqueue: 1 job: 1 queued" in again.stderr
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "first"), ("second", "second"), ("third", "first")])
-def test_command_gets_the_namespace_of_its_service(tmp_path: Path, given: str | None, expected: str) -> None:
-    """Rule exec.environment: with several services the first that has queues, unless it names another one."""
+@pytest.mark.parametrize("exported", [None, "second", "third"])
+def test_command_gets_no_namespace_if_there_are_several_services(tmp_path: Path, exported: str | None) -> None:
+    """Rule exec.environment: it is said, and not inherited, because it would be wrong for all services but one."""
     for name, queues in (("a", ""), ("first", "{name: x, endpoint: /x}"), ("second", "{name: x, endpoint: /x}")):
         (tmp_path / name).mkdir()
         text = f"{{apiVersion: v1, kind: Component, metadata: {{name: {name}}}, spec: {{queues: [{queues}]}}}}"
         (tmp_path / name / "catalog-info.yaml").write_text(text)
-    env = {"SERVICE_NAMESPACE": given} if given else {}
-    assert execute(tmp_path, "sh", "-c", "echo $SERVICE_NAMESPACE", env=env).stdout == f"{expected}\n"
+    env = {"SERVICE_NAMESPACE": exported} if exported else {}
+    result = execute(tmp_path, "sh", "-c", "echo $SERVICE_NAMESPACE", env=env)
+    assert result.stdout == "\n"
+    text = "SERVICE_NAMESPACE isn't set for COMMAND, because there are several services: first, second"
+    assert f"localqueue: {text}\n" in result.stderr
 
 
 def test_command_gets_the_namespace_of_the_only_service(folder: Path) -> None:
@@ -150,12 +156,12 @@ def test_the_exit_code_is_that_of_command(folder: Path) -> None:
     ("name", "content", "mode", "code", "message"),
     [
         ("no-such-command", None, 0, 127, "command not found: no-such-command"),
-        ("./plain", "", 0o644, 126, "can't run ./plain: it is not executable"),
-        ("./script", "#!/no/such/interpreter\n", 0o755, 126, "the interpreter in its first line does not exist"),
+        ("./plain", "", 0o644, 126, "can't run ./plain: it isn't executable"),
+        ("./script", "#!/no/such/interpreter\n", 0o755, 126, "the interpreter in its first line doesn't exist"),
         ("./text", "echo", 0o755, 126, "can't run ./text: Exec format error"),
     ],
 )
-def test_a_command_that_can_t_be_run_is_told_as_shells_do(
+def test_a_command_that_can_not_run_is_reported_as_shells_do(
     folder: Path, name: str, content: str | None, mode: int, code: int, message: str
 ) -> None:
     """Rule exec.exit-code: 127 if it was not found, 126 if it can't be executed."""
@@ -175,29 +181,30 @@ def test_nothing_is_run_beside_a_wrong_catalog(folder: Path) -> None:
     assert (found.returncode, (folder / "ran").exists()) == (1, False)
 
 
-def test_a_failed_job_is_told_in_one_line_and_fails_the_run(folder: Path) -> None:
+def test_a_failed_job_is_reported_in_one_line_and_fails_the_run(folder: Path) -> None:
     """Rule exec.failed, exec.ledger: a COMMAND that failed itself keeps its exit code."""
     found = execute(folder, *VIRTUAL, "--quiet", *service("503"))
     assert (found.returncode, found.stdout) == (1, "4 attempts\n")
     ledger, rest = found.stderr.splitlines()[2:6], found.stderr.splitlines()[6:]
     assert ledger[0] == "+0.000s  work#1  1/4  http_error 503  next +0.050s"
     assert ledger[3] == "+0.150s  work#1  4/4  http_error 503  failed"
-    assert rest[0].startswith("failed: work#1 ") and rest[0].endswith(" after 4 attempts: the service answered 503")
+    assert rest[0].startswith("failed: work#1 ") and rest[0].endswith(" after 4 attempts: the service responded 503")
     assert rest[1:] == [
         "localqueue: 1 job: 1 failed",
-        "localqueue: exit code 1, because jobs failed (--allow-failed accepts that)",
+        "localqueue: exit code 1: 1 job failed (to accept that: --allow-failed)",
     ]
     assert execute(folder, *VIRTUAL, "--allow-failed", *service("503")).returncode == 0
     assert execute(folder, *VIRTUAL, "sh", "-c", f"{sys.executable} service.py 503; exit 4").returncode == 4
 
 
-def test_a_failed_job_of_an_earlier_run_or_before_a_reset_is_no_failure(folder: Path) -> None:
-    """Rule exec.failed."""
+def test_failed_jobs_of_an_earlier_run_do_not_count_but_those_before_a_reset_do(folder: Path) -> None:
+    """Rule exec.failed: a test that resets between its cases must not hide the failures of the earlier ones."""
     kept = (*VIRTUAL, "--db", "kept.db")
     assert [execute(folder, *kept, *arguments).returncode for arguments in (service("503"), ("true",))] == [1, 0]
     found = execute(folder, *VIRTUAL, *service("503", "reset"))
-    assert (found.returncode, found.stdout) == (0, "4 attempts\n")
-    assert found.stderr.endswith("localqueue: no job was enqueued\n")
+    assert (found.returncode, found.stdout) == (1, "4 attempts\n")
+    assert "failed: work#1 " in found.stderr and "localqueue: no jobs were enqueued\n" in found.stderr
+    assert execute(folder, *VIRTUAL, "--allow-failed", *service("503", "reset")).returncode == 0
 
 
 def test_as_json_every_line_of_ours_is_an_object(folder: Path) -> None:
@@ -206,7 +213,7 @@ def test_as_json_every_line_of_ours_is_an_object(folder: Path) -> None:
     lines = [json.loads(line) for line in found.stderr.splitlines()]
     names = ["ready", *["attempt"] * 4, *["ledger"] * 4, "failed", "left", "ended"]
     assert [line["event"] for line in lines] == names
-    assert lines[-3]["error"] == {"code": "http_503", "message": "the service answered 503"}
+    assert lines[-3]["error"] == {"code": "http_503", "message": "the service responded 503"}
     assert (lines[-2]["queue"], lines[-2]["jobs"], lines[-2]["reason"]) == ("work", 1, "not delivered")
     assert (lines[-1]["exitCode"], lines[-1]["jobs"]["failed"], lines[-1]["timedOut"]) == (1, 1, False)
 
@@ -247,29 +254,52 @@ def test_jobs_that_take_too_long_fail_the_run(tmp_path: Path) -> None:
         found = execute(tmp_path, *arguments)
         unwaited = execute(tmp_path, "--no-wait", *arguments)
     assert found.returncode == 1
-    assert "not done in time: 1 job of work\n" in found.stderr
-    assert "exit code 1, because jobs were not done in time (--wait-timeout)" in found.stderr
-    assert unwaited.returncode == 0
-    assert "not waited for: 1 job of work\n" in unwaited.stderr
+    assert "timed out: 1 job in work, 1 after a failed attempt\n" in found.stderr
+    assert "exit code 1: jobs did not finish in time (see --wait-timeout)" in found.stderr
+    assert "not waited for: 1 job in work" in unwaited.stderr
 
 
-def test_jobs_of_a_service_that_ended_with_command_are_left(folder: Path) -> None:
-    """Rule exec.gone: they are told of and don't count as failed."""
+def test_jobs_without_an_attempt_for_a_service_that_ended_with_command_do_not_count_as_failed(folder: Path) -> None:
+    """Rule exec.gone: they are reported as not delivered."""
     found = execute(folder, *VIRTUAL, *service("200", "enqueue"))
     assert (found.returncode, found.stdout) == (0, "1 attempts\n")
-    assert "not delivered: 1 job of work, for nothing listens on http://127.0.0.1:" in found.stderr
+    assert "not delivered: 1 job in work: no service is listening on http://127.0.0.1:" in found.stderr
     assert found.stderr.endswith("localqueue: 2 jobs: 1 queued, 1 completed\n")
 
 
-def test_jobs_that_wait_for_a_retry_when_nothing_listens_are_left(tmp_path: Path) -> None:
-    """Rule exec.gone: on the wall clock too."""
+@pytest.mark.parametrize("clock", ["wall", "virtual"])
+def test_a_service_that_never_listened_fails_the_run(tmp_path: Path, clock: str) -> None:
+    """Rule exec.never-listened: whether or not attempts were made, and even with --allow-failed."""
     write_catalog(tmp_path, delay=3_600_000)
-    found = execute(tmp_path, "--target", "http://localhost:9", "sh", "-c", ENQUEUE)
+    options = ("--clock", clock, "--allow-failed", "--target", "http://localhost:9")
+    found = execute(tmp_path, *options, "sh", "-c", ENQUEUE)
+    assert found.returncode == 1
+    assert ": no service ever listened on http://localhost:9\n" in found.stderr
+    assert "exit code 1: jobs were enqueued for a service that never listened\n" in found.stderr
+
+
+@pytest.mark.parametrize("clock", ["wall", "virtual"])
+def test_a_service_that_dies_in_a_job_fails_the_run(folder: Path, clock: str) -> None:
+    """Rule exec.left-after-failure: its job is left after a failed attempt."""
+    write_catalog(folder, delay=3_600_000)
+    found = execute(folder, "--clock", clock, *service("die"))
+    assert found.returncode == 1
+    assert "not delivered: 1 job in work, 1 after a failed attempt: no service is listening on" in found.stderr
+    assert "1 job left after a failed attempt (to accept that: --allow-failed)\n" in found.stderr
+    assert execute(folder, "--clock", clock, "--allow-failed", *service("die")).returncode == 0
+
+
+def test_refused_requests_are_in_the_summary(folder: Path) -> None:
+    """Rule enqueue.rejected."""
+    wrong = ENQUEUE.replace('"queue": "work"', '"queue": "wrok"')
+    assert wrong != ENQUEUE
+    found = execute(folder, *VIRTUAL, "sh", "-c", f"{wrong.replace('-sf', '-s')}; {wrong.replace('-sf', '-s')}")
     assert found.returncode == 0
-    assert "not delivered: 1 job of work, for nothing listens on http://localhost:9 any more\n" in found.stderr
+    assert "refused: POST /jobs: unknown_queue: unknown queue 'wrok'; declared: work, other\n" in found.stderr
+    assert "\nrefused: 2 requests: unknown_queue: unknown queue 'wrok'; declared: work, other\n" in found.stderr
 
 
-def test_attempts_under_way_are_not_waited_for_with_no_wait(folder: Path) -> None:
+def test_running_attempts_are_not_waited_for_with_no_wait(folder: Path) -> None:
     """Rule exec.wait: they are cut off, and the summary is the last line all the same."""
     over = threading.Event()
 
@@ -283,7 +313,7 @@ def test_attempts_under_way_are_not_waited_for_with_no_wait(folder: Path) -> Non
         found = execute(folder, "--no-wait", "--target", worker.url, "sh", "-c", command)
         over.set()
     assert found.returncode == 0
-    assert found.stderr.endswith("not waited for: 1 job of work\nlocalqueue: 1 job: 1 running\n")
+    assert found.stderr.endswith("not waited for: 1 job in work\nlocalqueue: 1 job: 1 running\n")
 
 
 def test_command_can_open_as_many_files_as_before(folder: Path) -> None:
@@ -294,13 +324,13 @@ def test_command_can_open_as_many_files_as_before(folder: Path) -> None:
 
 
 def test_a_paused_queue_is_not_waited_for(folder: Path) -> None:
-    """Rule exec.wait: held jobs are told of."""
+    """Rule exec.wait: held jobs are reported."""
     pause = "curl -sf --noproxy '*' -H 'Content-Type: application/json' -X POST"
     pause += " $IEC_QUEUE_URL/_localqueue/queues/shop/work/pause"
     with working() as worker:
         found = execute(folder, *VIRTUAL, "--target", worker.url, "sh", "-c", f"{pause}; {ENQUEUE}")
     assert found.returncode == 0
-    assert "held: 1 job of work, it is paused\n" in found.stderr
+    assert "held: 1 job in work: the queue is paused\n" in found.stderr
 
 
 # signals, and what COMMAND leaves behind
@@ -332,7 +362,7 @@ def test_what_command_leaves_behind_is_ended(folder: Path) -> None:
     """Rule exec.ends: its output is at its end only once all of it has ended."""
     found = execute(folder, "sh", "-c", "sleep 60 & echo started")
     assert (found.returncode, found.stdout) == (0, "started\n")
-    assert "localqueue: ended what COMMAND had left running\n" in found.stderr
+    assert "localqueue: ended the processes that COMMAND had left running\n" in found.stderr
 
 
 def test_what_does_not_end_when_asked_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,10 +415,10 @@ def test_jobs_are_waited_for_in_sight_and_ctrl_c_ends_the_wait(tmp_path: Path) -
         working(lambda _: 503) as worker,
         terminal(tmp_path, [*EXEC, "--target", worker.url, "sh", "-c", ENQUEUE], ENV) as found,
     ):
-        found.wait_for("localqueue: waiting for jobs: 1 retrying (^C to leave)")
+        found.wait_for("localqueue: waiting for jobs: 1 retrying (Ctrl-C to stop waiting)")
         found.type("\x03")
         assert found.wait_end() == 128 + signal.SIGINT
-    assert "not waited for: 1 job of work\n" in found.screen
+    assert "not waited for: 1 job in work, 1 after a failed attempt\n" in found.screen
 
 
 def test_command_reads_from_the_terminal_and_can_be_stopped_and_resumed(folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
         f"""work  SHORT  retrying
   id        ID
   service   shop
-  enqueued  00:00:00.000, 6.0 s ago
+  enqueued  00:00:00.000, 6 s ago
   sent to   {shop.worker.url}/work
   payload   {{"claimId":7}}
 
@@ -46,30 +46,30 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
   │ due 00:00:05.000, started on time, took 0 ms
   │   ok
   │ next due 00:00:10.000: retry 2 of 2, 5000 ms after the end of the attempt
-  ○ attempt 3/3 is due in 4.0 s, at 00:00:10.000
-    make it now: localqueue advance 4s
+  ○ attempt 3/3 is due in 4 s, at 00:00:10.000
+    To run it now: localqueue advance 4s
 """
     )
     shop.shown("advance", "4s")  # as it says
     assert shop.job(id_).endswith(
-        "  ✓ completed just now, at 00:00:10.000\n    run it again: localqueue replay SHORT\n"
+        "  ✓ completed just now, at 00:00:10.000\n    To run it again: localqueue replay SHORT\n"
     )
 
 
 @pytest.mark.parametrize(
     ("replies", "ending"),
     [
-        ([], "  ○ attempt 1/3 is due now; virtual time is moved by hand\n    make it: localqueue advance 0s\n"),
+        ([], "  ○ attempt 1/3 is due now; virtual time is paused\n    To run it: localqueue advance 0s\n"),
         (
             [500] * 3,
-            "  │ the same response as the next one\n"
+            "  │ same response as attempt 3\n"
             "  │ next due 00:00:10.000: retry 2 of 2, 5000 ms after the end of the attempt\n"
             "  ● attempt 3/3  500 Internal Server Error\n"
             "  │ due 00:00:10.000, started on time, took 0 ms\n"
             "  │   ok\n"
             "  │ no retries left (retries: 2)\n"
             "  ✗ failed just now, at 00:00:10.000\n"
-            "    mend the handler, then: localqueue retry SHORT\n",
+            "    Fix the handler, then run: localqueue retry SHORT\n",
         ),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_held_job_says_what_holds_it_and_how_to_go_on(shop: Shop) -> None:
     """Rule cli.job, cli.act."""
     id_ = shop.server.enqueue(queue="other")
     assert shop.shown("pause", "other") == "paused shop/other\n"
-    assert "attempt 1/4 is held: the queue is paused\n    go on with: localqueue resume shop/other\n" in shop.job(id_)
+    assert "attempt 1/4 is held: the queue is paused\n    To resume it: localqueue resume shop/other\n" in shop.job(id_)
     assert "paused" in shop.shown("queues")
     assert "held: the queue is paused" in shop.shown("jobs")
     assert shop.shown("resume", "other") == "resumed shop/other\n"
@@ -153,7 +153,10 @@ def test_a_service_that_does_not_listen_is_named_with_its_address(shop: Shop) ->
     shop.shown("advance", "0s")
     text = shop.shown("job", id_)
     assert "sent to   http://localhost:9/work" in text
-    assert "attempt 1/3  connect_refused" in text and "nothing listens on localhost:9; is the service running?" in text
+    assert (
+        "attempt 1/3  connect_refused" in text
+        and "connection refused: nothing is listening on localhost:9. Is the service running?" in text
+    )
 
 
 # lists
@@ -168,14 +171,14 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     status = shop.shown("status")
     assert f"{shop.server.url}, localqueue {__version__}, pid {shop.server.process.pid}, up for" in status
     assert "2026-01-01T00:00:01.000Z, virtual clock, moved by +1.000s" in status
-    assert f"shop at {shop.worker.url} listens\n" in status
+    assert f"shop at {shop.worker.url}: listening\n" in status
     assert status.endswith(shop.shown("queues"))
     row = next(line for line in status.splitlines() if line.startswith("shop/work")).split()
     assert row[:7] == ["shop/work", "0", "0/5", "1", "0", "0", "0"]
     assert shop.shown("jobs") == (
-        "job       queue  state     attempt  last  when               payload        enqueued\n"
-        f"{queued[-8:]}  other  queued    0/4            due now            null           00:00:01.000\n"
-        f'{retrying[-8:]}  work   retrying  1/3      500   next try in 4.0 s  {{"claimId":7}}  00:00:00.000\n'
+        "job       queue  state     attempt  last  when             payload        enqueued\n"
+        f"{queued[-8:]}  other  queued    0/4            due now          null           00:00:01.000\n"
+        f'{retrying[-8:]}  work   retrying  1/3      500   next try in 4 s  {{"claimId":7}}  00:00:00.000\n'
     )
 
 
@@ -187,8 +190,8 @@ def test_status_says_what_is_wrong(tmp_path: Path) -> None:
         until(lambda: server.get("/status")["catalog"]["refused"], "the edit was refused")
         text = localqueue("status", "--url", server.url).stdout
     assert f"{tmp_path}/.localqueue/queue.db, " in text
-    assert "shop at http://localhost:9: nothing listens there; start it" in text
-    assert "refused: catalog-info.yaml:7:" in text
+    assert "shop at http://localhost:9: not running; start it" in text
+    assert "catalog  catalog-info.yaml:7:" in text
 
 
 def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop) -> None:
@@ -198,7 +201,7 @@ def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop)
     shop.server.enqueue(queue="other")
     assert shop.shown("jobs", "--queue", "other").count("\n") == 2
     assert shop.shown("jobs", "--queue", "shop/work", "--state", "queued").count("\n") == 4
-    assert shop.shown("jobs", "--state", "failed") == "no job fits\n"
+    assert shop.shown("jobs", "--state", "failed") == "no matching jobs\n"
     assert shop.shown("jobs", "--limit", "2").count("\n") == 3
     with httpx.Client(trust_env=False) as client:
         for _ in range(200):
@@ -209,7 +212,7 @@ def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop)
 
 def test_empty_lists_say_how_to_begin(shop: Shop) -> None:
     """Rule cli.lists."""
-    assert shop.shown("jobs").startswith("no job yet; enqueue one: localqueue enqueue ")
+    assert shop.shown("jobs").startswith("No jobs yet. To enqueue one: localqueue enqueue ")
 
 
 def test_json_keeps_what_was_sent_to_the_last_digit(shop: Shop) -> None:

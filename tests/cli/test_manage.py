@@ -39,7 +39,10 @@ def test_enqueue_without_data_sends_null_and_prints_the_id(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ("{a: 1}", "the argument is no JSON: line 1, column 2: Expecting property name enclosed in double quotes"),
+        (
+            "{a: 1}",
+            "the argument isn't valid JSON: line 1, column 2: Expecting property name enclosed in double quotes",
+        ),
         ("[1,\n  2,,]", "line 2, column 5: Expecting value"),
         ('1,"queue":"other"', "line 1, column 2: expected the end of the text"),
         ("NaN", "NaN is not JSON"),
@@ -48,16 +51,16 @@ def test_enqueue_without_data_sends_null_and_prints_the_id(shop: Shop) -> None:
         ("@/nowhere", "can't read /nowhere: No such file or directory"),
     ],
 )
-def test_what_is_no_json_is_refused_before_it_is_sent(shop: Shop, raw: str, message: str) -> None:
+def test_invalid_json_is_refused_before_it_is_sent(shop: Shop, raw: str, message: str) -> None:
     """Rule cli.enqueue."""
     assert message in shop.failing("enqueue", "other", raw, code=2)
-    assert shop.failing("enqueue", "other", "-", code=2, given=b"\xff").endswith("offset 0: expected UTF-8\n")
+    assert shop.failing("enqueue", "other", "-", code=2, given=b"\xff").endswith("not UTF-8 at offset 0\n")
     assert shop.server.get("/jobs")["jobs"] == []
 
 
 def test_the_namespace_is_given_or_exported_or_the_only_one_that_has_the_queue(shop: Shop) -> None:
     """Rule cli.names."""
-    several = "several services have a queue 'work': depot/work, shop/work\nWrite it as NAMESPACE/QUEUE."
+    several = "several services have a queue 'work': depot/work, shop/work\nUse NAMESPACE/QUEUE, such as depot/work."
     assert several in shop.failing("enqueue", "work")
     assert several in shop.failing("pause", "work")
     for words, env in (["work", "--namespace", "depot"], {}), (["depot/work"], {}), (["third"], {}), (
@@ -65,10 +68,10 @@ def test_the_namespace_is_given_or_exported_or_the_only_one_that_has_the_queue(s
     ):  # fmt: skip
         id_ = shop.shown("enqueue", *words, env=env).strip()
         assert shop.server.job(id_)["namespace"] == "depot"
-    assert "unknown namespace 'deport'; known: depot, shop" in shop.failing("enqueue", "deport/work")
-    assert "unknown queue 'thrid'; known: third, work" in shop.failing("jobs", "--queue", "depot/thrid")
+    assert "unknown namespace 'deport'; declared: depot, shop" in shop.failing("enqueue", "deport/work")
+    assert "unknown queue 'thrid'; declared: third, work" in shop.failing("jobs", "--queue", "depot/thrid")
     told = shop.failing("enqueue", "thrid", env={"SERVICE_NAMESPACE": "depot"})
-    assert "unknown queue 'thrid'; known: third" in told
+    assert "unknown queue 'thrid'; declared: third" in told
 
 
 def test_enqueue_waits_for_the_end_and_says_that_time_must_be_moved(shop: Shop) -> None:
@@ -78,23 +81,23 @@ def test_enqueue_waits_for_the_end_and_says_that_time_must_be_moved(shop: Shop) 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     id_ = process.stdout.readline().strip()
-    assert "virtual time stands still: move it elsewhere with `localqueue drain" in process.stderr.readline()
+    assert "virtual time is paused. In another terminal: localqueue drain" in process.stderr.readline()
     shop.shown("drain")
     rest = process.communicate(timeout=30)
     assert (process.returncode, rest[0]) == (1, "")
-    assert rest[1] == f"failed, attempt 3/3: 500; more: localqueue job {id_[-8:]} --url {shop.server.url}\n"
+    assert rest[1] == f"failed, attempt 3/3: 500. Details: localqueue job {id_[-8:]} --url {shop.server.url}\n"
 
 
 def test_a_wait_for_a_job_that_completes_ends_with_0_and_shows_progress_on_a_terminal(shop: Shop) -> None:
     """Rule cli.enqueue-wait, cli.progress."""
 
     with localqueue_on_terminal("enqueue", "other", "--wait", "--url", shop.server.url) as found:
-        found.wait_for("no attempt yet  due now")
+        found.wait_for("no attempts yet  due now")
         shop.shown("drain")
         assert found.wait_end() == 0
     short = found.lines[0][-8:]
     assert found.lines[-1].endswith(
-        f"completed, attempt 1/4: 200; more: localqueue job {short} --url {shop.server.url}"
+        f"completed, attempt 1/4: 200. Details: localqueue job {short} --url {shop.server.url}"
     )
 
 
@@ -119,12 +122,12 @@ def test_jobs_are_retried_and_cancelled_one_by_one_and_errors_do_not_stop_the_re
     shop.shown("drain")
     found = shop("retry", failed, "nonsense", queued)
     assert found.exit_code == 1
-    assert found.stdout == f"retried {failed[-8:]} of work\n"
+    assert found.stdout == f"retried {failed[-8:]} in work\n"
     assert "there is no job nonsense" in found.stderr
-    assert "expected the job to be failed or cancelled to retry it" in found.stderr
+    assert "is queued; only failed or cancelled jobs can be retried" in found.stderr
     assert shop.server.job(failed)["round"] == 2
     assert (
-        shop.shown("cancel", queued, failed) == f"cancelled {queued[-8:]} of other\ncancelled {failed[-8:]} of work\n"
+        shop.shown("cancel", queued, failed) == f"cancelled {queued[-8:]} in other\ncancelled {failed[-8:]} in work\n"
     )
     assert shop.server.job(failed)["state"] == "cancelled"
 
@@ -162,8 +165,8 @@ def test_short_ids_are_enough_everywhere(shop: Shop) -> None:
     """Rule cli.ids."""
     short = shop.server.enqueue()[-8:]
     assert f"work  {short}  queued" in shop.shown("job", short)
-    assert shop.shown("cancel", short.upper()) == f"cancelled {short} of work\n"
-    assert shop.shown("retry", short) == f"retried {short} of work\n"
+    assert shop.shown("cancel", short.upper()) == f"cancelled {short} in work\n"
+    assert shop.shown("retry", short) == f"retried {short} in work\n"
     assert "there is no job 00000000" in shop.failing("job", "00000000")
 
 
@@ -180,7 +183,7 @@ def test_an_ambiguous_short_id_is_refused_with_the_candidates(tmp_path: Path) ->
         found = localqueue("job", "12345678", "--url", server.url)
     assert found.exit_code == 1
     assert all(id_ in found.stderr for id_ in ids)
-    assert found.stderr.endswith("\nGive the whole id of one of them.\n")
+    assert found.stderr.endswith("\nUse the full ID of one of them.\n")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_without_a_server_one_line_says_how_to_start_one() -> None:
     for words in ("status", "jobs", "enqueue work", "retry x", "open", "tail", "job x --json", "drain"):
         found = localqueue(*words.split(), "--url", "http://localhost:9")
         assert found.exit_code == 1
-        assert found.stderr == "Error: no localqueue answers at http://localhost:9\nStart one with: localqueue up\n"
+        assert found.stderr == "Error: no server is running at http://localhost:9\nStart one: localqueue up\n"
 
 
 def test_the_output_may_be_closed_early(shop: Shop) -> None:
@@ -224,7 +227,7 @@ def test_interrupting_a_wait_shows_no_traceback(shop: Shop) -> None:
     """Rule cli.interrupt."""
 
     with localqueue_on_terminal("enqueue", "other", "--wait", "--url", shop.server.url) as found:
-        found.wait_for("no attempt yet")
+        found.wait_for("no attempts yet")
         found.type("\x03")
         assert found.wait_end() == 1
     assert "Traceback" not in found.screen and "Aborted!" in found.screen
@@ -275,7 +278,7 @@ def test_a_command_to_copy_runs_nothing_else_whatever_a_server_calls_its_queues(
     paths = {"/_localqueue/status": status, "/_localqueue/jobs?limit=20": jobs, "*": queue}
     with answering(paths) as url:
         told = localqueue("jobs", "--url", url).stdout
-    assert told == f"no job yet; enqueue one: localqueue enqueue 'x; rm -rf ~' '{{\"claimId\": 7}}' --url {url}\n"
+    assert told == f"No jobs yet. To enqueue one: localqueue enqueue 'x; rm -rf ~' '{{\"claimId\": 7}}' --url {url}\n"
 
 
 def test_what_a_hostile_server_answers_is_an_error_without_a_traceback(shop: Shop) -> None:

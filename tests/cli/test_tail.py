@@ -25,7 +25,7 @@ def tailing(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-W", "error", "-m", "localqueue", "tail", "--url", url, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert told(process) == f"following {url}; ^C ends"
+            assert told(process) == f"Following {url} (Ctrl-C to stop)"
             yield process
         finally:
             process.send_signal(2)
@@ -48,11 +48,11 @@ def test_tail_shows_a_line_per_delivery_as_up_does(shop: Shop) -> None:
         shop.script += [503, 204]
         id_ = shop.server.enqueue()[-8:]
         shop.shown("drain")
-        start = f"work                 {id_}  attempt"
-        assert shown(process) == f"00:00:00.000  {start} 1/3  503              0 ms  next try in 5.0 s"
+        start = f"shop/work            {id_}  attempt"
+        assert shown(process) == f"00:00:00.000  {start} 1/3  503              0 ms  next try in 5 s"
         assert shown(process) == f"00:00:05.000  {start} 2/3  204              0 ms  completed"
         shop.shown("reset")
-        assert shown(process) == "reset: every job is gone"
+        assert shown(process) == "reset: all jobs were deleted"
 
 
 def test_tail_of_one_queue_leaves_out_the_others(shop: Shop) -> None:
@@ -87,9 +87,9 @@ def test_tail_waits_for_a_server_that_has_gone_and_follows_it_again(tmp_path: Pa
             getattr(server, end)()
             if end == "stop":
                 assert shown(process) == "the server is stopping"
-            assert told(process) == "the server has gone; waiting for it to come back"
+            assert told(process) == "the server has stopped; waiting for it to start again"
             server = stack.enter_context(serving(tmp_path, "--target", worker.url, port=port))
-            assert told(process) == f"following {server.url} again; ^C ends"
+            assert told(process) == f"Following again: {server.url} (Ctrl-C to stop)"
             assert shown(process) == "some events were missed"
             id_ = server.enqueue()
             assert id_[-8:] in shown(process)
@@ -122,20 +122,20 @@ def test_a_server_that_is_about_to_go_is_not_taken_for_one_that_is_back(
     monkeypatch.setattr(tail, "PERIOD_S", 0)
     server, seen = Restarting(), list[str]()
     with pytest.raises(KeyboardInterrupt):
-        tail.Following(server, lambda event: seen.append(f"{event.id} {event.kind}")).run(None, None)  # type: ignore[arg-type]
+        tail.Follower(server, lambda event: seen.append(f"{event.id} {event.kind}")).run(None, None)  # type: ignore[arg-type]
     assert seen == ["a-1 hello", "a-2 stopping", "b-0 hello", "b-0 gap"]
     assert server.asked == [None, "a-2", "a-2", "b-0"]
-    gone = "the server has gone; waiting for it to come back"
-    following = "following http://localhost:1"
+    gone = "the server has stopped; waiting for it to start again"
+    following = "http://localhost:1 (Ctrl-C to stop)"
     assert capsys.readouterr().err.splitlines() == [
-        f"{following}; ^C ends", gone, f"{following} again; ^C ends", gone
+        f"Following {following}", gone, f"Following again: {following}", gone
     ]  # fmt: skip
 
 
 def test_interrupting_a_tail_ends_it_well(shop: Shop) -> None:
     """Rule cli.tail, cli.interrupt."""
     with localqueue_on_terminal("tail", "--url", shop.server.url) as found:
-        found.wait_for("following")
+        found.wait_for("Following")
         shop.server.enqueue()
         shop.shown("drain")
         found.wait_for("completed")

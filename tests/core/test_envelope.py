@@ -65,7 +65,7 @@ def test_the_short_way_through_a_usual_body_and_the_long_way_agree(body: bytes) 
     assert outcome(envelope.parse, body) == outcome(the_long_way, body)
 
 
-def test_absent_data_is_null_and_unknown_keys_are_told() -> None:
+def test_absent_data_is_null_and_unknown_keys_are_reported() -> None:
     """Rule enqueue.absent-data, enqueue.unknown-keys."""
     found = envelope.parse(b'{"namespace":"n","queue":"q","priority":1,"x":2,"x":3}')
     assert (found.data, found.unknown) == (b"null", ("priority", "x"))
@@ -80,7 +80,7 @@ def test_absent_data_is_null_and_unknown_keys_are_told() -> None:
         b'{"namespace":"n","queue":"q","data":"\xff"}', b"{,}", b'{"a":1 "b":2}',
     ],
 )  # fmt: skip
-def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     """Rule enqueue.invalid-json."""
     with pytest.raises(InvalidJson):
         envelope.parse(body)
@@ -89,17 +89,18 @@ def test_a_body_that_is_no_json_is_refused(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("[]", "expected the body to be an object, got an array"),
-        ("{}", "expected namespace to be a string, got nothing"),
-        ('{"namespace":5}', "expected namespace to be a string, got a number"),
-        ('{"namespace":null}', "expected namespace to be a string, got null"),
-        ('{"namespace":"n","queue":true}', "expected queue to be a string, got a boolean"),
-        ('{"namespace":"\\ud800","queue":"q"}', "expected namespace to be text, got a lone surrogate"),
-        ('{"data":1,"data":2}', "expected data once, got it twice"),
-        ('{"queue":"q","queue":"q"}', "expected queue once, got it twice"),
+        ("[]", "the body must be a JSON object, not an array"),
+        ("{}", "namespace is missing"),
+        ('{"namespace":5}', "namespace must be a string, not a number"),
+        ('{"namespace":null}', "namespace must be a string, not null"),
+        ('{"namespace":"n","queue":true}', "queue must be a string, not a boolean"),
+        ('{"namespace":"\\ud800","queue":"q"}', "namespace contains a lone surrogate, which isn't text"),
+        ('{"data":1,"data":2}', "data is given twice"),
+        ('{"namespace":"n","queue":"' + "q" * 129 + '"}', "queue has 129 characters; the limit is 128"),
+        ('{"queue":"q","queue":"q"}', "queue is given twice"),
     ],
 )
-def test_a_wrong_field_is_named_with_what_was_expected_and_what_came(body: str, message: str) -> None:
+def test_an_invalid_field_is_named_with_the_rule_and_the_value(body: str, message: str) -> None:
     """Rule enqueue.invalid-request."""
     with pytest.raises(InvalidRequest) as caught:
         envelope.parse(body.encode())

@@ -14,4 +14,4 @@ def test_nothing_foreign_can_steer_a_terminal() -> None:
 
 def test_times_and_durations_read_well() -> None:
     assert iso(1_767_225_600_007) == "2026-01-01T00:00:00.007Z"
-    assert [duration(ms) for ms in (12, 5000, 125_000, 7_260_000)] == ["12 ms", "5.0 s", "2 min 5 s", "2 h 1 min"]
+    assert [duration(ms) for ms in (12, 5000, 125_000, 7_260_000)] == ["12 ms", "5 s", "2 min 5 s", "2 h 1 min"]

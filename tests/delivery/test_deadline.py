@@ -54,27 +54,26 @@ async def drip(head: bytes, piece: bytes, exchange: Exchange) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "phase"),
     [
-        (hang(), "wait"),
-        (answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"), "wait"),
-        (answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"), "wait"),
-        (functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"), "wait"),
-        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"), "read"),
-        (answer(UNTIL_EOF + b"abc", then="hold"), "read"),
-        (functools.partial(drip, CHUNKED, b"1\r\nx\r\n"), "read"),
+        (hang(), "waiting for the response"),
+        (answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"), "waiting for the response"),
+        (answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"), "waiting for the response"),
+        (functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"), "waiting for the response"),
+        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"), "reading the response"),
+        (answer(UNTIL_EOF + b"abc", then="hold"), "reading the response"),
+        (functools.partial(drip, CHUNKED, b"1\r\nx\r\n"), "reading the response"),
     ],
 )
 def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run, behaviour, phase) -> None:
     """Rule deliver.deadline."""
     outcome = run(deliver_once(parser, behaviour, SHORT_MS))
     assert (outcome.kind, outcome.status, code_of(outcome)) == (OutcomeKind.TIMEOUT, None, "timeout")
-    assert f"within {SHORT_MS} ms" in message_of(outcome)
-    assert f"({phase})" in message_of(outcome)
+    assert f"timed out after {SHORT_MS} ms while {phase}; the handler may still be running" == message_of(outcome)
 
 
 def test_the_deadline_ends_sending(parser, run) -> None:
     outcome = run(deliver_once(parser, hang_unread(), SHORT_MS, b"x" * 20_000_000))
     assert code_of(outcome) == "timeout"
-    assert "(send)" in message_of(outcome)
+    assert message_of(outcome) == f"timed out after {SHORT_MS} ms while sending the request"
 
 
 def test_the_deadline_ends_connecting_to_a_full_backlog(parser) -> None:
@@ -90,7 +89,7 @@ def test_the_deadline_ends_connecting_to_a_full_backlog(parser) -> None:
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
                 outcome = await delivery.deliver(Request(url, BODY, SHORT_MS))
                 assert code_of(outcome) == "timeout"
-                assert "(connect)" in message_of(outcome)
+                assert message_of(outcome).endswith("while connecting")
 
     run_async(main())
 

@@ -299,7 +299,7 @@ def test_a_body_that_nobody_takes_is_not_read_on(parser) -> None:
 
 def test_a_head_is_bounded_even_if_it_comes_at_once(parser) -> None:
     head = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n"
-    with pytest.raises(errors.ExchangeError, match="longer than 64 KiB"):
+    with pytest.raises(errors.ExchangeError, match="larger than 64 KiB"):
         parser().feed(head)
 
 

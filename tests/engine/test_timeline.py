@@ -19,6 +19,9 @@ from tests.support import JSON, Server, serving, until, working, write_catalog
 DAY = timedelta(days=1)
 VIRTUAL = ("--clock", "virtual", "--ephemeral")
 
+DONE = {"unfinished": [], "unfinishedCount": 0}
+"""The part of a response of `advance` and `drain` that says that every job has finished."""
+
 
 def call(server: Server, method: str, path: str, body: Any = None) -> Any:
     content = b"" if body is None else json.dumps(body)
@@ -62,6 +65,7 @@ def test_nothing_is_delivered_on_the_virtual_clock_until_time_is_moved(tmp_path:
             assert worker.jobs == []
             made = post(server, "/clock/advance", {"ms": 0})
     assert made == {
+        **DONE,
         "now": "2026-01-01T00:00:00.000Z",
         "attempts": [
             {
@@ -110,7 +114,7 @@ def test_advance_plays_up_to_its_end_inclusive_and_to_next_stops_at_the_next_ins
             assert (found["now"], len(found["attempts"])) == ("2026-01-01T00:00:10.000Z", 1)
             found = post(server, "/clock/advance", {"to": "2026-01-01T00:00:15Z"})
             assert [each["outcome"] for each in found["attempts"]] == ["completed"]
-            assert post(server, "/clock/advance", {"to": "next"}) == {"now": found["now"], "attempts": []}
+            assert post(server, "/clock/advance", {"to": "next"}) == {**DONE, "now": found["now"], "attempts": []}
 
 
 @pytest.mark.parametrize(
@@ -240,9 +244,26 @@ def test_drain_leaves_held_jobs_and_gives_up_after_its_timeout(tmp_path: Path) -
             post(server, "/queues/shop/other/pause")
             held = server.enqueue(queue="other")
             assert server.job(held)["held"] == "paused"
-            assert post(server, "/drain") == {"idle": True, "now": "2026-01-01T00:00:00.000Z", "attempts": []}
-            server.enqueue()
-            assert post(server, "/drain", {"timeoutMs": 100})["idle"] is False
+            result = post(server, "/drain")
+            assert (result["idle"], result["attempts"], result["unfinishedCount"]) == (True, [], 1)
+            assert result["unfinished"] == [
+                {
+                    "jobId": held,
+                    "namespace": "shop",
+                    "queue": "other",
+                    "state": "queued",
+                    "held": "paused",
+                    "attempt": 0,
+                    "maxAttempts": 4,
+                    "dueAt": "2026-01-01T00:00:00.000Z",
+                }
+            ]
+            hanging = server.enqueue()
+            result = post(server, "/drain", {"timeoutMs": 100})
+            assert (result["idle"], result["unfinishedCount"]) == (False, 2)
+            assert [(job["jobId"], job["state"]) for job in result["unfinished"]] == [
+                (hanging, "running"), (held, "queued")
+            ]  # fmt: skip
             hang.set()
             assert post(server, "/drain")["idle"] is True
             post(server, "/queues/shop/other/resume")
@@ -284,7 +305,7 @@ def test_the_same_seed_gives_the_same_ledger_and_the_same_ids_a_hundred_times(tm
             queue.advance("7s")
             queue.client.enqueue("shop", "work", "4")
             queue.drain()
-            seen.add(queue.client.text("/ledger", format="jsonl"))
+            seen.add(queue.client.ledger_text("jsonl"))
             queue.reset()
     assert len(seen) == 1
     assert len(seen.pop().splitlines()) == 2 * (1 + 2 + 3) + 4
@@ -385,9 +406,9 @@ def test_a_job_can_cancel_another_of_its_own_batch_without_a_deadlock(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seed", "1"], "--seed needs --clock virtual"),
-        (["--start", "2026-01-01"], "--start needs --clock virtual"),
-        (["--clock", "virtual", "--start", "tomorrow"], "--start: expected a time like"),
+        (["--seed", "1"], "--seed works only with --clock virtual"),
+        (["--start", "2026-01-01"], "--start works only with --clock virtual"),
+        (["--clock", "virtual", "--start", "tomorrow"], "--start: 'tomorrow' isn't a time"),
         (["--clock", "virtual", "--seed", "-1"], "--seed"),
     ],
 )
@@ -429,4 +450,4 @@ def test_unknown_names_are_refused_with_the_known_ones(virtual: Server) -> None:
     ]:
         answer = httpx.request(method, f"{virtual.url}/_localqueue{path}", json=body, trust_env=False)
         assert answer.status_code == 404
-        assert "known: " in answer.json()["error"]["message"]
+        assert "declared: " in answer.json()["error"]["message"]

@@ -50,13 +50,13 @@ def _interruption_counts(job: Any, queue: Queue, outcome: Any, ended_ms: int) ->
 
 
 def _redirects_complete() -> Any:
-    real = delivery._judged
+    real = delivery._outcome_of
 
     def judged(response: Any, kept: Any) -> Any:
         found = real(response, kept)
         return replace(found, kind=OutcomeKind.COMPLETED, error=None) if found.status in (301, 304) else found
 
-    return mock.patch.object(delivery, "_judged", judged)
+    return mock.patch.object(delivery, "_outcome_of", judged)
 
 
 def _cut_completes() -> Any:

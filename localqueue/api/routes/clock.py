@@ -1,4 +1,4 @@
-"""Serve the clock: move time, drain, reset, and the ledger of what was done."""
+"""The clock, `advance`, `drain`, `reset`, and the ledger."""
 
 from __future__ import annotations
 
@@ -8,48 +8,51 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from localqueue.api import requests, schemas, serializers
+from localqueue.api import requests, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.requests import Parameter
 from localqueue.api.routing import Operation
 from localqueue.core import ledger
 from localqueue.core.errors import InvalidRequest
+from localqueue.core.models import JobState
 from localqueue.core.text import safe
 from localqueue.core.times import DAY_MS, LATEST_MS, iso, parse_time
 from localqueue.engine.engine import Engine
 from localqueue.engine.timeline import EndedAttempts
 
 DRAIN_TIMEOUT_MS = 30_000
+SHOWN_UNFINISHED = 100
+"""How many unfinished jobs a response lists."""
 
 
-async def clock(context: Context, _: Request) -> Response:
-    """Answer with what time it is."""
-    return serializers.json_response(_clock(context.engine))
+async def get_clock(context: Context, _: Request) -> Response:
+    """Respond with the clock."""
+    return responses.json_response(_clock(context.engine))
 
 
 async def advance(context: Context, request: Request) -> Response:
-    """Move time, and make what is due by then."""
-    given = await requests.read_object(request, ("ms", "to", "settleMs"))
-    return serializers.json_response(_made(context.engine, await _advance(context.engine, given)))
+    """Advance the clock and run everything due by then."""
+    move = await requests.read_object(request, ("ms", "to", "settleMs"))
+    return responses.json_response(await _result(context.engine, await _advance(context.engine, move)))
 
 
 async def drain(context: Context, request: Request) -> Response:
-    """Go on until nothing is left to do."""
-    given = await requests.read_object(request, ("timeoutMs", "settleMs"))
-    timeout_ms = _whole(given, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
-    found = await context.engine.drain(timeout_ms, _whole(given, "settleMs", DAY_MS, 0))
-    return serializers.json_response({"idle": found.is_idle, **_made(context.engine, found.attempts)})
+    """Run until every job has finished."""
+    options = await requests.read_object(request, ("timeoutMs", "settleMs"))
+    timeout_ms = _whole(options, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
+    result = await context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0))
+    return responses.json_response({"idle": result.is_idle, **await _result(context.engine, result.attempts)})
 
 
 async def reset(context: Context, request: Request) -> Response:
-    """Restore the state after the start."""
+    """Delete all jobs and restore the initial state."""
     await requests.read_object(request, ())
     await context.engine.reset()
-    return serializers.json_response(_clock(context.engine))
+    return responses.json_response(_clock(context.engine))
 
 
-async def show_ledger(context: Context, request: Request) -> Response:
-    """Answer with a line for each attempt."""
+async def get_ledger(context: Context, request: Request) -> Response:
+    """Respond with a line for each attempt."""
     is_json = requests.one_of(request, "format", ("text", "jsonl")) == "jsonl"
     write = ledger.as_json_lines if is_json else ledger.as_text
     text = write(await context.engine.ledger(), context.engine.start_ms)
@@ -57,50 +60,66 @@ async def show_ledger(context: Context, request: Request) -> Response:
 
 
 def _clock(engine: Engine) -> dict[str, Any]:
-    found = engine.clock
-    return {"mode": found.mode, "now": iso(found.now_ms), "offsetMs": found.offset_ms}
+    clock = engine.clock
+    return {"mode": clock.mode, "now": iso(clock.now_ms), "offsetMs": clock.offset_ms}
 
 
-def _made(engine: Engine, made: EndedAttempts) -> dict[str, Any]:
-    return {"now": iso(engine.now()), "attempts": [serializers.ended_attempt(each) for each in made]}
+async def _result(engine: Engine, attempts: EndedAttempts) -> dict[str, Any]:
+    """Return the attempts, and the jobs that are still unfinished: a client should notice trouble."""
+    unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED)
+    counts = [queue.counts for queue in await engine.queues()]
+    return {
+        "now": iso(engine.now()),
+        "attempts": [serializers.ended_attempt(event) for event in attempts],
+        "unfinished": [serializers.unfinished_job(snapshot) for snapshot in unfinished],
+        "unfinishedCount": sum(count[state] for count in counts for state in JobState if not state.is_finished),
+    }
 
 
-async def _advance(engine: Engine, given: Mapping[str, Any]) -> EndedAttempts:
-    settle_ms = _whole(given, "settleMs", DAY_MS, 0)
-    if ("ms" in given) == ("to" in given):
-        raise InvalidRequest('expected either {"ms": a number} or {"to": a time or "next"}')
-    if "ms" in given:
-        return await engine.advance(_whole(given, "ms", LATEST_MS - engine.now(), 0), settle_ms)
-    if given["to"] == "next":
+async def _advance(engine: Engine, move: Mapping[str, Any]) -> EndedAttempts:
+    settle_ms = _whole(move, "settleMs", DAY_MS, 0)
+    if ("ms" in move) == ("to" in move):
+        raise InvalidRequest('give either {"ms": NUMBER} or {"to": TIME}, where TIME can be "next"')
+    if "ms" in move:
+        return await engine.advance(_whole(move, "ms", LATEST_MS - engine.now(), 0), settle_ms)
+    if move["to"] == "next":
         return await engine.advance_to_next(settle_ms)
     try:
-        to_ms = parse_time(str(given["to"]))
+        to_ms = parse_time(str(move["to"]))
     except ValueError as error:
-        raise InvalidRequest(f"to: {error}, or next") from None
+        raise InvalidRequest(f'to: {error}, or "next"') from None
     if to_ms < engine.now():
-        raise InvalidRequest(f"expected to to be {iso(engine.now())} or later: time does not go back")
+        raise InvalidRequest(f"`to` must be {iso(engine.now())} or later; time can't move backwards")
     return await engine.advance_to(to_ms, settle_ms)
 
 
-def _whole(given: Mapping[str, Any], name: str, largest: int, default: int) -> int:
-    value = given.get(name, default)
+def _whole(content: Mapping[str, Any], name: str, largest: int, default: int) -> int:
+    value = content.get(name, default)
     if type(value) is int and 0 <= value <= largest:
         return value
-    raise InvalidRequest(f"expected {name} to be a whole number from 0 to {largest}, got {safe(str(value), 60)}")
+    raise InvalidRequest(f"{name} must be a whole number from 0 to {largest}, not {safe(repr(value), 60)}")
 
 
-MADE = schemas.said(schemas.list_of(schemas.ref("MadeAttempt")), "the attempts that were made, in starting order")
-SETTLE = schemas.said(schemas.DURATION, "how long to wait, in real time, for a new job before it is done; 0 if absent")
+SETTLE = schemas.said(schemas.DURATION, "real time that must pass without a new job before the response; 0 if absent")
+RESULT = {
+    "now": schemas.TIME,
+    "attempts": schemas.said(schemas.list_of(schemas.ref("EndedAttempt")), "the attempts, in starting order"),
+    "unfinished": schemas.said(
+        schemas.list_of(schemas.ref("UnfinishedJob")),
+        f"the jobs that aren't finished, running ones first; {SHOWN_UNFINISHED} at most",
+    ),
+    "unfinishedCount": schemas.said(schemas.COUNT, "the number of jobs that aren't finished"),
+}
 OPERATIONS = (
-    Operation("GET", "/clock", clock, "Tell what time it is", schemas.ref("Clock")),
+    Operation("GET", "/clock", get_clock, "Get the clock", schemas.ref("Clock")),
     Operation(
         "POST",
         "/clock/advance",
         advance,
-        "Move time, and make what is due by then",
-        schemas.record(now=schemas.TIME, attempts=MADE),
-        description="Either by `ms`, or `to` an instant; `next` is the one at which something is due. The answer comes "
-        "when the attempts have ended.",
+        "Advance the clock and run everything due by then",
+        schemas.record(**RESULT),
+        description="Advance by `ms`, or `to` an instant; `next` is the next due time. The response is sent when the "
+        "attempts have ended.",
         body=schemas.options(
             ms=schemas.COUNT,
             to=schemas.said(schemas.TEXT, "an ISO 8601 time, or `next`"),
@@ -112,13 +131,14 @@ OPERATIONS = (
         "POST",
         "/drain",
         drain,
-        "Go on until nothing is queued, running or retrying",
+        "Run until every job has finished",
         schemas.record(
-            idle=schemas.said(schemas.FLAG, "false: `timeoutMs` was over before"), now=schemas.TIME, attempts=MADE
+            idle=schemas.said(schemas.FLAG, "whether every job that isn't held has finished within `timeoutMs`"),
+            **RESULT,
         ),
-        description="Jobs that are held don't count. On the wall clock it waits; on the virtual one it moves time.",
+        description="Held jobs don't count. With the wall clock it waits; with the virtual clock it moves time.",
         body=schemas.options(
-            timeoutMs=schemas.said(schemas.DURATION, f"of real time; {DRAIN_TIMEOUT_MS} if absent"), settleMs=SETTLE
+            timeoutMs=schemas.said(schemas.DURATION, f"real time; {DRAIN_TIMEOUT_MS} if absent"), settleMs=SETTLE
         ),
         errors=("storage_unavailable",),
     ),
@@ -126,21 +146,21 @@ OPERATIONS = (
         "POST",
         "/reset",
         reset,
-        "Restore the state after the start",
+        "Delete all jobs and restore the initial state",
         schemas.ref("Clock"),
-        description="Jobs, attempts, ledger, counters, pauses, changed queues and targets, and time. "
-        "What is under way is cut off.",
+        description="Deletes jobs, attempts, ledger, counters and refused requests; undoes pauses and changes of "
+        "queues, targets and time. Running attempts are cut off.",
         body=schemas.NOTHING,
         errors=("storage_unavailable",),
     ),
     Operation(
         "GET",
         "/ledger",
-        show_ledger,
-        "List every attempt since the last reset, a line each",
+        get_ledger,
+        "List every attempt since the last reset, one per line",
         schemas.TEXT,
         parameters=(
-            Parameter("format", "`jsonl` for an object a line; `text` if absent", {"enum": ["text", "jsonl"]}),
+            Parameter("format", "`jsonl` for one JSON object per line; `text` if absent", {"enum": ["text", "jsonl"]}),
         ),
         errors=("storage_unavailable",),
         media_type="text/plain",

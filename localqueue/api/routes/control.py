@@ -1,4 +1,4 @@
-"""Serve the routes under /_localqueue: what only localqueue has."""
+"""The control API: every route under /_localqueue."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ OPERATIONS = (
 
 
 @functools.cache
-def description() -> dict[str, Any]:
-    """Return the OpenAPI document of every route, production's too."""
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of both APIs."""
     return openapi.document([("", production.OPERATIONS), (PREFIX, OPERATIONS)])
 
 
-def routes(engine: Engine, place: ServerInfo) -> Mount:
+def routes(engine: Engine, info: ServerInfo) -> Mount:
     """Return every route under /_localqueue."""
-    context = Context(engine, place, EventBuffer(engine), StatusTracker(engine), Metrics(engine), description)
+    context = Context(engine, info, EventBuffer(engine), StatusTracker(engine), Metrics(engine), document)
     return Mount(PREFIX, routes=[*routing.routes(OPERATIONS, context), *dashboard.routes()])

@@ -1,4 +1,4 @@
-"""Answer with a stream of server-sent events that ends with the server, or when the client has gone."""
+"""Live events: a stream that ends with the server or when the client disconnects."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from localqueue.api.routing import Operation
 
 
 class EventStream(Response):
-    """Send a follower's chunks as they come."""
+    """A response that streams the events of one follower."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: EventBuffer, last_id: str | None, chosen: EventFilter) -> None:
+    def __init__(self, buffer: EventBuffer, last_id: str | None, wanted: EventFilter) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._stack = ExitStack()
-        self._chunks = feed.chunks(self._stack.enter_context(feed.following()), last_id, chosen)
+        self._chunks = buffer.chunks(self._stack.enter_context(buffer.following()), last_id, wanted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the server stops or the client has gone."""
+        """Send until the server stops or the client disconnects."""
         with self._stack:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             if scope["method"] != "HEAD":
-                await _first_of(self._send(send), _gone(receive))
+                await _first_of(self._send(send), _disconnected(receive))
             await send({"type": "http.response.body", "body": b""})
 
     async def _send(self, send: Send) -> None:
@@ -43,7 +43,7 @@ class EventStream(Response):
 
 
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
-    """Run these until the first has ended, and end the others."""
+    """Run coroutines until the first one ends, and cancel the others."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -53,32 +53,32 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def follow(context: Context, request: Request) -> Response:
-    """Answer with events for as long as the client likes."""
-    given = request.query_params
-    job = given.get("job")
-    chosen = EventFilter(given.get("namespace"), given.get("queue"), None if job is None else job.lower())
-    return EventStream(context.feed, request.headers.get("last-event-id"), chosen)
+async def follow_events(context: Context, request: Request) -> Response:
+    """Respond with events until the client disconnects."""
+    parameters = request.query_params
+    job = parameters.get("job")
+    wanted = EventFilter(parameters.get("namespace"), parameters.get("queue"), None if job is None else job.lower())
+    return EventStream(context.events, request.headers.get("last-event-id"), wanted)
 
 
 OPERATIONS = (
     Operation(
         "GET",
         "/events",
-        follow,
-        "Follow what happens, live (server-sent events)",
+        follow_events,
+        "Follow events live (server-sent events)",
         schemas.TEXT,
         description="Each event has an `id`, an `event` and one line of JSON as `data`. After a reconnect with the "
-        "header `Last-Event-ID` what was missed comes first.",
+        "header `Last-Event-ID`, missed events come first.",
         parameters=(
-            Parameter("namespace", "only jobs and attempts of this namespace", schemas.TEXT),
-            Parameter("queue", "only jobs and attempts of this queue", schemas.TEXT),
-            Parameter("job", "only this job and its attempts: an id or a short id", schemas.TEXT),
+            Parameter("namespace", "only jobs and attempts in this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs and attempts in this queue", schemas.TEXT),
+            Parameter("job", "only this job and its attempts: an ID or a short ID", schemas.TEXT),
         ),
         errors=("too_many_streams",),
         media_type="text/event-stream",

@@ -1,4 +1,4 @@
-"""Serve jobs: list them, show one, cancel, retry and replay."""
+"""Jobs: list, show, cancel, retry and replay them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localqueue.api import requests, schemas, serializers
+from localqueue.api import requests, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.requests import Parameter
 from localqueue.api.routing import Operation
@@ -22,26 +22,26 @@ _PART_OF_ID = re.compile(r"[0-9a-f-]{1,36}")
 
 
 async def list_jobs(context: Context, request: Request) -> Response:
-    """Answer with a page of jobs."""
+    """Respond with a page of jobs."""
     jobs = context.engine.jobs
     page = await jobs.page(_filter(request))
-    glimpses = await jobs.previews(page.jobs)
-    listed = [serializers.listed_job(each, glimpses.get(each.job.seq)) for each in page.jobs]
-    return serializers.json_response({"jobs": listed, "next": None if page.next is None else str(page.next)})
+    previews = await jobs.previews(page.jobs)
+    listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
+    return responses.json_response({"jobs": listed, "next": None if page.next is None else str(page.next)})
 
 
-async def show(context: Context, request: Request) -> Response:
-    """Answer with a job, its data and its attempts."""
+async def get_job(context: Context, request: Request) -> Response:
+    """Respond with a job, its data and its attempts."""
     jobs = context.engine.jobs
     job = await jobs.find(request.path_params["id"])
     attempts, data = await jobs.attempts(job), await jobs.data(job)
-    return serializers.json_bytes(serializers.job_with_attempts(jobs.snapshot(job), attempts, data))
+    return responses.json_bytes(serializers.job_with_attempts(jobs.snapshot(job), attempts, data))
 
 
-async def show_data(context: Context, request: Request) -> Response:
-    """Answer with the bytes of `data`."""
+async def get_job_data(context: Context, request: Request) -> Response:
+    """Respond with the bytes of `data`."""
     jobs = context.engine.jobs
-    response = serializers.json_bytes(await jobs.data(await jobs.find(request.path_params["id"])))
+    response = responses.json_bytes(await jobs.data(await jobs.find(request.path_params["id"])))
     response.headers["Content-Disposition"] = "attachment"
     return response
 
@@ -60,21 +60,21 @@ async def retry(context: Context, request: Request) -> Response:
 
 async def retry_failed(context: Context, request: Request) -> Response:
     """Start a new round of every failed job."""
-    given = await requests.read_object(request, ("namespace", "queue"))
-    for name, value in given.items():
+    names = await requests.read_object(request, ("namespace", "queue"))
+    for name, value in names.items():
         if not isinstance(value, str):
-            raise InvalidRequest(f"expected {name} to be a string, got {safe(str(value), 60)}")
-    return serializers.json_response({"retried": await context.engine.jobs.retry_failed(**given)})
+            raise InvalidRequest(f"{name} must be a string, not {safe(str(value), 60)}")
+    return responses.json_response({"retried": await context.engine.jobs.retry_failed(**names)})
 
 
 async def replay(context: Context, request: Request) -> Response:
-    """Enqueue a new job like this one."""
-    data = envelope.parse_replay(await requests.read_body(request, context.place.max_body))
+    """Enqueue a copy of a job."""
+    data = envelope.parse_replay(await requests.read_body(request, context.info.max_body))
     return _job(context, await context.engine.jobs.replay(request.path_params["id"], data), 201)
 
 
 def _job(context: Context, job: Job, status: int = 200) -> Response:
-    return serializers.json_response(serializers.job(context.engine.jobs.snapshot(job)), status)
+    return responses.json_response(serializers.job(context.engine.jobs.snapshot(job)), status)
 
 
 def _filter(request: Request) -> JobFilter:
@@ -89,13 +89,13 @@ def _filter(request: Request) -> JobFilter:
     )
 
 
-def _part_of_id(given: str | None) -> str | None:
-    if given is None or _PART_OF_ID.fullmatch(given.lower()):
-        return None if given is None else given.lower()
-    raise InvalidRequest(f"expected id to be the beginning of an id or a short id, got {safe(given)!r}")
+def _part_of_id(text: str | None) -> str | None:
+    if text is None or _PART_OF_ID.fullmatch(text.lower()):
+        return None if text is None else text.lower()
+    raise InvalidRequest(f"id must be the beginning of an ID or of a short ID, not {safe(text)!r}")
 
 
-FINDING = ("unknown_job", "ambiguous_id", "storage_unavailable")
+FIND_ERRORS = ("unknown_job", "ambiguous_id", "storage_unavailable")
 ONE_QUEUE = schemas.options(namespace=schemas.TEXT, queue=schemas.TEXT)
 OPERATIONS = (
     Operation(
@@ -105,16 +105,18 @@ OPERATIONS = (
         "List jobs, newest first",
         schemas.record(
             jobs=schemas.list_of(schemas.ref("ListedJob")),
-            next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last one"),
+            next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last page"),
         ),
-        description="Pages stay correct while jobs arrive: no job comes twice, none is left out.",
+        description="Pages stay correct while jobs arrive: no job is listed twice or left out.",
         parameters=(
-            Parameter("namespace", "only jobs of this namespace", schemas.TEXT),
-            Parameter("queue", "only jobs of this queue", schemas.TEXT),
+            Parameter("namespace", "only jobs in this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs in this queue", schemas.TEXT),
             Parameter("state", "only jobs in this state", schemas.STATE),
-            Parameter("id", "only jobs whose id or short id begins so", {"type": "string", "maxLength": 36}),
-            Parameter("limit", f"how many at the most; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}),
-            Parameter("after", "where the page begins: `next` of the page before", schemas.TEXT),
+            Parameter("id", "only jobs whose ID or short ID starts with this", {"type": "string", "maxLength": 36}),
+            Parameter(
+                "limit", f"the largest number of jobs; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}
+            ),
+            Parameter("after", "the start of the page: `next` of the previous page", schemas.TEXT),
         ),
         errors=("storage_unavailable",),
     ),
@@ -122,52 +124,57 @@ OPERATIONS = (
         "POST",
         "/jobs/retry",
         retry_failed,
-        "Start a new round of every failed job",
-        schemas.record(retried=schemas.said(schemas.COUNT, "of how many")),
-        description="Or of those of a namespace or a queue. They are started in the order of their enqueueing.",
+        "Retry all failed jobs",
+        schemas.record(retried=schemas.said(schemas.COUNT, "the number of retried jobs")),
+        description="Or those of a namespace or a queue. They start in the order in which they were enqueued.",
         body=ONE_QUEUE,
         errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
     ),
     Operation(
-        "GET", "/jobs/{id}", show, "Show a job with its data and attempts", schemas.ref("WholeJob"), errors=FINDING
+        "GET",
+        "/jobs/{id}",
+        get_job,
+        "Get a job with its data and attempts",
+        schemas.ref("WholeJob"),
+        errors=FIND_ERRORS,
     ),
     Operation(
         "GET",
         "/jobs/{id}/data",
-        show_data,
-        "Show the bytes of a job's data, as they were sent",
+        get_job_data,
+        "Get the data of a job, exactly as it was sent",
         schemas.ANY,
-        errors=FINDING,
+        errors=FIND_ERRORS,
     ),
     Operation(
         "POST",
         "/jobs/{id}/retry",
         retry,
-        "Start a new round of a failed or cancelled job",
+        "Retry a failed or cancelled job",
         schemas.ref("Job"),
-        description="Its first attempt is due now.",
+        description="Starts a new round; its first attempt is due now.",
         body=schemas.NOTHING,
-        errors=(*FINDING, "wrong_state"),
+        errors=(*FIND_ERRORS, "wrong_state"),
     ),
     Operation(
         "POST",
         "/jobs/{id}/cancel",
         cancel,
-        "Cancel a job that has not finished",
+        "Cancel an unfinished job",
         schemas.ref("Job"),
-        description="An attempt under way is cut off.",
+        description="A running attempt is cut off.",
         body=schemas.NOTHING,
-        errors=(*FINDING, "wrong_state"),
+        errors=(*FIND_ERRORS, "wrong_state"),
     ),
     Operation(
         "POST",
         "/jobs/{id}/replay",
         replay,
-        "Enqueue a new job like this one",
+        "Enqueue a copy of a job",
         schemas.ref("Job"),
-        description="With the same data, or with `data`, byte for byte. `replayOf` of the new job names this one.",
+        description="With the same data, or with `data`, byte for byte. `replayOf` is the ID of the original.",
         body=schemas.options(data=schemas.ANY),
-        errors=(*FINDING, "unknown_namespace", "unknown_queue", "shutting_down"),
+        errors=(*FIND_ERRORS, "unknown_namespace", "unknown_queue", "shutting_down"),
         status=201,
     ),
 )

@@ -1,4 +1,4 @@
-"""Serve production's routes: parse, one engine call, answer."""
+"""The production API: `POST /jobs` and `GET /health`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localqueue.api import requests, routing, schemas, serializers
+from localqueue.api import requests, responses, routing, schemas
 from localqueue.api.routing import Operation
-from localqueue.core import envelope
-from localqueue.core.text import safe
+from localqueue.core import envelope, events
+from localqueue.core.errors import RequestError, Unavailable
+from localqueue.core.text import cut, safe
 from localqueue.engine.engine import Engine
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+MAX_WARNINGS = 1000
+MAX_KEY = 100
+"""How many unknown keys are warned of, and how many characters of each are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Hold what production's routes work with."""
+    """The context of the production routes."""
 
     engine: Engine
     enqueue: Endpoint
@@ -37,28 +41,39 @@ async def enqueue(context: Context, request: Request) -> Response:
 
 
 async def health(context: Context, _: Request) -> Response:
-    """Answer whether jobs can be stored."""
-    is_well = context.engine.storage_error is None
-    return serializers.json_response({"status": "ok" if is_well else "storage_unavailable"}, 200 if is_well else 503)
+    """Respond whether jobs can be stored."""
+    is_healthy = context.engine.storage_error is None
+    return responses.json_response(
+        {"status": "ok" if is_healthy else "storage_unavailable"}, 200 if is_healthy else 503
+    )
 
 
-def enqueuer(engine: Engine, max_body: int, warn: Callable[[str], None]) -> Endpoint:
-    """Return what answers `POST /jobs`."""
-    warned: set[str] = set()
+class EnqueueEndpoint:
+    """The one way in for `POST /jobs`: it parses, enqueues, and remembers what it refuses."""
 
-    def warn_once(key: str) -> None:
-        if key not in warned and len(warned) < 1000:
-            warned.add(key)
-            warn(f"POST /jobs came with the unknown key {safe(key)!r}; it is ignored")
+    def __init__(self, engine: Engine, max_body: int) -> None:
+        self._engine = engine
+        self._max_body = max_body
+        self._warned: set[str] = set()
 
-    async def enqueue(request: Request) -> Response:
-        found = envelope.parse(await requests.read_body(request, max_body))
-        job = await engine.enqueue(found.namespace, found.queue, found.data)
-        for key in found.unknown:
-            warn_once(key)
-        return serializers.json_bytes(f'{{"id":"{job.id}"}}'.encode(), 201)
+    async def __call__(self, request: Request) -> Response:
+        """Accept a job. Raises RequestError, Unavailable."""
+        parts: envelope.Envelope | None = None
+        try:
+            parts = envelope.parse(await requests.read_body(request, self._max_body))
+            job = await self._engine.enqueue(parts.namespace, parts.queue, parts.data)
+        except (RequestError, Unavailable) as error:
+            namespace, queue = (None, None) if parts is None else (parts.namespace, parts.queue)
+            self._engine.rejections.add(error, namespace, queue)
+            raise
+        for key in parts.unknown:
+            self._warn_once(cut(key, MAX_KEY))
+        return responses.json_bytes(f'{{"id":"{job.id}"}}'.encode(), 201)
 
-    return enqueue
+    def _warn_once(self, key: str) -> None:
+        if key not in self._warned and len(self._warned) < MAX_WARNINGS:
+            self._warned.add(key)
+            self._engine.hub(events.Warned(f"POST /jobs: unknown key {safe(key)!r} (ignored)"))
 
 
 _ENVELOPE = schemas.record(namespace=schemas.TEXT, queue=schemas.TEXT)
@@ -69,8 +84,8 @@ OPERATIONS = (
         enqueue,
         "Enqueue a job",
         schemas.record(id=schemas.said(schemas.TEXT, "UUIDv7")),
-        description="It is on disk when the answer comes. `data` is delivered byte for byte as it was sent, `null` if "
-        "it is absent. Keys beside these three are ignored, with a warning.",
+        description="The job is on disk before the response is sent. `data` is delivered byte for byte as it was sent, "
+        "or as `null` if it is absent. Other keys are ignored, with a warning.",
         body=_ENVELOPE | {"properties": _ENVELOPE["properties"] | {"data": schemas.ANY}},
         errors=("unknown_namespace", "unknown_queue", "shutting_down", "storage_unavailable"),
         status=201,
@@ -80,9 +95,9 @@ OPERATIONS = (
         "GET",
         "/health",
         health,
-        "Tell whether jobs can be stored",
+        "Check whether jobs can be stored",
         schemas.record(status={"enum": ["ok", "storage_unavailable"]}),
-        description="503, with the other status, while the database can't be written.",
+        description="Responds 503 with status `storage_unavailable` while the database can't be written.",
         also=503,
         strict=False,
     ),

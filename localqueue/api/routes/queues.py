@@ -1,4 +1,4 @@
-"""Serve queues: their numbers, pauses, and changes of settings and targets that last until the next reset."""
+"""Queues: jobs by state, pauses, and changes of settings and targets until the next reset."""
 
 from __future__ import annotations
 
@@ -8,57 +8,58 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localqueue.api import requests, schemas, serializers
+from localqueue.api import requests, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.routing import Operation
-from localqueue.catalog import loader
+from localqueue.catalog import queue_fields
+from localqueue.catalog.targets import target_problem
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.text import safe
 
 
 async def list_queues(context: Context, _: Request) -> Response:
-    """Answer with every queue."""
+    """Respond with every queue."""
     engine = context.engine
-    return serializers.json_response(serializers.queues(await engine.queues(), engine.catalog.targets))
+    return responses.json_response(serializers.queues(await engine.queues(), engine.catalog.targets))
 
 
 async def pause(context: Context, request: Request) -> Response:
-    """Start nothing more of a queue."""
+    """Pause a queue."""
     return await _pause(context, request, True)
 
 
 async def resume(context: Context, request: Request) -> Response:
-    """Go on with a queue."""
+    """Resume a queue."""
     return await _pause(context, request, False)
 
 
 async def _pause(context: Context, request: Request, is_paused: bool) -> Response:
     await requests.read_object(request, ())
     await context.engine.pause(request.path_params["namespace"], request.path_params["queue"], is_paused)
-    return serializers.json_response({"held": "paused" if is_paused else None})
+    return responses.json_response({"held": "paused" if is_paused else None})
 
 
 async def change_queue(context: Context, request: Request) -> Response:
     """Change settings of a queue."""
-    given = await requests.read_object(request, loader.RANGES)
-    changed = context.engine.change_queue(request.path_params["namespace"], request.path_params["queue"], given)
-    return serializers.json_response(serializers.queue_settings(changed))
+    settings = await requests.read_object(request, queue_fields.RANGES)
+    changed = context.engine.change_queue(request.path_params["namespace"], request.path_params["queue"], settings)
+    return responses.json_response(serializers.queue_settings(changed))
 
 
 async def change_target(context: Context, request: Request) -> Response:
-    """Change where a service listens."""
-    given = await requests.read_object(request, ("url",))
-    url = _target(given.get("url"), context.place.is_own)
+    """Change the base URL of a service."""
+    body = await requests.read_object(request, ("url",))
+    url = _target(body.get("url"), context.info.is_own)
     context.engine.change_target(request.path_params["namespace"], url)
-    return serializers.json_response({"namespace": request.path_params["namespace"], "url": url})
+    return responses.json_response({"namespace": request.path_params["namespace"], "url": url})
 
 
 def _target(url: Any, is_own: Callable[[str], bool]) -> str:
     if not isinstance(url, str):
-        raise InvalidRequest('expected {"url": "http://HOST:PORT"}')
-    problem = loader.target_problem(url) or ("expected another server than localqueue itself" if is_own(url) else None)
+        raise InvalidRequest('the body must be {"url": "http://HOST:PORT"}')
+    problem = target_problem(url) or ("is localqueue itself" if is_own(url) else None)
     if problem:
-        raise InvalidRequest(f"url: {problem}, got {safe(url)!r}")
+        raise InvalidRequest(f"url: {safe(url)!r} {problem}")
     return url.rstrip("/")
 
 
@@ -69,8 +70,9 @@ OPERATIONS = (
         "GET",
         "/queues",
         list_queues,
-        "List every queue that is declared or has jobs",
+        "List queues",
         schemas.record(queues=schemas.list_of(schemas.ref("Queue"))),
+        description="Every queue that is declared or has jobs.",
         errors=("storage_unavailable",),
     ),
     Operation(
@@ -79,7 +81,7 @@ OPERATIONS = (
         change_queue,
         "Change settings of a queue until the next reset",
         schemas.ref("Settings"),
-        description="For tests. Attempts under way finish under the old settings.",
+        description="For tests. Running attempts finish under the old settings.",
         body=schemas.options(**schemas.SETTINGS),
         errors=UNKNOWN,
     ),
@@ -87,9 +89,9 @@ OPERATIONS = (
         "POST",
         "/queues/{namespace}/{queue}/pause",
         pause,
-        "Start nothing more of a queue",
+        "Pause a queue",
         HELD,
-        description="Attempts under way go on. A pause outlives a restart, not a reset.",
+        description="Running attempts finish. A pause survives a restart, but not a reset.",
         body=schemas.NOTHING,
         errors=(*UNKNOWN, "storage_unavailable"),
     ),
@@ -97,7 +99,7 @@ OPERATIONS = (
         "POST",
         "/queues/{namespace}/{queue}/resume",
         resume,
-        "Go on with a queue",
+        "Resume a queue",
         HELD,
         body=schemas.NOTHING,
         errors=(*UNKNOWN, "storage_unavailable"),
@@ -106,10 +108,10 @@ OPERATIONS = (
         "PUT",
         "/targets/{namespace}",
         change_target,
-        "Change where a service listens until the next reset",
+        "Change the base URL of a service until the next reset",
         schemas.record(namespace=schemas.TEXT, url=schemas.TEXT),
-        description="For tests. localqueue itself is refused.",
-        body=schemas.record(url=schemas.said(schemas.TEXT, "`http://HOST:PORT`, or https")),
+        description="For tests. The URL of localqueue itself is refused.",
+        body=schemas.record(url=schemas.said(schemas.TEXT, "`http://HOST:PORT` or `https://HOST:PORT`")),
         errors=("unknown_namespace",),
     ),
 )

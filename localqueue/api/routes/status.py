@@ -1,4 +1,4 @@
-"""Serve how the server is."""
+"""Status, metrics, refused requests, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,69 +11,81 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import localqueue
-from localqueue.api import metrics, schemas, serializers
+from localqueue.api import metrics, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.routing import Operation
 from localqueue.core.models import Catalog, JobState
 from localqueue.core.times import iso
 from localqueue.engine.snapshots import QueueSnapshot
 
+SHOWN_REJECTIONS = 20
+"""How many reasons of refused requests the status includes."""
+
 
 async def status(context: Context, _: Request) -> Response:
-    """Answer with everything that tells whether the server is well."""
-    engine, board = context.engine, context.board
+    """Respond with the server's status."""
+    engine, tracker = context.engine, context.tracker
     queues = await engine.queues()
-    return serializers.json_response(
+    return responses.json_response(
         {
             "name": "localqueue",
             "version": localqueue.__version__,
             "pid": os.getpid(),
-            "url": context.place.url,
-            "uptimeMs": board.uptime_ms,
+            "url": context.info.url,
+            "uptimeMs": tracker.uptime_ms,
             "now": iso(engine.now()),
             "clock": engine.clock.mode,
             "stopping": engine.is_stopping,
             "storage": {
-                "path": str(context.place.db.absolute()),
-                "sizeBytes": _size(context.place.db),
-                "ephemeral": context.place.is_ephemeral,
+                "path": str(context.info.db.absolute()),
+                "sizeBytes": _size(context.info.db),
+                "ephemeral": context.info.is_ephemeral,
                 "error": engine.storage_error,
             },
             "services": await _services(context),
             "catalog": {
-                "refused": [serializers.finding(each) for each in board.refused],
-                "warnings": [serializers.finding(each) for each in engine.catalog.warnings],
+                "refused": [serializers.finding(problem) for problem in tracker.catalog_errors],
+                "warnings": [serializers.finding(problem) for problem in engine.catalog.warnings],
             },
             "counts": _counts(queues),
-            "warnings": [{"at": iso(each.at_ms), "message": each.message} for each in board.warnings],
-            "exports": _exports(context.place.url, engine.catalog),
+            "warnings": [{"at": iso(warning.at_ms), "message": warning.message} for warning in tracker.warnings],
+            "rejected": engine.rejections.total,
+            "rejections": [serializers.rejection(each) for each in engine.rejections.newest_first()[:SHOWN_REJECTIONS]],
+            "exports": _exports(context.info.url, engine.catalog),
         }
     )
 
 
 async def show_metrics(context: Context, _: Request) -> Response:
-    """Answer with every number in Prometheus' text format."""
-    text = context.metrics.text(await context.engine.queues())
+    """Respond with all metrics in Prometheus' text format."""
+    text = context.metrics.text(await context.engine.queues(), context.engine.rejections.by_code)
     return Response(text.encode("utf-8", "replace"), media_type=metrics.MEDIA_TYPE)
 
 
+async def list_rejections(context: Context, _: Request) -> Response:
+    """Respond with the refused requests by reason."""
+    rejections = context.engine.rejections
+    content = [serializers.rejection(each) for each in rejections.newest_first()]
+    return responses.json_response({"total": rejections.total, "rejections": content})
+
+
 async def describe(context: Context, _: Request) -> Response:
-    """Answer with the description of every route."""
-    return serializers.json_response(context.description())
+    """Respond with the OpenAPI document."""
+    return responses.json_response(context.document())
 
 
 async def _services(context: Context) -> list[dict[str, Any]]:
     services = context.engine.catalog.services
-    listening = await context.board.listening(each.target for each in services)
+    listening = await context.tracker.listening(service.target for service in services)
     return [
         {
-            "namespace": each.namespace,
-            "target": each.target,
-            "listening": listening[each.target],
-            "catalog": each.path,
-            "queues": len(each.queues),
+            "namespace": service.namespace,
+            "target": service.target,
+            "listening": listening[service.target],
+            "catalog": service.path,
+            "queues": len(service.queues),
         }
-        for each in services
+        for service in services
     ]
 
 
@@ -86,28 +98,39 @@ def _counts(queues: Iterable[QueueSnapshot]) -> dict[str, int]:
 
 
 def _exports(url: str, catalog: Catalog) -> dict[str, str]:
-    """Return what belongs into the environment of the service; of several, of the first that has queues."""
-    names = [each.namespace for each in catalog.services if each.queues]
-    return {"IEC_QUEUE_URL": url, **({"SERVICE_NAMESPACE": names[0]} if names else {})}
+    """Return the environment of the service; SERVICE_NAMESPACE is left out if several services have queues."""
+    names = [service.namespace for service in catalog.services if service.queues]
+    return {"IEC_QUEUE_URL": url, **({"SERVICE_NAMESPACE": names[0]} if len(names) == 1 else {})}
 
 
 def _size(db: Path) -> int:
-    """Return how many bytes the database takes, with its log."""
+    """Return the size of the database and its log in bytes."""
     return sum(path.stat().st_size for path in (db, Path(f"{db}-wal")) if path.exists())
 
 
 OPERATIONS = (
     Operation(
-        "GET", "/status", status, "Tell how the server is", schemas.ref("Status"), errors=("storage_unavailable",)
+        "GET", "/status", status, "Get the server's status", schemas.ref("Status"), errors=("storage_unavailable",)
     ),
     Operation(
         "GET",
         "/metrics",
         show_metrics,
-        "Show numbers for Prometheus, in its text format",
+        "Get metrics in Prometheus' text format",
         schemas.TEXT,
         errors=("storage_unavailable",),
         media_type=metrics.MEDIA_TYPE,
     ),
-    Operation("GET", "/openapi.json", describe, "Describe every route (OpenAPI 3.1)", {"type": "object"}),
+    Operation(
+        "GET",
+        "/rejections",
+        list_rejections,
+        "List refused requests by reason, newest first",
+        schemas.record(
+            total=schemas.said(schemas.COUNT, "refused requests since the last reset"),
+            rejections=schemas.list_of(schemas.ref("Rejection")),
+        ),
+        description="One entry per error code, namespace and queue; the newest 200.",
+    ),
+    Operation("GET", "/openapi.json", describe, "Get this description (OpenAPI 3.1)", {"type": "object"}),
 )

@@ -1,9 +1,10 @@
-"""`clock`, `advance`, `drain`, `reset`, `ledger`: time, and what was made in it."""
+"""`localqueue clock`, `advance`, `drain`, `reset`, `ledger`: time and its attempts."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.client.client import Client
 from localqueue.core.text import counted, fit, safe, safe_json
+from localqueue.core.times import duration as written
 from localqueue.core.times import moment, offset, parse_time
 
 
@@ -22,86 +24,94 @@ from localqueue.core.times import moment, offset, parse_time
 @as_json
 @with_client
 def clock(client: Client, is_json: bool) -> None:
-    """Show which clock the server runs on, and what time it is there."""
+    """Show the server's clock and its time."""
     if is_json:
-        print_json(client.text("/clock"))
+        print_json(client.clock_text())
         return
-    found = client.get("/clock")
-    moved = f", moved by {offset(int(found['offsetMs']))}" if found["offsetMs"] else ""
-    click.echo(f"{safe(found['now'])} ({safe(found['mode'])} clock{moved})")
+    state = client.clock()
+    moved = f", moved by {offset(int(state['offsetMs']))}" if state["offsetMs"] else ""
+    click.echo(f"{safe(state['now'])} ({safe(state['mode'])} clock{moved})")
 
 
 @click.command()
 @click.argument("duration", type=DURATION, required=False)
-@click.option("--to-next", is_flag=True, help="Go to the next instant at which something is due.")
-@click.option("--settle", type=DURATION, default="0ms", help="Then wait for this long without a new job.")
+@click.option("--to-next", is_flag=True, help="Advance to the next due time.")
+@click.option("--settle", type=DURATION, default="0ms", help="Then wait until no job has arrived for this long.")
 @as_json
 @with_client
 def advance(client: Client, duration: int | None, to_next: bool, settle: int, is_json: bool) -> None:
-    """Move time by DURATION and make what is due by then.
+    """Advance the clock by DURATION and run everything due by then.
 
-    A DURATION is written 250ms, 5s, 2m, 24h or 7d.
+    DURATION is a number with a unit: 250ms, 5s, 2m, 24h or 7d.
     """
     if (duration is None) != to_next:
-        raise click.UsageError("expected either a DURATION like 5s, or --to-next")
-    move: dict[str, Any] = {"to": "next"} if to_next else {"ms": duration}
-    found = client.post("/clock/advance", {**move, "settleMs": settle}, patience_s=None)
-    show(found, is_json)
+        raise click.UsageError("give a DURATION such as 5s, or use --to-next")
+    result = client.advance(ms=duration, to="next" if to_next else None, settle_ms=settle)
+    show(result, is_json)
 
 
 @click.command()
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait, in real time.")
-@click.option("--settle", type=DURATION, default="0ms", help="Then wait for this long without a new job.")
+@click.option("--settle", type=DURATION, default="0ms", help="Then wait until no job has arrived for this long.")
 @as_json
 @with_client
 def drain(client: Client, timeout: int, settle: int, is_json: bool) -> None:
-    """Go on until no job is left to do.
+    """Run until all jobs are finished.
 
-    That is, until none is queued, running or retrying; held ones don't count. Exit code 1 if it takes too long.
+    Held jobs don't count. Exits 1 if jobs are unfinished after the timeout.
     """
     with progress.showing_jobs(client.url):
-        found = client.drain(timeout, settle)
-    show(found, is_json)
-    if not found["idle"]:
-        click.echo("not idle: jobs are still queued, running or retrying", err=True)
+        result = client.drain(timeout, settle)
+    show(result, is_json)
+    if not result["idle"]:
+        click.echo(f"Error: timed out after {written(timeout)}: {_unfinished(result)}", err=True)
         sys.exit(1)
+
+
+def _unfinished(result: dict[str, Any]) -> str:
+    """Return how many jobs are unfinished, and when the next one is due."""
+    jobs = [job for job in result["unfinished"] if not job["held"]]
+    states = ", ".join(f"{number} {safe(state)}" for state, number in Counter(job["state"] for job in jobs).items())
+    waits = [parse_time(job["dueAt"]) - parse_time(result["now"]) for job in jobs if job["state"] == "retrying"]
+    due = f", next due in {written(max(min(waits), 0))}" if waits else ""
+    return f"{counted(int(result['unfinishedCount']), 'job')} unfinished ({states}{due})"
 
 
 @click.command()
 @with_client
 def reset(client: Client) -> None:
-    """Forget every job and go back to the start of time.
+    """Delete all jobs and restore the initial state.
 
-    Pauses and changes of queues and targets are undone too; what is under way is cut off.
+    This also undoes pauses and changes of queues and targets, and cuts off running attempts.
     """
-    found = client.post("/reset")
-    click.echo(f"reset; it is {safe(found['now'])}")
+    state = client.reset()
+    click.echo(f"Reset. The time is {safe(state['now'])}.")
 
 
 @click.command()
 @as_json
 @with_client
 def ledger(client: Client, is_json: bool) -> None:
-    """Show one line per attempt, with times since the start.
+    """List every attempt, one per line, with relative times.
 
-    With --json it is JSON Lines.
+    With --json, prints JSON Lines.
     """
-    text = client.text("/ledger?format=jsonl" if is_json else "/ledger")
+    text = client.ledger_text("jsonl" if is_json else "text")
     columns = None if is_json else terminal_width()
     for line in text.split("\n")[:-1]:
         shown = safe_json(line) if is_json else safe(line, 1000)
         click.echo(shown if columns is None else fit(shown, columns))
 
 
-def show(found: dict[str, Any], is_json: bool) -> None:
-    """Print what `advance` or `drain` answered."""
+def show(result: dict[str, Any], is_json: bool) -> None:
+    """Print the result of `advance` or `drain`."""
     if is_json:
-        print_json(json.dumps(found))
+        print_json(json.dumps(result))
         return
-    attempts = found["attempts"]
-    for line in attempt_lines(attempts, parse_time(found["now"])) if attempts else ():
+    attempts = result["attempts"]
+    for line in attempt_lines(attempts, parse_time(result["now"])) if attempts else ():
         click.echo(line)
-    click.echo(f"{counted(len(attempts), 'attempt')}; it is {safe(found['now'])}")
+    click.echo(f"{counted(len(attempts), 'attempt')}, now {safe(result['now'])}")
 
 
 def attempt_lines(attempts: Sequence[dict[str, Any]], now_ms: int) -> list[str]:
@@ -114,7 +124,7 @@ def attempt_lines(attempts: Sequence[dict[str, Any]], now_ms: int) -> list[str]:
         Column("outcome", least=10),
         Column("next due"),
     ]
-    return table.lines(columns, [_row(each, now_ms) for each in attempts], Painter(False), terminal_width())
+    return table.lines(columns, [_row(attempt, now_ms) for attempt in attempts], Painter(False), terminal_width())
 
 
 def _row(attempt: dict[str, Any], now_ms: int) -> list[Cell]:

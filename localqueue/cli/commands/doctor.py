@@ -1,4 +1,4 @@
-"""`doctor`: what is right, what is wrong, and what to do about it."""
+"""`localqueue doctor`: check the setup."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from localqueue.cli.output import text_block
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.core.text import counted
 
-_MARKS = {"ok": ("✓", "good"), "note": ("·", "warn"), "wrong": ("✗", "bad")}
-_INDENT = 23
+_MARKS = {"ok": ("✓", "good"), "note": ("·", "warn"), "problem": ("✗", "bad")}
+_INDENT = 25
 
 
 @click.command()
@@ -26,31 +26,30 @@ _INDENT = 23
 @with_colors
 @at_url
 def doctor(url: str | None, is_json: bool, paint: Painter) -> None:
-    """Say what is wrong with the set-up and what to do about it.
+    """Check your setup and say how to fix problems.
 
-    It looks at versions, limits, the catalogs of this folder, the server, your services and the environment, and
-    needs no running server. Exit code 1 if something is wrong; notes are none.
+    Checks versions, limits, the catalogs of this folder, the server, your services and the environment. It works
+    without a running server. Exits 1 if there are problems; notes don't count.
     """
-    found = list(diagnostics.run_checks(diagnostics.inspect_setup(url, Path.cwd())))
+    checks = list(diagnostics.run_checks(diagnostics.inspect_setup(url, Path.cwd())))
     if is_json:
-        print_json(json.dumps([dataclasses.asdict(check) for check in found], ensure_ascii=False))
+        print_json(json.dumps([dataclasses.asdict(check) for check in checks], ensure_ascii=False))
     else:
-        for check in found:
+        for check in checks:
             for line in _lines(check, paint):
                 click.echo(line)
-    wrong = sum(check.level == "wrong" for check in found)
+    problems = sum(check.level == "problem" for check in checks)
     if not is_json:
-        verb = "is" if wrong == 1 else "are"
-        click.echo(f"\n{counted(wrong, 'thing')} {verb} wrong" if wrong else "\nnothing is wrong")
-    sys.exit(int(wrong > 0))
+        click.echo(f"\n{counted(problems, 'problem')} found" if problems else "\nNo problems found.")
+    sys.exit(int(problems > 0))
 
 
 def _lines(check: Check, paint: Painter) -> Iterator[str]:
     mark, tone = _MARKS[check.level]
     columns = max((terminal_width() or 160) - _INDENT, 20)
     head, *rest = text_block.lines(check.text, columns, None, "")
-    yield f"{paint(tone, f'{mark} {check.level:<5}')}  {check.topic:<11}  {head}"
+    yield f"{paint(tone, f'{mark} {check.level:<7}')}  {check.topic:<11}  {head}"
     yield from (" " * _INDENT + line for line in rest)
-    if check.remedy:
-        for at, line in enumerate(text_block.lines(check.remedy, columns - 2, None, "")):
+    if check.fix:
+        for at, line in enumerate(text_block.lines(check.fix, columns - 2, None, "")):
             yield " " * _INDENT + paint("bold", ("  " if at else "→ ") + line)

@@ -1,4 +1,4 @@
-"""`enqueue`: send a job as a service would, and wait for its end if asked to."""
+"""`localqueue enqueue`: send a job as a service would."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from localqueue.cli import completion, json_argument
 from localqueue.cli.options import suggestion, with_client
 from localqueue.cli.output import phrases
 from localqueue.cli.output.progress import Progress
+from localqueue.cli.queue_argument import find_queue
 from localqueue.client import decoding
-from localqueue.client.client import Client, path_of
+from localqueue.client.client import Client
 from localqueue.core.clock import wait_until
 from localqueue.core.text import safe
 from localqueue.core.times import parse_time
@@ -27,14 +28,16 @@ PERIOD_S = 0.2
 @click.argument("queue", shell_complete=completion.complete_queue)
 @click.argument("data", metavar=json_argument.FORMS, default="null")
 @click.option(
-    "--namespace", metavar="NS", help="Of the queue. Default: SERVICE_NAMESPACE, else the only one that has this queue."
+    "--namespace",
+    metavar="NS",
+    help="Namespace of the queue. Default: SERVICE_NAMESPACE, else the only one that has this queue.",
 )
-@click.option("--wait", is_flag=True, help="Wait until the job is finished; exit code 1 if it failed.")
+@click.option("--wait", is_flag=True, help="Wait until the job has finished; exits 1 unless it completed.")
 @with_client
 def enqueue(client: Client, queue: str, data: str, namespace: str | None, wait: bool) -> None:
-    """Enqueue a job as your service would, and print its id.
+    """Enqueue a job as your service would, and print its ID.
 
-    Its data is JSON: the argument, a FILE, or standard input (-); without it, null. It is sent as it is.
+    The data is JSON: the argument, a FILE, or standard input (-). Default: null. It is sent exactly as given.
     """
     text = json_argument.read(data)
     key = _key(client, queue, namespace or os.environ.get("SERVICE_NAMESPACE"))
@@ -46,51 +49,49 @@ def enqueue(client: Client, queue: str, data: str, namespace: str | None, wait: 
 
 def _key(client: Client, queue: str, namespace: str | None) -> tuple[str, str]:
     if namespace and "/" not in queue:
-        return namespace, queue  # the server says what is wrong with it, as production would
-    return completion.find_queue(client, queue)
+        return namespace, queue  # the server checks it, as production would
+    return find_queue(client, queue)
 
 
 def _follow(client: Client, id_: str) -> str:
-    """Return the state in which the job ends; tell meanwhile how far it is, and what it waits for."""
-    progress, told = Progress(), set[str]()
-    found: dict[str, Any] = {}
+    """Return the final state of a job; show its progress and what blocks it meanwhile."""
+    progress, shown = Progress(), set[str]()
+    job: dict[str, Any] = {}
 
     def is_finished() -> bool:
-        found.update(client.get(path_of("jobs", id_)))
-        if found["finishedAt"]:
+        job.update(client.job(id_))
+        if job["finishedAt"]:
             return True
-        clock = client.get("/clock")
-        for note in _obstacles(found, clock["mode"]):
-            if note in told:
-                continue
-            progress.line(note)
-            told.add(note)
-        progress.show(_progress(found, parse_time(clock["now"])))
+        clock = client.clock()
+        for note in _obstacles(job, clock["mode"]):
+            if note not in shown:
+                progress.line(note)
+                shown.add(note)
+        progress.show(_progress(job, parse_time(clock["now"])))
         return False
 
     try:
         wait_until(is_finished, math.inf, PERIOD_S)
     finally:
         progress.hide()
-    click.echo(_end(found), err=True)
-    return str(found["state"])
+    click.echo(_end(job), err=True)
+    return str(job["state"])
 
 
-def _obstacles(found: dict[str, Any], mode: str) -> Iterator[str]:
-    """Yield why the job would not end by itself, and what to do."""
-    if found["held"]:
-        yield f"waiting, but the job is held: {safe(phrases.held(found['held']))}; {phrases.remedy(found)}"
+def _obstacles(job: dict[str, Any], mode: str) -> Iterator[str]:
+    """Yield why the job doesn't finish without help, and what helps."""
+    if job["held"]:
+        yield f"waiting, but the job is held: {safe(phrases.held(job['held']))}. {phrases.remedy(job)}"
     if mode == "virtual":
-        drain, advance = suggestion("drain"), suggestion("advance", "5s")
-        yield f"waiting, but virtual time stands still: move it elsewhere with `{drain}` or `{advance}`"
+        yield f"waiting, but virtual time is paused. In another terminal: {suggestion('drain')}"
 
 
-def _progress(found: dict[str, Any], now_ms: int) -> str:
-    number = f"attempt {found['attempt']}/{found['maxAttempts']}" if found["attempt"] else "no attempt yet"
-    return f"{found['shortId']}  {found['state']}  {number}  {phrases.when(found, now_ms)}"
+def _progress(job: dict[str, Any], now_ms: int) -> str:
+    number = f"attempt {job['attempt']}/{job['maxAttempts']}" if job["attempt"] else "no attempts yet"
+    return f"{job['shortId']}  {job['state']}  {number}  {phrases.when(job, now_ms)}"
 
 
-def _end(found: dict[str, Any]) -> str:
-    made = decoding.attempt(found["attempts"][-1]) if found["attempts"] else None
-    how = f", attempt {made.number}/{made.max_attempts}: {phrases.outcome_word(made)}" if made else ""
-    return f"{safe(found['state'] + how)}; more: {suggestion('job', found['shortId'])}"
+def _end(job: dict[str, Any]) -> str:
+    last = decoding.attempt(job["attempts"][-1]) if job["attempts"] else None
+    outcome = f", attempt {last.number}/{last.max_attempts}: {phrases.outcome_word(last)}" if last else ""
+    return f"{safe(job['state'] + outcome)}. Details: {suggestion('job', job['shortId'])}"

@@ -1,4 +1,4 @@
-"""`localqueue exec`: run a command beside a queue of its own, for tests in any language."""
+"""`localqueue exec`: run a command with a separate queue, for tests in any language."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from typing import Any
 import click
 
 from localqueue.cli import child_process
-from localqueue.cli.commands.up import catalog_loader, checked, explain, make_report, options
 from localqueue.cli.options import DURATION
-from localqueue.cli.output import event_log, run_summary
+from localqueue.cli.output import run_summary
+from localqueue.cli.output.banner import headline
 from localqueue.cli.output.progress import Progress
+from localqueue.cli.output.run_summary import RunSummary, Targets
+from localqueue.cli.run_recorder import RunRecorder
+from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
+from localqueue.cli.service_watch import ServiceWatch
 from localqueue.core import events
 from localqueue.core.errors import CommandNotRun, StartError, Unavailable
 from localqueue.core.models import Catalog, JobState
 from localqueue.core.settings import Settings
-from localqueue.delivery import tcp_connect
 from localqueue.engine.engine import Engine
 from localqueue.server import event_loop, server, sockets
 
 SETTLE_MS = 200
-"""How long no job may have come before the run is over: handlers may answer first and enqueue after."""
+"""How long no job may arrive before the run is over: handlers may respond first and enqueue afterwards."""
 PROGRESS_S = 0.25
 UNFINISHED = tuple(state for state in JobState if not state.is_finished)
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@options(port=0, db=None, grace=0.0)
-@click.option("--allow-failed", is_flag=True, envvar="LOCALQUEUE_ALLOW_FAILED", help="Failed jobs are no failure.")
+@server_options(port=0, db=None, grace=0.0)
+@click.option("--allow-failed", is_flag=True, envvar="LOCALQUEUE_ALLOW_FAILED", help="Exit 0 even if jobs failed.")
 @click.option("--no-wait", is_flag=True, envvar="LOCALQUEUE_NO_WAIT", help="Don't wait for jobs after COMMAND.")
 @click.option(
     "--wait-timeout",
@@ -41,39 +44,40 @@ UNFINISHED = tuple(state for state in JobState if not state.is_finished)
     default="60s",
     show_default=True,
     envvar="LOCALQUEUE_WAIT_TIMEOUT",
-    help="How long jobs may take after COMMAND, in real time.",
+    help="How long to wait for jobs after COMMAND, in real time.",
 )
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...", type=click.UNPROCESSED)
-def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_timeout: int, **given: Any) -> None:
-    """Run COMMAND beside a queue of its own.
+def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_timeout: int, **options: Any) -> None:
+    """Run COMMAND with a separate queue.
 
-    The queue is on a free port and in a temporary file unless told otherwise. COMMAND finds it by IEC_QUEUE_URL
-    and SERVICE_NAMESPACE. When COMMAND has ended, its jobs are waited for if the service still answers, and the
-    ledger is printed. All of ours goes to standard error.
+    By default the queue uses a free port and a temporary file. COMMAND gets IEC_QUEUE_URL and, if there is one
+    service, SERVICE_NAMESPACE. After COMMAND, localqueue waits for its jobs if the service still responds, and prints
+    every attempt. localqueue's own output goes to stderr.
 
-    The exit code is COMMAND's; where that is 0, it is 1 if a job failed or was not done in time.
+    The exit code is COMMAND's. If that is 0, it is 1 if a job failed, was left after a failed attempt, did not finish
+    in time, or was for a service that never listened.
     """
-    settings = checked(Settings(**_ephemeral_unless_told(given)))
+    settings = checked_settings(_ephemeral_by_default(options))
     paths, load = catalog_loader(settings)
-    run = Execution(command, settings, None if no_wait else wait_timeout, allow_failed)
+    run = Run(command, settings, None if no_wait else wait_timeout, allow_failed)
     try:
         event_loop.run(run.main(paths, load))
     except (StartError, Unavailable) as error:
         raise SystemExit(explain(error)) from None
     except CommandNotRun as error:
-        click.echo(f"localqueue: {error.message}", err=True)
+        explain(error)
         raise SystemExit(error.exit_code) from None
     sys.exit(run.exit_code)
 
 
-def _ephemeral_unless_told(given: Mapping[str, Any]) -> dict[str, Any]:
-    if given["db"] is not None:
-        return dict(given)
-    return {name: value for name, value in given.items() if name != "db"} | {"ephemeral": True}
+def _ephemeral_by_default(options: Mapping[str, Any]) -> dict[str, Any]:
+    if options["db"] is not None:
+        return dict(options)
+    return {name: value for name, value in options.items() if name != "db"} | {"ephemeral": True}
 
 
-class Execution:
-    """Serve, run COMMAND, wait for its jobs, and say how they ended; `exit_code` is what follows from it."""
+class Run:
+    """One run of COMMAND with its server, and the `exit_code` that follows from it."""
 
     def __init__(
         self, command: Sequence[str], settings: Settings, wait_ms: int | None, is_failure_allowed: bool
@@ -83,105 +87,111 @@ class Execution:
         self._wait_ms = wait_ms
         self._is_failure_allowed = is_failure_allowed
         self._progress = Progress()
-        self._report = make_report(settings, self._progress.line, sys.stderr, event_log.headline)
-        self._failing: set[str] = set()
+        self._log = make_log(settings, self._progress.line, sys.stderr, headline)
+        self._recorder = RunRecorder()
+        self._services = ServiceWatch()
         self._child: child_process.Child | None = None
-        self._is_asked = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self._is_over = False
         self.exit_code = 0
 
     async def main(self, paths: list[Path], load: Callable[[], Catalog]) -> None:
-        """Do all of it. Raises StartError, CommandNotRun."""
-        with child_process.passing(self._came):
-            await server.serve(server.ServerConfig(self._settings, load, paths, self._tell), self._use)
+        """Run everything. Raises StartError, CommandNotRun."""
+        with child_process.passing_signals(self._on_signal):
+            await server.serve(server.ServerConfig(self._settings, load, paths, self._on_event), self._use)
 
-    def _came(self, kind: int) -> None:
-        """Take a signal: it is COMMAND's while that runs; before and after, it ends us."""
+    def _on_signal(self, kind: int) -> None:
+        """Pass a signal on to COMMAND while it runs; before and after, it ends the run."""
         if self._child is not None:
             self._child.pass_on(kind)
-        if kind in child_process.ASKING:
-            self._is_asked.set()
+        if kind in child_process.STOP_SIGNALS:
+            self._stop_requested.set()
             if self._child is None or not self._child.is_running:
                 self.exit_code = self.exit_code or 128 + kind
 
-    def _tell(self, event: events.Event) -> None:
-        if isinstance(event, events.AttemptEnded) and event.job.finished is JobState.FAILED:
-            self._failing.add(event.job.id)
-        if not self._is_over and not isinstance(event, events.Stopping):  # the end of COMMAND is no news
-            self._report(event)
+    def _on_event(self, event: events.Event) -> None:
+        self._recorder(event)
+        self._services.observe(event)
+        if not self._is_over and not isinstance(event, events.Stopping):  # the summary is the end of the log
+            self._log(event)
 
     async def _use(self, where: server.RunningServer, engine: Engine) -> None:
-        if self._is_asked.is_set():
+        if self._stop_requested.is_set():
             return
-        self._report.ready(where, engine.catalog)
-        self._child = child_process.Child(self._command, environment(where, engine.catalog, os.environ))
-        sockets.raise_file_limit()  # not before: COMMAND would inherit it
+        self._log.ready(where, engine.catalog)
+        environ = environment(where, engine.catalog, os.environ)
+        self._note_namespace(engine.catalog)
+        self._child = child_process.Child(self._command, environ)
+        sockets.raise_file_limit()  # after the start, or COMMAND would inherit it
+        watching = asyncio.create_task(self._services.run(engine))
         try:
             self.exit_code = await self._child.wait()
-            gone = await _hold_what_is_gone(engine)
-            why_left = await self._wait(engine)
-            self._conclude(await run_summary.summarize_run(engine, self._failing, gone, why_left))
+            targets = await self._hold_undeliverable(engine)
+            reason = await self._wait(engine)
+            failed, rejections = self._recorder.failed, self._recorder.rejections
+            self._conclude(await run_summary.summarize_run(engine, failed, rejections, targets, reason))
         finally:
+            watching.cancel()
             if await self._child.end() and self._settings.log == "text":
-                self._progress.line("localqueue: ended what COMMAND had left running")
+                self._progress.line("localqueue: ended the processes that COMMAND had left running")
+
+    def _note_namespace(self, catalog: Catalog) -> None:
+        names = _namespaces(catalog)
+        if len(names) > 1 and self._settings.log == "text":
+            text = f"SERVICE_NAMESPACE isn't set for COMMAND, because there are several services: {', '.join(names)}"
+            self._progress.line(f"localqueue: {text}")
+
+    async def _hold_undeliverable(self, engine: Engine) -> Targets:
+        """Hold the jobs for targets on which nothing listens, and return those targets."""
+        services = engine.catalog.services
+        listening = await self._services.probe(engine)
+        engine.use(replace(engine.catalog, services=tuple(each for each in services if listening[each.namespace])))
+        gone = {service.namespace: service.target for service in services if not listening[service.namespace]}
+        return Targets(gone, [namespace for namespace in gone if not self._services.has_listened(namespace)])
 
     async def _wait(self, engine: Engine) -> str:
-        """Wait until the jobs are done; return what to say of those that are not."""
-        if self._wait_ms is None or self._is_asked.is_set() or self.exit_code - 128 in child_process.ASKING:
-            return run_summary.LEFT
+        """Wait until every job has finished; return why the others haven't."""
+        was_stopped = self.exit_code - 128 in child_process.STOP_SIGNALS
+        if self._wait_ms is None or self._stop_requested.is_set() or was_stopped:
+            return run_summary.NOT_WAITED_FOR
         settle_ms = SETTLE_MS if engine.catalog.services else 0
         waiting = asyncio.create_task(engine.drain(self._wait_ms, settle_ms))
-        asked = asyncio.create_task(self._is_asked.wait())
-        while not (waiting.done() or asked.done()):
-            await self._show(engine)
-            await asyncio.wait([waiting, asked], timeout=PROGRESS_S, return_when=asyncio.FIRST_COMPLETED)
+        stop = asyncio.create_task(self._stop_requested.wait())
+        while not (waiting.done() or stop.done()):
+            await self._show_progress(engine)
+            await asyncio.wait([waiting, stop], timeout=PROGRESS_S, return_when=asyncio.FIRST_COMPLETED)
         self._progress.hide()
         is_cut_off = waiting.cancel()
-        asked.cancel()
-        await asyncio.wait([waiting, asked])
-        return run_summary.LEFT if is_cut_off or waiting.result().is_idle else run_summary.LATE
+        stop.cancel()
+        await asyncio.wait([waiting, stop])
+        return run_summary.NOT_WAITED_FOR if is_cut_off or waiting.result().is_idle else run_summary.TIMED_OUT
 
-    async def _show(self, engine: Engine) -> None:
-        """Show on a terminal what is waited for."""
+    async def _show_progress(self, engine: Engine) -> None:
         if self._progress.is_terminal and self._settings.log == "text":
             queues = await engine.queues()
-            left = {state: sum(each.counts[state] for each in queues if each.held is None) for state in UNFINISHED}
-            found = ", ".join(f"{number} {state}" for state, number in left.items() if number)
-            self._progress.show(f"localqueue: waiting for jobs: {found or 'none left'} (^C to leave)")
+            counts = {state: sum(queue.counts[state] for queue in queues if queue.held is None) for state in UNFINISHED}
+            text = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+            self._progress.show(f"localqueue: waiting for jobs: {text or 'none left'} (Ctrl-C to stop waiting)")
 
-    def _conclude(self, found: run_summary.RunSummary) -> None:
-        self._is_over = True  # what the stop cuts off is no news
-        of_command = self.exit_code
-        self.exit_code = found.exit_code(of_command, self._is_failure_allowed)
-        for line in found.json_lines(self.exit_code) if self._settings.log == "json" else found.lines():
+    def _conclude(self, summary: RunSummary) -> None:
+        self._is_over = True  # what the stop cuts off isn't logged any more
+        problems = summary.problems(self._is_failure_allowed)
+        command_code, self.exit_code = self.exit_code, self.exit_code or int(bool(problems))
+        is_json = self._settings.log == "json"
+        for line in summary.json_lines(self.exit_code) if is_json else summary.lines():
             self._progress.line(line)
-        if self._settings.log == "text" and self.exit_code and not of_command:
-            self._progress.line(f"localqueue: exit code 1, because {_reason(found)}")
+        if problems and not command_code and not is_json:
+            self._progress.line(f"localqueue: exit code 1: {'; '.join(problems)}")
 
 
-def _reason(found: run_summary.RunSummary) -> str:
-    if found.is_late:
-        return "jobs were not done in time (--wait-timeout)"
-    return "jobs failed (--allow-failed accepts that)"
-
-
-def environment(where: server.RunningServer, catalog: Catalog, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of COMMAND.
-
-    SERVICE_NAMESPACE stays if it names a service of the catalog; else it is the first one that has queues.
-    """
-    names = [service.namespace for service in catalog.services]
+def _namespaces(catalog: Catalog) -> list[str]:
     declaring = [service.namespace for service in catalog.services if service.queues]
-    found = {**given, "IEC_QUEUE_URL": where.url}
-    if given.get("SERVICE_NAMESPACE") not in names and names:
-        found["SERVICE_NAMESPACE"] = (declaring or names)[0]
-    return found
+    return declaring or [service.namespace for service in catalog.services]
 
 
-async def _hold_what_is_gone(engine: Engine) -> dict[str, str]:
-    """Hold the jobs for targets on which nothing listens any more; return those targets by namespace."""
-    services = engine.catalog.services
-    are_there = await asyncio.gather(*(tcp_connect.listens(service.target) for service in services))
-    there = tuple(service for service, is_there in zip(services, are_there, strict=True) if is_there)
-    engine.use(replace(engine.catalog, services=there))
-    return {service.namespace: service.target for service in services if service not in there}
+def environment(where: server.RunningServer, catalog: Catalog, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of COMMAND: with one service it names its namespace, with several it names none."""
+    inherited = {name: value for name, value in environ.items() if name != "SERVICE_NAMESPACE"}
+    names = _namespaces(catalog)
+    only = {"SERVICE_NAMESPACE": names[0]} if len(names) == 1 else {}
+    return {**inherited, "IEC_QUEUE_URL": where.url, **only}

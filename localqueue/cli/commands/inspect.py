@@ -1,4 +1,4 @@
-"""`status`, `queues`, `jobs`: what there is, at a glance."""
+"""`localqueue status`, `queues`, `jobs`: list what the server has."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from localqueue.cli.options import as_json, print_json, suggestion, with_client,
 from localqueue.cli.output import phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
+from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.text import counted
@@ -20,7 +21,7 @@ from localqueue.core.times import duration, moment, offset, parse_time
 Found = dict[str, Any]
 SHOWN_WARNINGS = 5
 EXAMPLE = '{"claimId": 7}'
-NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog of your service"
+NO_QUEUE = "no queues are declared yet: add them under spec.queues in the catalog of your service"
 
 
 @click.command()
@@ -28,20 +29,21 @@ NO_QUEUE = "no queue is declared yet: add one under spec.queues in the catalog o
 @with_colors
 @with_client
 def status(client: Client, is_json: bool, paint: Painter) -> None:
-    """Show the server, its time and storage, services and queues.
+    """Show the server, its clock, storage, services and queues, and its warnings.
 
-    Of a service it is shown whether anything listens there; then what is wrong, if anything is.
+    For each service it shows whether something is listening on its target.
     """
     if is_json:
-        print_json(client.text("/status"))
+        print_json(client.status_text())
         return
-    found, clock = client.check(), client.get("/clock")
+    state, clock = client.check(), client.clock()
     facts = [
-        ("server", Cell(_server(found))),
-        ("time", Cell(_time(clock))),
-        ("storage", _storage(found["storage"])),
-        *map(_service, found["services"]),
-        *_warnings(found, parse_time(clock["now"])),
+        ("server", Cell(_server(state))),
+        ("clock", Cell(_time(clock))),
+        ("storage", _storage(state["storage"])),
+        *map(_service, state["services"]),
+        *_warnings(state, parse_time(clock["now"])),
+        *map(_rejection, state["rejections"]),
     ]
     _print([*table.facts(facts, paint, terminal_width()), "", *_queue_lines(client, paint)])
 
@@ -51,32 +53,32 @@ def status(client: Client, is_json: bool, paint: Painter) -> None:
 @with_colors
 @with_client
 def queues(client: Client, is_json: bool, paint: Painter) -> None:
-    """Show every queue: its jobs by state, and what holds it."""
+    """List the queues, with their jobs by state."""
     if is_json:
-        print_json(client.text("/queues"))
+        print_json(client.queues_text())
         return
     _print(_queue_lines(client, paint))
 
 
 @click.command()
-@click.option("--queue", "-q", metavar="QUEUE", help="Only of this queue.", shell_complete=completion.complete_queue)
-@click.option("--state", "-s", type=click.Choice([state.value for state in JobState]), help="Only in this state.")
-@click.option("--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many to show.")
+@click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue)
+@click.option("--state", "-s", type=click.Choice([state.value for state in JobState]), help="Only this state.")
+@click.option("--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many jobs to show.")
 @as_json
 @with_colors
 @with_client
 def jobs(client: Client, queue: str | None, state: str | None, limit: int, is_json: bool, paint: Painter) -> None:
-    """Show jobs, newest first."""
-    namespace, name = completion.find_queue(client, queue) if queue else (None, None)
-    pages = list(client.pages(limit, namespace=namespace, queue=name, state=state))
-    found = [job for page in pages for job in page["jobs"]]
+    """List jobs, newest first."""
+    namespace, name = find_queue(client, queue) if queue else (None, None)
+    pages = list(client.job_pages(limit, namespace=namespace, queue=name, state=state))
+    listed = [job for page in pages for job in page["jobs"]]
     if is_json:
-        print_json(json.dumps({"jobs": found, "next": pages[-1]["next"]}, ensure_ascii=False))
+        print_json(json.dumps({"jobs": listed, "next": pages[-1]["next"]}, ensure_ascii=False))
         return
-    _print(_job_lines(client, found, paint) if found else [_no_job(client, queue, state)])
+    _print(_job_lines(client, listed, paint) if listed else [_no_job(client, queue, state)])
     if pages[-1]["next"] is not None and terminal_width():
-        chosen = [*(("--queue", queue) if queue else ()), *(("--state", state) if state else ())]
-        click.echo(paint("dim", f"there are more: {suggestion('jobs', *chosen, '--limit', str(limit * 5))}"))
+        filters = [*(("--queue", queue) if queue else ()), *(("--state", state) if state else ())]
+        click.echo(paint("dim", f"For more: {suggestion('jobs', *filters, '--limit', str(limit * 5))}"))
 
 
 def _print(lines: list[str]) -> None:
@@ -87,9 +89,9 @@ def _print(lines: list[str]) -> None:
 # status
 
 
-def _server(found: Found) -> str:
-    state = "is stopping" if found["stopping"] else f"up for {duration(int(found['uptimeMs']))}"
-    return f"{found['url']}, localqueue {found['version']}, pid {found['pid']}, {state}"
+def _server(state: Found) -> str:
+    uptime = "stopping" if state["stopping"] else f"up for {duration(int(state['uptimeMs']))}"
+    return f"{state['url']}, localqueue {state['version']}, pid {state['pid']}, {uptime}"
 
 
 def _time(clock: Found) -> str:
@@ -97,39 +99,44 @@ def _time(clock: Found) -> str:
     return f"{clock['now']}, {clock['mode']} clock{moved}"
 
 
-def _storage(found: Found) -> Cell:
-    if found["error"]:
-        return Cell(f"can't be written: {found['error']}", "bad")
-    where = "a temporary file, removed at exit" if found["ephemeral"] else found["path"]
-    return Cell(f"{where}, {int(found['sizeBytes']) / 1024:,.0f} KiB")
+def _storage(storage: Found) -> Cell:
+    if storage["error"]:
+        return Cell(f"can't be written: {storage['error']}", "bad")
+    place = "a temporary file, removed at exit" if storage["ephemeral"] else storage["path"]
+    return Cell(f"{place}, {int(storage['sizeBytes']) / 1024:,.0f} KiB")
 
 
-def _service(found: Found) -> tuple[str, Cell]:
-    where = f"{found['namespace']} at {found['target']}"
-    if found["listening"]:
-        return "service", Cell(f"{where} listens")
-    return "service", Cell(f"{where}: nothing listens there; start it", "bad")
+def _service(service: Found) -> tuple[str, Cell]:
+    name = f"{service['namespace']} at {service['target']}"
+    if service["listening"]:
+        return "service", Cell(f"{name}: listening")
+    return "service", Cell(f"{name}: not running; start it", "bad")
 
 
-def _warnings(found: Found, now_ms: int) -> list[tuple[str, Cell]]:
-    """Return what the user should know: a refused catalog, and the latest warnings."""
-    refused = [
-        Cell(f"refused: {each['file']}:{each['line']}:{each['column']}: {each['code']} {each['message']}", "bad")
-        for each in found["catalog"]["refused"]
+def _warnings(state: Found, now_ms: int) -> list[tuple[str, Cell]]:
+    """Return the errors of an edited catalog and the latest warnings."""
+    errors = [
+        Cell(f"{error['file']}:{error['line']}:{error['column']}: {error['code']} {error['message']}", "bad")
+        for error in state["catalog"]["refused"]
     ]
     warnings = [
-        Cell(f"{moment(parse_time(each['at']), now_ms)} {each['message']}", "warn")
-        for each in found["warnings"][-SHOWN_WARNINGS:]
+        Cell(f"{moment(parse_time(warning['at']), now_ms)} {warning['message']}", "warn")
+        for warning in state["warnings"][-SHOWN_WARNINGS:]
     ]
-    return [*(("catalog", cell) for cell in refused), *(("warning", cell) for cell in warnings)]
+    return [*(("catalog", cell) for cell in errors), *(("warning", cell) for cell in warnings)]
+
+
+def _rejection(rejection: Found) -> tuple[str, Cell]:
+    count = counted(int(rejection["count"]), "request")
+    return "refused", Cell(f"{count}: {rejection['code']}: {rejection['message']}", "bad")
 
 
 # queues
 
 
 def _queue_lines(client: Client, paint: Painter) -> list[str]:
-    found = client.get("/queues")["queues"]
-    if not found:
+    listed = client.queues()
+    if not listed:
         return [NO_QUEUE]
     columns = [
         Column("queue", least=10),
@@ -137,19 +144,19 @@ def _queue_lines(client: Client, paint: Painter) -> list[str]:
         Column("held", least=4),
         Column("delivers to", least=8),
     ]
-    rows = [_queue_row(each, name) for each, name in zip(found, _names(found), strict=True)]
+    rows = [_queue_row(queue, name) for queue, name in zip(listed, _names(listed), strict=True)]
     return table.lines(columns, rows, paint, terminal_width())
 
 
-def _names(found: list[Found]) -> list[str]:
-    """Return what to call the queues: with their namespaces where there are several."""
-    is_one = len({each["namespace"] for each in found}) == 1
-    return [each["name"] if is_one else f"{each['namespace']}/{each['name']}" for each in found]
+def _names(queues: list[Found]) -> list[str]:
+    """Return the names of queues, with their namespaces if there are several."""
+    is_one = len({queue["namespace"] for queue in queues}) == 1
+    return [queue["name"] if is_one else f"{queue['namespace']}/{queue['name']}" for queue in queues]
 
 
-def _queue_row(found: Found, name: str) -> list[Cell]:
-    counts = [_count(state, int(found["counts"][state]), found.get("concurrency")) for state in JobState]
-    return [Cell(name), *counts, Cell(found["held"] or "", "warn"), Cell(_settings(found), "dim")]
+def _queue_row(queue: Found, name: str) -> list[Cell]:
+    counts = [_count(state, int(queue["counts"][state]), queue.get("concurrency")) for state in JobState]
+    return [Cell(name), *counts, Cell(queue["held"] or "", "warn"), Cell(_settings(queue), "dim")]
 
 
 def _count(state: JobState, count: int, concurrency: int | None) -> Cell:
@@ -157,20 +164,20 @@ def _count(state: JobState, count: int, concurrency: int | None) -> Cell:
     return Cell(f"{count}{slots}", STATES.get(state, "") if count else "dim")
 
 
-def _settings(found: Found) -> str:
-    if "retries" not in found:
+def _settings(queue: Found) -> str:
+    if "retries" not in queue:
         return ""
     return (
-        f"{found['endpoint']}, {counted(found['retries'], 'retry', 'retries')} "
-        f"every {duration(found['retryDelayMs'])}, timeout {duration(found['timeoutMs'])}"
+        f"{queue['endpoint']}, {counted(queue['retries'], 'retry', 'retries')} "
+        f"after {duration(queue['retryDelayMs'])}, timeout {duration(queue['timeoutMs'])}"
     )
 
 
 # jobs
 
 
-def _job_lines(client: Client, found: list[Found], paint: Painter) -> list[str]:
-    now_ms = parse_time(client.get("/clock")["now"])
+def _job_lines(client: Client, listed: list[Found], paint: Painter) -> list[str]:
+    now_ms = parse_time(client.clock()["now"])
     columns = [
         Column("job"),
         Column("queue", least=8),
@@ -181,36 +188,36 @@ def _job_lines(client: Client, found: list[Found], paint: Painter) -> list[str]:
         Column("payload", least=12),
         Column("enqueued"),
     ]
-    names = _names([{**each, "name": each["queue"]} for each in found])
-    rows = [_job_row(each, name, now_ms) for each, name in zip(found, names, strict=True)]
+    names = _names([{**job, "name": job["queue"]} for job in listed])
+    rows = [_job_row(job, name, now_ms) for job, name in zip(listed, names, strict=True)]
     return table.lines(columns, rows, paint, terminal_width())
 
 
-def _job_row(found: Found, name: str, now_ms: int) -> list[Cell]:
+def _job_row(job: Found, name: str, now_ms: int) -> list[Cell]:
     return [
-        Cell(found["shortId"]),
+        Cell(job["shortId"]),
         Cell(name),
-        Cell(found["state"], STATES.get(found["state"], "")),
-        Cell(f"{found['attempt']}/{found['maxAttempts']}", "" if found["attempt"] else "dim"),
-        _last(found["last"]),
-        Cell(phrases.when(found, now_ms), "warn" if found["held"] else ""),
-        Cell(found["preview"] or "", "dim"),
-        Cell(moment(parse_time(found["createdAt"]), now_ms), "dim"),
+        Cell(job["state"], STATES.get(job["state"], "")),
+        Cell(f"{job['attempt']}/{job['maxAttempts']}", "" if job["attempt"] else "dim"),
+        _last(job["last"]),
+        Cell(phrases.when(job, now_ms), "warn" if job["held"] else ""),
+        Cell(job["preview"] or "", "dim"),
+        Cell(moment(parse_time(job["createdAt"]), now_ms), "dim"),
     ]
 
 
-def _last(found: Found | None) -> Cell:
+def _last(attempt: Found | None) -> Cell:
     """Return how the latest attempt ended."""
-    if found is None:
+    if attempt is None:
         return Cell("")
-    tone = "good" if found["outcome"] == OutcomeKind.COMPLETED else "bad"
-    return Cell(str(found["status"] or found["code"] or found["outcome"]), tone)
+    tone = "good" if attempt["outcome"] == OutcomeKind.COMPLETED else "bad"
+    return Cell(str(attempt["status"] or attempt["code"] or attempt["outcome"]), tone)
 
 
 def _no_job(client: Client, queue: str | None, state: str | None) -> str:
     if queue or state:
-        return "no job fits"
-    known = client.get("/queues")["queues"]
-    if not known:
+        return "no matching jobs"
+    queues = client.queues()
+    if not queues:
         return NO_QUEUE
-    return f"no job yet; enqueue one: {suggestion('enqueue', known[0]['name'], EXAMPLE)}"
+    return f"No jobs yet. To enqueue one: {suggestion('enqueue', queues[0]['name'], EXAMPLE)}"

@@ -1,4 +1,4 @@
-"""`job`: a job and its attempts on a line of time: why it failed, and when the next try is."""
+"""`localqueue job`: show a job, its attempts, and what comes next."""
 
 from __future__ import annotations
 
@@ -17,54 +17,52 @@ from localqueue.cli.output import html_text, phrases, table, text_block
 from localqueue.cli.output.table import Cell
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
 from localqueue.client import decoding
-from localqueue.client.client import Client, path_of
+from localqueue.client.client import Client
 from localqueue.core.models import Attempt, JobState, Outcome, OutcomeKind, Response
 from localqueue.core.text import counted, fit, safe
 from localqueue.core.times import distance, duration, moment, parse_time
 
+FAILURE_ADVICE = {
+    "connect_refused": "Start the service, then run",
+    "connect_failed": "Check the target of the service, then run",
+    "http_404": "Check the endpoint in the catalog, then run",
+    "http_405": "Check the endpoint in the catalog, then run",
+    **{f"http_{status}": "Change the endpoint in the catalog (redirects aren't followed), then run"
+       for status in (301, 302, 303, 307, 308)},
+}  # fmt: skip
+"""What to do before a failed job is retried, by the code of its error."""
 SHOWN_ATTEMPTS = 6
 SHOWN_LINES = 24
 WIDEST = 160
-"""How wide lines are where output goes to no terminal."""
+"""The width of lines, in columns, if the output isn't a terminal."""
 _MARKS = {"completed": "✓", "failed": "✗", "cancelled": "✗"}
-_AGAIN = {
-    "completed": ("run it again", "replay"),
-    "failed": ("mend the handler, then", "retry"),
-    "cancelled": ("run it after all", "retry"),
-}
+_VERBS = {"completed": "replay", "failed": "retry", "cancelled": "retry"}
 
 
 @click.command()
 @click.argument("id_", metavar="ID", shell_complete=completion.complete_job)
-@click.option("--full", is_flag=True, help="Show every attempt, all headers, and bodies to their end.")
+@click.option("--full", is_flag=True, help="Show every attempt, all headers, and whole bodies.")
 @as_json
 @with_colors
 @with_client
 def job(client: Client, id_: str, full: bool, is_json: bool, paint: Painter) -> None:
-    """Show a job's attempts: why it failed, when the next try is.
-
-    Each attempt is shown with its response, and with when the next one is due and why.
-    """
-    path = path_of("jobs", id_)
+    """Show a job: its attempts with their responses, why it failed, and when the next attempt is due."""
     if is_json:
-        print_json(client.text(path))
+        print_json(client.job_text(id_))
         return
-    found = client.get(path)
-    data = client.text(path + "/data")
-    clock = client.get("/clock")
-    attempts = [decoding.attempt(each) for each in found["attempts"]]
-    view = View(
-        found, attempts, paint, parse_time(clock["now"]), clock["mode"] == "virtual", terminal_width() or WIDEST, full
-    )
-    for line in view.lines(data):
+    content, data, clock = client.job(id_), client.job_data(id_), client.clock()
+    attempts = [decoding.attempt(each) for each in content["attempts"]]
+    is_virtual, columns = clock["mode"] == "virtual", terminal_width() or WIDEST
+    page = JobPage(content, attempts, paint, parse_time(clock["now"]), is_virtual, columns, full)
+    for line in page.lines(data):
         click.echo(line)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """Lay a job out; `columns` is the room of a line, `is_full` leaves nothing out."""
+class JobPage:
+    """The page of a job; `columns` is the width of a line, `is_full` includes everything."""
 
-    found: dict[str, Any]
+    job: dict[str, Any]
     attempts: list[Attempt]
     paint: Painter
     now_ms: int
@@ -73,26 +71,26 @@ class View:
     is_full: bool
 
     def lines(self, data: str) -> Iterator[str]:
-        """Yield the lines: who it is, what it carries, the attempts in order, what comes next."""
-        found = self.found
-        state = self.paint(STATES.get(found["state"], "bold"), safe(found["state"]))
-        queue = fit(safe(found["queue"]), self.columns - 22)
-        yield f"{self.paint('bold', queue)}  {safe(found['shortId'])}  {state}"
+        """Yield the lines: facts, payload, attempts, and what comes next."""
+        job = self.job
+        state = self.paint(STATES.get(job["state"], "bold"), safe(job["state"]))
+        queue = fit(safe(job["queue"]), self.columns - 22)
+        yield f"{self.paint('bold', queue)}  {safe(job['shortId'])}  {state}"
         yield from table.facts(self._facts(), self.paint, self.columns)
         yield from self._payload(data)
         yield ""
-        yield from self._made()
+        yield from self._attempts()
         yield from self._next()
 
     def _facts(self) -> list[tuple[str, Cell]]:
-        created_ms = parse_time(self.found["createdAt"])
+        created_ms = parse_time(self.job["createdAt"])
         facts = [
-            ("id", Cell(self.found["id"])),
-            ("service", Cell(self.found["namespace"])),
+            ("id", Cell(self.job["id"])),
+            ("service", Cell(self.job["namespace"])),
             ("enqueued", Cell(f"{self._time(created_ms)}, {distance(created_ms - self.now_ms)}")),
         ]
-        if self.found["replayOf"]:
-            facts.append(("replay of", Cell(self.found["replayOf"])))
+        if self.job["replayOf"]:
+            facts.append(("replay of", Cell(self.job["replayOf"])))
         if self.attempts:
             facts.append(("sent to", Cell(self.attempts[-1].url)))
         return facts
@@ -104,7 +102,7 @@ class View:
 
     # attempts
 
-    def _made(self) -> Iterator[str]:
+    def _attempts(self) -> Iterator[str]:
         hidden = 0 if self.is_full else max(len(self.attempts) - SHOWN_ATTEMPTS, 0)
         if hidden:
             yield self.paint("dim", f"  … {counted(hidden, 'earlier attempt')}: {self._full()}")
@@ -112,22 +110,22 @@ class View:
         for attempt, after in itertools.zip_longest(shown, shown[1:]):
             yield from self._attempt(attempt, after)
             if after is not None and after.round != attempt.round:
-                yield self.paint("dim", f"  ─ retried by hand: round {after.round}")
+                yield self.paint("dim", f"  ─ retried: round {after.round}")
 
     def _attempt(self, attempt: Attempt, after: Attempt | None) -> Iterator[str]:
         tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
         word = self.paint(tone, safe(phrases.outcome_word(attempt) + _phrase(attempt.outcome.status)))
         yield f"  {self.paint(tone, '●')} attempt {attempt.number}/{attempt.max_attempts}  {word}"
-        for line in self._told(attempt, after):
+        for line in self._details(attempt, after):
             yield f"  {self.paint('dim', '│')} {line}".rstrip()
 
-    def _told(self, attempt: Attempt, after: Attempt | None) -> Iterator[str]:
+    def _details(self, attempt: Attempt, after: Attempt | None) -> Iterator[str]:
         outcome = attempt.outcome
         yield self.paint("dim", self._times(attempt))
-        if outcome.error is not None and outcome.error.message != f"the service answered {outcome.status}":
+        if outcome.error is not None and outcome.error.message != f"the service responded {outcome.status}":
             yield from self._block(outcome.error.message, 4)
         if outcome.response is not None and after is not None and _is_same(outcome, after.outcome) and not self.is_full:
-            yield "the same response as the next one"
+            yield f"same response as attempt {after.number}"
         elif outcome.response is not None:
             yield from self._response(outcome.response)
         if attempt.next_due_ms is not None:
@@ -145,49 +143,55 @@ class View:
         is_page = not self.is_full and dict(response.headers).get("content-type", "").startswith("text/html")
         for name, value in response.headers:
             if self.is_full or name in ("content-type", "retry-after", "location"):
-                note = " (not obeyed)" * (name == "retry-after") + " (as text)" * (is_page and name == "content-type")
+                note = " (ignored)" * (name == "retry-after") + " (as text)" * (is_page and name == "content-type")
                 yield from self._block(f"{name}: {value}{note}", 4)
         body = html_text.as_text(body) if is_page else body
         yield from (f"  {line}" for line in self._block(body if body.strip() else "(empty body)", 6))
         if response.truncated:
-            yield "  (cut: localqueue keeps the first 64 KiB of a body)"
+            yield "  (truncated: localqueue keeps the first 64 KiB of a body)"
 
     # what comes next
 
     def _next(self) -> Iterator[str]:
-        """Yield what becomes of the job, and the command that does something about it."""
-        state = self.found["state"]
-        if self.found["held"]:
+        """Yield what happens next, and the command that changes it."""
+        state = self.job["state"]
+        if self.job["held"]:
             yield from self._held()
-        elif self.found["finishedAt"]:
-            ended_ms = parse_time(self.found["finishedAt"])
+        elif self.job["finishedAt"]:
+            ended_ms = parse_time(self.job["finishedAt"])
             mark = self.paint(STATES[state], _MARKS[state])
             yield f"  {mark} {safe(state)} {distance(ended_ms - self.now_ms)}, at {self._time(ended_ms)}"
-            reason, verb = _AGAIN[state]
-            yield self._command(reason, verb, self.found["shortId"])
+            yield self._command(self._advice(state), _VERBS[state], self.job["shortId"])
         elif state == JobState.RUNNING:
-            since = phrases.running(self.found, self.now_ms)
-            yield f"  ◐ attempt {self._number(int(self.found['attempt']))} is under way {since}"
+            since = phrases.running(self.job, self.now_ms)
+            yield f"  ◐ attempt {self._number(int(self.job['attempt']))} has been running {since}"
         else:
             yield from self._due()
 
     def _held(self) -> Iterator[str]:
-        reason = safe(phrases.held(self.found["held"]))
+        reason = safe(phrases.held(self.job["held"]))
         yield f"  ○ attempt {self._number()} is {self.paint('warn', 'held')}: {reason}"
-        yield f"    {phrases.remedy(self.found)}"
+        yield f"    {phrases.remedy(self.job)}"
 
     def _due(self) -> Iterator[str]:
-        due_ms = parse_time(self.found["dueAt"])
+        due_ms = parse_time(self.job["dueAt"])
         wait_ms = max(due_ms - self.now_ms, 0)
         if wait_ms:
             when = self.paint("warn", f"due {distance(wait_ms)}")
             yield f"  ○ attempt {self._number()} is {when}, at {self._time(due_ms)}"
-            yield self._command("make it now", "advance", phrases.as_written(wait_ms))
+            yield self._command("To run it now", "advance", phrases.duration_argument(wait_ms))
         elif self.is_virtual:
-            yield f"  ○ attempt {self._number()} is {self.paint('warn', 'due now')}; virtual time is moved by hand"
-            yield self._command("make it", "advance", "0s")
+            yield f"  ○ attempt {self._number()} is {self.paint('warn', 'due now')}; virtual time is paused"
+            yield self._command("To run it", "advance", "0s")
         else:
-            yield f"  ○ attempt {self._number()} is {self.paint('warn', 'due now')}: it starts when a slot is free"
+            yield f"  ○ attempt {self._number()} is {self.paint('warn', 'due now')} and starts when a slot is free"
+
+    def _advice(self, state: str) -> str:
+        """Return when to use the command that runs a finished job again."""
+        if state != "failed":
+            return "To run it again"
+        error = self.attempts[-1].outcome.error if self.attempts else None
+        return FAILURE_ADVICE.get(error.code if error is not None else "", "Fix the handler, then run")
 
     def _command(self, reason: str, *command: str) -> str:
         return f"    {reason}: {self.paint('bold', suggestion(*command))}"
@@ -195,12 +199,12 @@ class View:
     # parts
 
     def _number(self, number: int | None = None) -> str:
-        return f"{number or self._next_number()}/{int(self.found['maxAttempts'])}"
+        return f"{number or self._next_number()}/{int(self.job['maxAttempts'])}"
 
     def _next_number(self) -> int:
-        """Return the number of the attempt that comes next: an interrupted one is made again."""
-        made = [each for each in self.attempts if each.round == self.found["round"]]
-        return made[-1].number + made[-1].outcome.kind.is_counted if made else 1
+        """Return the number of the next attempt: an interrupted one runs again."""
+        last = next((each for each in reversed(self.attempts) if each.round == self.job["round"]), None)
+        return 1 if last is None else last.number + last.outcome.kind.is_counted
 
     def _time(self, ms: int) -> str:
         return moment(ms, self.now_ms)
@@ -211,7 +215,7 @@ class View:
         return text_block.lines(text_block.pretty(text, columns), columns, limit, self._full())
 
     def _full(self) -> str:
-        return suggestion("job", self.found["shortId"], "--full")
+        return suggestion("job", self.job["shortId"], "--full")
 
 
 def _phrase(status: int | None) -> str:
@@ -221,7 +225,7 @@ def _phrase(status: int | None) -> str:
 
 
 def _is_same(one: Outcome, other: Outcome) -> bool:
-    """Return whether two responses are the same but for their headers: those tell the time."""
+    """Return whether two responses are the same except for their headers, which contain the time."""
     if one.response is None or other.response is None:
         return False
     return (one.status, one.response.body) == (other.status, other.response.body)

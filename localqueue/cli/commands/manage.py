@@ -1,87 +1,89 @@
-"""`retry`, `cancel`, `replay`, `pause`, `resume`: what is done to jobs and queues by hand."""
+"""`localqueue retry`, `cancel`, `replay`, `pause`, `resume`: change jobs and queues by hand."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from localqueue.cli import completion, json_argument
 from localqueue.cli.options import failure, with_client
-from localqueue.client.client import Client, path_of
+from localqueue.cli.queue_argument import find_queue
+from localqueue.client.client import Client
 from localqueue.core.errors import ErrorResponse
 from localqueue.core.text import counted, safe
 
 _IDS = click.argument("ids", metavar="ID...", nargs=-1, shell_complete=completion.complete_job)
 _QUEUE = click.argument("queue", shell_complete=completion.complete_queue)
 _NAMESPACE = click.option(
-    "--namespace", metavar="NS", help="Of the queue, where several services have one of that name."
+    "--namespace", metavar="NS", help="Namespace of the queue, if several services have a queue of this name."
 )
 
 
 @click.command()
 @_IDS
-@click.option("--failed", is_flag=True, help="Retry every job that has failed, instead of those named.")
+@click.option("--failed", is_flag=True, help="Retry every failed job.")
 @click.option(
     "--queue",
     "-q",
     metavar="QUEUE",
-    help="With --failed: only of this queue.",
+    help="With --failed: only this queue.",
     shell_complete=completion.complete_queue,
 )
 @with_client
 def retry(client: Client, ids: tuple[str, ...], failed: bool, queue: str | None) -> None:
-    """Start a new round of failed or cancelled jobs, due now.
+    """Start a new round of failed or cancelled jobs.
 
-    It begins at attempt 1 with all its retries; what was made before stays on record.
+    The round starts now, at attempt 1, with all retries. Earlier attempts are kept.
     """
     if failed == bool(ids):
-        raise click.UsageError("expected either IDs, or --failed")
+        raise click.UsageError("name at least one job ID, or use --failed")
     if queue and not failed:
-        raise click.UsageError("--queue goes with --failed")
+        raise click.UsageError("--queue works only with --failed")
     if not failed:
-        _each(client, ids, "retry", "retried")
+        _each(ids, client.retry, "retried")
         return
-    namespace, name = completion.find_queue(client, queue) if queue else (None, None)
-    found = client.post("/jobs/retry", {"namespace": namespace, "queue": name} if queue else {}, patience_s=None)
-    click.echo(f"retried {counted(int(found['retried']), 'failed job')}")
+    namespace, name = find_queue(client, queue) if queue else (None, None)
+    click.echo(f"retried {counted(client.retry_failed(namespace, name), 'failed job')}")
 
 
 @click.command()
 @_IDS
 @with_client
 def cancel(client: Client, ids: tuple[str, ...]) -> None:
-    """Cancel jobs; an attempt under way is cut off."""
+    """Cancel jobs. Running attempts are cut off."""
     if not ids:
-        raise click.UsageError("expected one ID or more")
-    _each(client, ids, "cancel", "cancelled")
+        raise click.UsageError("name at least one job ID")
+    _each(ids, client.cancel, "cancelled")
 
 
-def _each(client: Client, ids: tuple[str, ...], verb: str, done: str) -> None:
-    """Do it to every job; say of which it could not be done, and go on."""
-    is_wrong = False
+def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str) -> None:
+    """Do something with every job; after an error, continue with the next job."""
+    has_failed = False
     for id_ in ids:
         try:
-            found = client.post(path_of("jobs", id_, verb))
+            job = act(id_)
         except ErrorResponse as error:
             failure(error).show()
-            is_wrong = True
+            has_failed = True
         else:
-            click.echo(safe(f"{done} {found['shortId']} of {found['queue']}"))
-    sys.exit(int(is_wrong))
+            click.echo(safe(f"{done} {job['shortId']} in {job['queue']}"))
+    sys.exit(int(has_failed))
 
 
 @click.command()
 @click.argument("id_", metavar="ID", shell_complete=completion.complete_job)
-@click.option("--data", metavar=json_argument.FORMS, help="Send this JSON instead of the data of the original.")
+@click.option("--data", metavar=json_argument.FORMS, help="Send this JSON instead of the original data.")
 @with_client
 def replay(client: Client, id_: str, data: str | None) -> None:
-    """Enqueue a copy of a job, and print its id.
+    """Enqueue a copy of a job, and print its ID.
 
-    The original is kept, and the copy names it.
+    The original isn't changed; the copy is linked to it.
     """
-    found = client.replay(id_, None if data is None else json_argument.read(data))
-    click.echo(safe(found["id"]))
+    job = client.replay(id_, None if data is None else json_argument.read(data))
+    click.echo(safe(job["id"]))
 
 
 @click.command()
@@ -89,8 +91,10 @@ def replay(client: Client, id_: str, data: str | None) -> None:
 @_NAMESPACE
 @with_client
 def pause(client: Client, queue: str, namespace: str | None) -> None:
-    """Start nothing more of a queue; what is under way goes on."""
-    _hold(client, queue, namespace, "pause", "paused")
+    """Pause a queue. Running attempts finish."""
+    key = find_queue(client, queue, namespace)
+    client.pause(*key)
+    click.echo(f"paused {safe('/'.join(key))}")
 
 
 @click.command()
@@ -98,11 +102,7 @@ def pause(client: Client, queue: str, namespace: str | None) -> None:
 @_NAMESPACE
 @with_client
 def resume(client: Client, queue: str, namespace: str | None) -> None:
-    """Go on with a paused queue."""
-    _hold(client, queue, namespace, "resume", "resumed")
-
-
-def _hold(client: Client, queue: str, namespace: str | None, verb: str, done: str) -> None:
-    key = completion.find_queue(client, queue, namespace)
-    client.post(path_of("queues", *key, verb))
-    click.echo(f"{done} {safe('/'.join(key))}")
+    """Resume a paused queue."""
+    key = find_queue(client, queue, namespace)
+    client.resume(*key)
+    click.echo(f"resumed {safe('/'.join(key))}")

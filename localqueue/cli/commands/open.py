@@ -1,4 +1,4 @@
-"""`open`: the dashboard in a browser."""
+"""`localqueue open`: open the dashboard in a browser."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from localqueue.core.text import safe
 
 
 @click.command("open")
-@click.option("--print", "is_printed", is_flag=True, help="Only print where it is.")
+@click.option("--print", "is_printed", is_flag=True, help="Only print the URL.")
 @with_client
 def open_dashboard(client: Client, is_printed: bool) -> None:
     """Open the dashboard in a browser.
 
-    Where there is no browser, its URL is printed.
+    If there is no browser, it prints the URL.
     """
     client.check()
     url = f"{client.url}/_localqueue/"

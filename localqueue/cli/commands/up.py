@@ -2,140 +2,65 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from localqueue.catalog import loader
-from localqueue.cli.commands.check import NO_CATALOG
-from localqueue.cli.output.event_log import Banner, JsonLog, TextLog, Write, banner
-from localqueue.cli.output.terminal import painter, terminal_width
-from localqueue.core.errors import CatalogError, LocalqueueError, StartError
+from localqueue import __version__
+from localqueue.cli.output.event_log import JsonLog, TextLog
+from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
+from localqueue.core import events
+from localqueue.core.errors import StartError
 from localqueue.core.models import Catalog
-from localqueue.core.settings import OPTIONS, Option, Settings
+from localqueue.core.settings import Settings
 from localqueue.engine.engine import Engine
 from localqueue.server import event_loop, server, sockets
 from localqueue.server.signals import handling_stop_signals
-
-
-def options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command every option of the table; `defaults` are those in which it differs from Settings."""
-    defaults = {field.name: field.default for field in dataclasses.fields(Settings)} | defaults
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(OPTIONS):
-            command = _click_option(option, defaults[option.name])(command)
-        return command
-
-    return decorate
-
-
-def _click_option(option: Option, default: Any) -> Callable[[Any], Any]:
-    shown = not option.many and not option.flag and default is not None
-    return click.option(
-        option.flag_name,
-        option.name,
-        help=option.help,
-        metavar=option.metavar or None,
-        multiple=option.many,
-        is_flag=option.flag,
-        type=None if option.flag else _type(option),
-        default=default,
-        show_default=shown,
-        envvar=option.env,
-    )
-
-
-def _type(option: Option) -> click.ParamType[Any]:
-    if option.choices:
-        return click.Choice(option.choices)
-    if option.kind is Path:
-        return click.Path(path_type=Path)
-    if option.kind is int:
-        return click.IntRange(_int(option.minimum), _int(option.maximum))
-    if option.kind is float:
-        return click.FloatRange(option.minimum, option.maximum)
-    return click.STRING
-
-
-def _int(bound: float | None) -> int | None:
-    return None if bound is None else int(bound)
+from localqueue.store import server_file
 
 
 @click.command()
-@options()
-def up(**given: Any) -> None:
+@server_options()
+def up(**options: Any) -> None:
     """Run the queue beside your service.
 
-    It accepts jobs, delivers them to your service, and retries as in production.
+    It accepts jobs, delivers them to your service, and retries failed ones as production does.
     """
-    settings = checked(Settings(**given))
+    settings = checked_settings(options)
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()
     try:
-        event_loop.run(_serve(settings, paths, load, make_report(settings, _write, sys.stdout)))
+        event_loop.run(_serve(settings, paths, load, make_log(settings, _write, sys.stdout)))
     except StartError as error:
         raise SystemExit(explain(error)) from None
 
 
-async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catalog], report: TextLog | JsonLog) -> None:
-    with handling_stop_signals() as signals:
+async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catalog], log: TextLog | JsonLog) -> None:
+    with handling_stop_signals() as requests:
 
         async def use(where: server.RunningServer, engine: Engine) -> None:
-            with server.announced(where):
-                report.ready(where, engine.catalog)
+            entry: dict[str, str | int] = {
+                "url": where.url,
+                "pid": os.getpid(),
+                "db": str(where.db),
+                "version": __version__,
+            }
+            with server_file.announced(entry) as other:
+                log.ready(where, engine.catalog)
+                if other is not None:
+                    log(events.Warned(_not_announced(where.url, other["url"])))
                 event_loop.relax_garbage_collection()
-                await signals.first.wait()
+                await requests.first.wait()
 
-        await server.serve(server.ServerConfig(settings, load, paths, report, skip_grace=signals.second), use)
-
-
-def checked(settings: Settings) -> Settings:
-    """Return the settings. Raises UsageError where they do not go together."""
-    if problem := settings.problem():
-        raise click.UsageError(problem)
-    return settings
+        await server.serve(server.ServerConfig(settings, load, paths, log, skip_grace=requests.second), use)
 
 
-def explain(error: LocalqueueError) -> int:
-    """Write why the server could not start, or go on; return the exit code."""
-    if isinstance(error, CatalogError):
-        for finding in error.findings:
-            click.echo(str(finding), err=True)
-    else:
-        click.echo(f"localqueue: {error.message}", err=True)
-    if error.hint:
-        click.echo(error.hint, err=True)
-    return 1
-
-
-def catalog_loader(settings: Settings) -> tuple[list[Path], Callable[[], Catalog]]:
-    """Return the catalog files, and what reads them under these settings. Raises UsageError."""
-    paths = list(settings.catalog) or [path.relative_to(Path.cwd()) for path in loader.discover(Path.cwd())]
-    if not paths:
-        raise click.ClickException(NO_CATALOG)
-    try:
-        single, named = loader.split_targets(settings.target)
-    except ValueError as error:
-        raise click.UsageError(f"--target: {error}") from None
-
-    def load() -> Catalog:
-        return loader.load(paths, namespace=settings.namespace, target=single, targets=named)
-
-    return paths, load
-
-
-def make_report(settings: Settings, write: Write, stream: TextIO, banner: Banner = banner) -> TextLog | JsonLog:
-    """Return what tells of events under these settings; `stream` is where `write` leads."""
-    if settings.log == "json":
-        return JsonLog(write, is_quiet=settings.quiet)
-    colours = painter(settings.no_color, stream)
-    return TextLog(write, is_quiet=settings.quiet, paint=colours, columns=terminal_width(stream), banner=banner)
+def _not_announced(url: str, other: str) -> str:
+    return f"commands in this folder use the server that is already running at {other}; for this one, add: --url {url}"
 
 
 def _write(line: str) -> None:

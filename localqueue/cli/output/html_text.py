@@ -1,6 +1,6 @@
-"""Read HTML as text: frameworks hide the message and the stack of an exception in a page.
+"""Extract the text of HTML: frameworks put the message and the stack of an exception into a page.
 
-This is no parser of HTML, which would take quadratic time for a page made to that end: tags are cut out.
+It cuts out tags instead of parsing, because a parser would need quadratic time for a malicious page.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _INLINE = frozenset((
 
 
 def as_text(page: str) -> str:
-    """Return the words of a page, a line for each block; the page itself where it has none."""
+    """Return the words of a page, one line per block; the page itself if it has no words."""
     lines = html.unescape("".join(_parts(page))).replace("\xa0", " ").split("\n")
     lines = [line.rstrip() for line in lines if line.strip()]
-    found = [line for before, line in zip(["", *lines], lines, strict=False) if line != before]
-    return "\n".join(found) or page
+    distinct = [line for before, line in zip(["", *lines], lines, strict=False) if line != before]
+    return "\n".join(distinct) or page
 
 
 def _parts(page: str) -> list[str]:
-    """Return text and line breaks; white space counts within `pre` alone."""
+    """Return text and line breaks; white space is kept only inside `pre`."""
     text, *rest = _TAG.split(page)
     parts, within = [_SPACE.sub(" ", text)], ""
     for tag, text in zip(rest[::2], rest[1::2], strict=True):

@@ -1,4 +1,4 @@
-"""Show JSON as it was sent: every number, key and escape stays; only the white space around them is ours."""
+"""Indent JSON without changing its numbers, keys and escapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s"\[\]{},:]+|"', re
 
 
 def indented(text: str) -> str:
-    """Return JSON over several lines, safe on a terminal."""
+    """Return JSON indented, escaped for a terminal."""
     parts: list[str] = []
     depth, before = 0, ""
     for token in _TOKEN.findall(text):

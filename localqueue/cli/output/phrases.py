@@ -1,4 +1,4 @@
-"""Word how a job is and how an attempt ended, for whoever shows it."""
+"""Describe the state of a job and the end of an attempt."""
 
 from __future__ import annotations
 
@@ -7,59 +7,60 @@ from typing import Any
 
 from localqueue.cli.options import suggestion
 from localqueue.cli.output.terminal import Painter
-from localqueue.core.models import Attempt, Job, JobState, OutcomeKind
+from localqueue.core.models import Attempt, Job, JobState, OutcomeKind, Rejection
 from localqueue.core.text import safe
 from localqueue.core.times import distance, duration, iso, parse_time
 
-ROOMY = 120
-"""From how many columns on a line has room for wide columns."""
-HELD = {"paused": "the queue is paused", "queue_missing": "no catalog declares the queue"}
+WIDE = 120
+"""The number of columns from which a line has room for wide columns."""
+HELD = {"paused": "the queue is paused", "queue_missing": "the queue is no longer in any catalog"}
 
 
 def held(reason: str) -> str:
-    """Return what holds a job or a queue."""
+    """Return why a job or a queue is held."""
     return HELD.get(reason, reason)
 
 
-def remedy(found: Mapping[str, Any]) -> str:
+def remedy(job: Mapping[str, Any]) -> str:
     """Return what to do about a held job."""
-    if found["held"] == "paused":
-        return f"go on with: {suggestion('resume', '/'.join((found['namespace'], found['queue'])))}"
-    return f"declare it under spec.queues in the catalog of {safe(found['namespace'])}"
+    if job["held"] == "paused":
+        return f"To resume it: {suggestion('resume', '/'.join((job['namespace'], job['queue'])))}"
+    return f"Declare it under spec.queues in the catalog of {safe(job['namespace'])}."
 
 
-def when(found: Mapping[str, Any], now_ms: int) -> str:
-    """Return when something happens to a job next, or when the last thing has."""
-    if found["held"]:
-        return f"held: {held(found['held'])}"
-    if found["finishedAt"]:
-        return distance(parse_time(found["finishedAt"]) - now_ms)
-    if found["state"] == JobState.RUNNING:
-        return running(found, now_ms)
-    wait_ms = parse_time(found["dueAt"]) - now_ms
+def when(job: Mapping[str, Any], now_ms: int) -> str:
+    """Return when a job continues, or when it finished."""
+    if job["held"]:
+        return f"held: {held(job['held'])}"
+    if job["finishedAt"]:
+        return distance(parse_time(job["finishedAt"]) - now_ms)
+    if job["state"] == JobState.RUNNING:
+        return running(job, now_ms)
+    wait_ms = parse_time(job["dueAt"]) - now_ms
     return f"next try {distance(wait_ms)}" if wait_ms > 0 else "due now"
 
 
-def running(found: Mapping[str, Any], now_ms: int) -> str:
-    """Return for how long an attempt has been under way."""
-    return f"for {duration(max(now_ms - parse_time(found['startedAt']), 0))}"
+def running(job: Mapping[str, Any], now_ms: int) -> str:
+    """Return how long an attempt has been running."""
+    return f"for {duration(max(now_ms - parse_time(job['startedAt']), 0))}"
 
 
-def as_written(ms: int) -> str:
-    """Return a duration as commands take it."""
+def duration_argument(ms: int) -> str:
+    """Return a duration in the form that commands accept."""
     return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
 
 
-def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None) -> str:
-    """Return the line of a delivery: when, queue, job, attempt, status or error, duration, what comes next."""
-    is_roomy = columns is None or columns >= ROOMY
-    name, word, took = (20, 12, 8) if is_roomy else (13, 3, 6)
+def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *, with_namespace: bool = False) -> str:
+    """Return the line of a delivery: time, queue, job, attempt, status or error, duration, what comes next."""
+    is_wide = columns is None or columns >= WIDE
+    name, word, took = (20, 12, 8) if is_wide else (13, 3, 6)
+    queue = f"{job.namespace}/{job.queue}" if with_namespace else job.queue
     number = f"attempt {attempt.number}/{attempt.max_attempts}"
     tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
     outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
     return (
-        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(job.queue):<{name}} {safe(job.short_id)}  {number:<12} "
-        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_roomy))}"
+        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
+        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
     ).rstrip()
 
 
@@ -71,9 +72,18 @@ def outcome_word(attempt: Attempt) -> str:
     return outcome.error.code if outcome.error is not None else outcome.kind.value
 
 
-def _next(job: Job, attempt: Attempt, is_roomy: bool) -> str:
+def _next(job: Job, attempt: Attempt, is_wide: bool) -> str:
     if attempt.outcome.kind is OutcomeKind.INTERRUPTED:
-        return "interrupted, made again at the next start"
+        return "interrupted; runs again at the next start"
     if attempt.next_due_ms is not None:
         return f"next try in {duration(attempt.next_due_ms - attempt.ended_ms)}"
-    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" and is_roomy else str(job.finished)
+    return f"{job.finished}: {attempt.reason}" if job.finished != "completed" and is_wide else str(job.finished)
+
+
+def rejection(refused: Rejection, paint: Painter) -> str:
+    """Return the line about refused requests, with the hint at the first one."""
+    source = "security check" if refused.is_security else "POST /jobs"
+    count = f" ({refused.count} so far)" if refused.count > 1 else ""
+    line = f"refused: {source}: {refused.code}: {safe(refused.message, 300)}{count}"
+    hint = f"\n  {safe(refused.hint, 300)}" if refused.hint and refused.count == 1 else ""
+    return paint("bad", line) + hint

@@ -1,4 +1,4 @@
-"""Write lines to standard error, and on a terminal one more below them that is rewritten."""
+"""Write lines to standard error, with a progress line below them on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Write to a stream, standard error where none is given; a closed one stops nothing."""
+    """Lines and a progress line on a stream, by default standard error; a closed stream is ignored."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -27,25 +27,25 @@ class Progress:
         self._shown = ""
 
     def line(self, text: str) -> None:
-        """Write a line, above the one that is rewritten."""
+        """Write a line above the progress line."""
         self._write(f"{self._clearing()}{text}\n{self._shown}")
 
     def show(self, text: str) -> None:
-        """Rewrite the last line; nothing is written where there is no terminal."""
+        """Rewrite the progress line; writes nothing if there is no terminal."""
         if self.is_terminal:
             clearing = self._clearing()
             self._shown = fit(safe(text), self._columns() - 1)
             self._write(clearing + self._shown)
 
     def hide(self) -> None:
-        """Take the last line away."""
+        """Remove the progress line."""
         clearing, self._shown = self._clearing(), ""
         self._write(clearing)
 
     def _columns(self) -> int:
         try:
             return os.get_terminal_size(self._stream.fileno()).columns or 80
-        except (OSError, ValueError):  # it was hung up
+        except (OSError, ValueError):  # the terminal was closed
             return 80
 
     def _clearing(self) -> str:
@@ -61,7 +61,7 @@ class Progress:
 
 @contextlib.contextmanager
 def showing(describe: Callable[[], str]) -> Iterator[None]:
-    """Show what `describe` says while the block runs; it is called on a thread of its own, several times a second."""
+    """Show progress during a block; `describe` is called on a separate thread, several times a second."""
     progress, done = Progress(), threading.Event()
 
     def run() -> None:
@@ -83,15 +83,15 @@ def showing(describe: Callable[[], str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def showing_jobs(url: str) -> Iterator[None]:
-    """Show how many jobs of a server are not finished while the block runs."""
+    """Show the number of unfinished jobs of a server during a block."""
     with Client(url) as client, showing(lambda: _unfinished(client)):
         yield
 
 
 def _unfinished(client: Client) -> str:
     try:
-        found = client.get("/queues")["queues"]
-        totals = {state: sum(int(each["counts"][state]) for each in found) for state in _UNFINISHED}
+        queues = client.queues()
+        totals = {state: sum(int(queue["counts"][state]) for queue in queues) for state in _UNFINISHED}
     except (LocalqueueError, LookupError, TypeError, ValueError):
         return ""
     return ", ".join(f"{count} {state}" for state, count in totals.items())

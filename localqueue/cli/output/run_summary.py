@@ -1,4 +1,4 @@
-"""Say how the jobs of a run ended: the ledger, what failed, what is left, and the exit code that follows."""
+"""The end of a run of `exec`: the ledger, failed, unfinished and refused jobs, and the exit code."""
 
 from __future__ import annotations
 
@@ -8,77 +8,98 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from localqueue.api import serializers
 from localqueue.core import ledger
-from localqueue.core.models import JobState, LedgerEntry
-from localqueue.core.text import safe
+from localqueue.core.models import JobState, LedgerEntry, Rejection
+from localqueue.core.text import counted, safe
 from localqueue.engine.engine import Engine
 from localqueue.engine.snapshots import QueueSnapshot
 
 SHOWN = 20
-"""How many failed jobs are told of one by one."""
-LATE, LEFT, HELD, GONE = "not done in time", "not waited for", "held", "not delivered"
+"""How many failed jobs, or reasons of refused requests, are listed one by one."""
+TIMED_OUT, NOT_WAITED_FOR, HELD, NOT_DELIVERED = "timed out", "not waited for", "held", "not delivered"
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedJobs:
-    """Say how many jobs of a queue are not finished, and why."""
+    """The unfinished jobs of a queue, and why; `failed` of them have a failed attempt."""
 
     namespace: str
     queue: str
     number: int
+    failed: int
     reason: str
     detail: str = ""
+    never_listened: bool = False
 
     def __str__(self) -> str:
-        jobs = f"{self.number} job{'s' * (self.number != 1)} of {safe(self.queue)}"
-        return f"{self.reason}: {jobs}{self.detail and ', '}{self.detail}"
+        jobs = f"{counted(self.number, 'job')} in {safe(self.queue)}"
+        failed = f", {self.failed} after a failed attempt" if self.failed else ""
+        return f"{self.reason}: {jobs}{failed}{self.detail and ': '}{self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """Hold how the jobs of a run ended; `failed` are the last attempts of those that failed."""
+    """The end of a run; `failed` has the last attempt of each failed job, also of jobs that a reset deleted."""
 
     counts: Mapping[JobState, int]
     failed: Sequence[LedgerEntry]
-    left: Sequence[UnfinishedJobs]
+    unfinished: Sequence[UnfinishedJobs]
+    rejections: Sequence[Rejection]
     entries: Sequence[LedgerEntry]
     start_ms: int
 
     @property
-    def is_late(self) -> bool:
-        """Return whether jobs should have been done by now."""
-        return any(each.reason == LATE for each in self.left)
+    def is_timed_out(self) -> bool:
+        """Return whether jobs should have finished by now."""
+        return any(jobs.reason == TIMED_OUT for jobs in self.unfinished)
 
-    def exit_code(self, of_command: int, is_failure_allowed: bool) -> int:
-        """Return COMMAND's exit code if it is not 0, else 1 if jobs failed or were not done in time."""
-        return of_command or int(self.is_late or (bool(self.failed) and not is_failure_allowed))
+    def problems(self, is_failure_allowed: bool) -> list[str]:
+        """Return why the run did not succeed; empty if it did."""
+        problems = []
+        if self.is_timed_out:
+            problems.append("jobs did not finish in time (see --wait-timeout)")
+        if any(jobs.never_listened for jobs in self.unfinished):
+            problems.append("jobs were enqueued for a service that never listened")
+        left = sum(jobs.failed for jobs in self.unfinished)
+        if not is_failure_allowed and (self.failed or left):
+            failed = [counted(len(self.failed), "job") + " failed"] * bool(self.failed)
+            unfinished = [counted(left, "job") + " left after a failed attempt"] * bool(left)
+            problems.append(f"{' and '.join([*failed, *unfinished])} (to accept that: --allow-failed)")
+        return problems
 
     def lines(self) -> Iterator[str]:
-        """Yield what people read, below an empty line: COMMAND or a ^C may have left the cursor anywhere."""
+        """Yield the text, after an empty line, because COMMAND or Ctrl-C may have left the cursor anywhere."""
         yield ""
         yield from ledger.as_text(self.entries, self.start_ms).splitlines()
         yield from map(_failure, self.failed[:SHOWN])
         if len(self.failed) > SHOWN:
             yield f"failed: {len(self.failed) - SHOWN} more"
-        yield from map(str, self.left)
-        yield f"localqueue: {self._summary()}"
+        yield from map(str, self.unfinished)
+        yield from map(_rejection, self.rejections[:SHOWN])
+        if len(self.rejections) > SHOWN:
+            yield f"refused: {len(self.rejections) - SHOWN} more reasons"
+        yield f"localqueue: {self._totals()}"
 
-    def _summary(self) -> str:
+    def _totals(self) -> str:
         total = sum(self.counts.values())
         states = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
-        return f"{total} job{'s' * (total != 1)}: {states}" if total else "no job was enqueued"
+        return f"{counted(total, 'job')}: {states}" if total else "no jobs were enqueued"
 
     def json_lines(self, exit_code: int) -> Iterator[str]:
-        """Yield what programs read."""
+        """Yield the JSON lines."""
         for line in ledger.as_json_lines(self.entries, self.start_ms).splitlines():
             yield _event("ledger", **json.loads(line))
         for entry in self.failed:
             job, error = entry.job, {"code": _code(entry), "message": _message(entry)}
             yield _event("failed", jobId=job.id, namespace=job.namespace, queue=job.queue, error=error)
-        for left in self.left:
-            yield _event("left", namespace=left.namespace, queue=left.queue, jobs=left.number, reason=left.reason)
+        for jobs in self.unfinished:
+            names = {"namespace": jobs.namespace, "queue": jobs.queue}
+            yield _event("left", **names, jobs=jobs.number, afterFailure=jobs.failed, reason=jobs.reason)
+        for rejection in self.rejections:
+            yield _event("rejected", **serializers.rejection(rejection))
         counts = {str(state): number for state, number in self.counts.items()}
-        yield _event("ended", exitCode=exit_code, jobs=counts, timedOut=self.is_late)
+        yield _event("ended", exitCode=exit_code, jobs=counts, timedOut=self.is_timed_out)
 
 
 def _event(event: str, **fields: Any) -> str:
@@ -87,8 +108,12 @@ def _event(event: str, **fields: Any) -> str:
 
 def _failure(entry: LedgerEntry) -> str:
     job = entry.job
-    tries = f"{job.attempt} attempt{'s' * (job.attempt != 1)}"
-    return f"failed: {safe(job.queue)}#{job.number} {job.short_id} after {tries}: {safe(_message(entry))}"
+    name = f"{safe(job.queue)}#{job.number} {job.short_id}"
+    return f"failed: {name} after {counted(job.attempt, 'attempt')}: {safe(_message(entry))}"
+
+
+def _rejection(rejection: Rejection) -> str:
+    return f"refused: {counted(rejection.count, 'request')}: {rejection.code}: {safe(rejection.message, 300)}"
 
 
 def _code(entry: LedgerEntry) -> str:
@@ -101,40 +126,49 @@ def _message(entry: LedgerEntry) -> str:
     return error.message if error is not None else entry.attempt.reason
 
 
-async def summarize_run(engine: Engine, failing: Collection[str], gone: Mapping[str, str], why_left: str) -> RunSummary:
-    """Look at the jobs once the run is over.
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets on which nothing listens, by namespace, and the namespaces whose service never listened."""
 
-    `failing` are the ids of jobs that failed in this run; one that was reset or retried since has not failed.
-    `gone` are the targets, by namespace, on which nothing listens; `why_left` is the reason of all others.
-    """
-    entries, queues = await engine.ledger(), await engine.queues()
+    gone: Mapping[str, str]
+    never_listened: Collection[str]
+
+
+async def summarize_run(
+    engine: Engine,
+    failed: Sequence[LedgerEntry],
+    rejections: Sequence[Rejection],
+    targets: Targets,
+    reason: str,
+) -> RunSummary:
+    """Return the summary once the run is over; `reason` is why jobs whose service listens are unfinished."""
+    queues, after_failure = await engine.queues(), await engine.jobs.count_after_failure()
     counts: Counter[JobState] = Counter()
-    for each in queues:
-        counts.update(each.counts)
-    return RunSummary(
-        counts=counts,
-        failed=_failed(entries, failing),
-        left=[_left(each, gone, why_left) for each in queues if _unfinished(each)],
-        entries=entries,
-        start_ms=engine.start_ms,
-    )
+    for queue in queues:
+        counts.update(queue.counts)
+    unfinished = [
+        _unfinished(queue, after_failure.get(queue.key, 0), targets, reason)
+        for queue in queues
+        if _unfinished_count(queue)
+    ]
+    return RunSummary(counts, failed, unfinished, rejections, await engine.ledger(), engine.start_ms)
 
 
-def _failed(entries: Sequence[LedgerEntry], failing: Collection[str]) -> list[LedgerEntry]:
-    """Return the last attempt of each failed job."""
-    found = {entry.job.seq: entry for entry in entries if entry.job.finished is JobState.FAILED}
-    return [entry for entry in found.values() if entry.job.id in failing]
-
-
-def _unfinished(queue: QueueSnapshot) -> int:
+def _unfinished_count(queue: QueueSnapshot) -> int:
     return sum(number for state, number in queue.counts.items() if not state.is_finished)
 
 
-def _left(queue: QueueSnapshot, gone: Mapping[str, str], why_left: str) -> UnfinishedJobs:
+def _unfinished(queue: QueueSnapshot, failed: int, targets: Targets, reason: str) -> UnfinishedJobs:
     namespace, name = queue.key
-    left = (namespace, name, _unfinished(queue))
-    if namespace in gone:
-        return UnfinishedJobs(*left, GONE, f"for nothing listens on {safe(gone[namespace])} any more")
+    common = (namespace, name, _unfinished_count(queue), failed)
+    if namespace in targets.gone:
+        is_never = namespace in targets.never_listened
+        target = safe(targets.gone[namespace])
+        detail = (
+            f"no service ever listened on {target}" if is_never else f"no service is listening on {target} any more"
+        )
+        return UnfinishedJobs(*common, NOT_DELIVERED, detail, is_never)
     if queue.held is not None:
-        return UnfinishedJobs(*left, HELD, "it is paused" if queue.held == "paused" else "no catalog declares it")
-    return UnfinishedJobs(*left, why_left)
+        detail = "the queue is paused" if queue.held == "paused" else "the queue is no longer in any catalog"
+        return UnfinishedJobs(*common, HELD, detail)
+    return UnfinishedJobs(*common, reason)

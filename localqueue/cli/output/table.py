@@ -1,4 +1,4 @@
-"""Lay out tables: columns shrink to the terminal's width, nothing wraps, everything foreign is made safe."""
+"""Lay out tables: columns shrink to the terminal's width, nothing wraps, foreign text is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Describe a column; one with `least` may shrink to that width where the terminal is narrow."""
+    """A column; with `least` it can shrink to that width on a narrow terminal."""
 
     title: str
     is_right: bool = False
@@ -22,14 +22,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Hold a text, which may be foreign, and its tone."""
+    """A text, which may be foreign, and its tone."""
 
     text: str
     tone: str = ""
 
 
 def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], paint: Painter, room: int | None) -> list[str]:
-    """Return the table's lines; where even shrunk columns have no room, the last ones are left out."""
+    """Return the table's lines; if even shrunk columns don't fit, the last ones are left out."""
     head = [Cell(column.title, "dim") for column in columns]
     cleaned = [[Cell(safe(cell.text), cell.tone) for cell in row] for row in (head, *rows)]
     natural = [max(width(row[at].text) for row in cleaned) for at in range(len(columns))]
@@ -37,12 +37,12 @@ def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], paint: Pain
     return [_line(row, columns, widths, paint) for row in cleaned]
 
 
-def facts(found: Sequence[tuple[str, Cell]], paint: Painter, room: int | None) -> list[str]:
-    """Return a line for each named fact, the names in a column of their own."""
-    widest = max((len(name) for name, _ in found), default=0)
+def facts(named: Sequence[tuple[str, Cell]], paint: Painter, room: int | None) -> list[str]:
+    """Return a line for each fact, with the names in a column."""
+    widest = max((len(name) for name, _ in named), default=0)
     return [
         f"  {paint('dim', name)}{' ' * (widest - len(name))}{GAP}{paint(cell.tone, _fitted(cell, room, widest + 4))}"
-        for name, cell in found
+        for name, cell in named
     ]
 
 

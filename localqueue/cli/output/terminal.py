@@ -1,4 +1,4 @@
-"""Decide what a terminal shows: colour, and how much room a line has."""
+"""Decide on the colors and the width of output."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ STATES = {"retrying": "warn", "completed": "good", "failed": "bad", "cancelled":
 
 
 class Painter:
-    """Colour text, or leave it as it is."""
+    """A function that colors text, or leaves it unchanged."""
 
-    def __init__(self, has_colour: bool) -> None:
-        self._has_colour = has_colour
+    def __init__(self, has_color: bool) -> None:
+        self._has_color = has_color
 
     def __call__(self, tone: str, text: str) -> str:
         """Return the text in a tone: good, bad, warn, dim, bold, or none."""
-        return f"\x1b[{_CODES[tone]}m{text}\x1b[0m" if tone and text and self._has_colour else text
+        return f"\x1b[{_CODES[tone]}m{text}\x1b[0m" if tone and text and self._has_color else text
 
 
 def painter(no_color: bool, stream: TextIO | None = None) -> Painter:
-    """Return what colours a stream, standard output where none is given.
+    """Return the painter for a stream; by default for standard output.
 
-    Only a terminal is coloured, and only where nobody asked for none.
+    Only terminals are colored, and only if nothing turns colors off.
     """
     wanted = not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return Painter(wanted and (stream or sys.stdout).isatty())
 
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
-    """Return how many columns a line may have; None where it goes to no terminal and may be of any width."""
+    """Return the width of a line in columns; None if the output isn't a terminal."""
     return max(shutil.get_terminal_size().columns, 20) if (stream or sys.stdout).isatty() else None

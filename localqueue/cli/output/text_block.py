@@ -1,4 +1,4 @@
-"""Show foreign text of any size: safe, folded to the terminal's width, cut with a note."""
+"""Show foreign text of any size: escaped, folded to the terminal's width, cut with a note."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TAB = 4
 
 
 def pretty(text: str, columns: int) -> str:
-    """Return JSON that is longer than a line over several lines, and anything else as it is."""
+    """Return JSON indented if it is longer than a line, and any other text unchanged."""
     if (len(text) <= columns and "\n" not in text.strip()) or not text.lstrip().startswith(("{", "[")):
         return text
     try:
@@ -23,11 +23,11 @@ def pretty(text: str, columns: int) -> str:
 
 
 def lines(text: str, columns: int, limit: int | None, note: str) -> list[str]:
-    """Return a text as safe lines; those beyond the limit are counted in a note, `… 12 more lines: <note>`."""
-    found = [piece for line in text.rstrip().split("\n") for piece in _folded(line, columns)]
-    if limit is None or len(found) <= limit:
-        return found
-    return [*found[: limit - 1], f"… {len(found) - limit + 1} more lines: {note}"]
+    """Return a text as escaped lines; lines beyond the limit are counted in a note, `… 12 more lines: <note>`."""
+    pieces = [piece for line in text.rstrip().split("\n") for piece in _folded(line, columns)]
+    if limit is None or len(pieces) <= limit:
+        return pieces
+    return [*pieces[: limit - 1], f"… {len(pieces) - limit + 1} more lines: {note}"]
 
 
 def _folded(line: str, columns: int) -> Iterator[str]:
@@ -41,7 +41,7 @@ def _folded(line: str, columns: int) -> Iterator[str]:
 
 
 def _fitting(piece: str, columns: int) -> str:
-    """Return as much of the piece as fits, up to a space near its end where more follows."""
+    """Return as much of the piece as fits, up to a space near its end if more follows."""
     whole = piece
     while width(piece) > columns and len(piece) > 1:
         piece = piece[:-1]

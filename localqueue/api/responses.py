@@ -1,0 +1,35 @@
+"""Build HTTP responses of JSON."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.responses import Response
+
+from localqueue.core.errors import LocalqueueError
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def encode(content: object) -> bytes:
+    """Return compact JSON in UTF-8 on one line."""
+    return _ENCODER.encode(content).encode("utf-8", "replace")
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Return a response with a JSON body."""
+    return json_bytes(encode(content), status)
+
+
+def json_bytes(body: bytes, status: int = 200) -> Response:
+    """Return a response whose body is JSON already."""
+    return Response(body, status, media_type="application/json")
+
+
+def error_response(error: LocalqueueError) -> Response:
+    """Return the one error shape: {"error": {code, message, hint}}."""
+    body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+    response = json_response(body, error.status)
+    if error.status == 503:
+        response.headers["Retry-After"] = "1"
+    return response

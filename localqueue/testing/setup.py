@@ -1,0 +1,60 @@
+"""Prepare the catalog and the settings of a LocalQueue from what a test gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from localqueue.catalog import discovery
+from localqueue.core.errors import ClientError
+from localqueue.core.settings import Settings
+from localqueue.core.text import nearest
+
+CatalogSource = str | Path | Mapping[str, Any]
+DEFAULTS: dict[str, Any] = {"port": 0, "ephemeral": True, "clock": "virtual", "grace": 0.0}
+
+
+def catalog_paths(source: CatalogSource | Sequence[CatalogSource] | None, folder: Path) -> list[Path]:
+    """Return the catalog files, as absolute paths; catalogs that are dicts are written into `folder`.
+
+    Raises ClientError if there is none.
+    """
+    if source is None:
+        paths = discovery.discover(Path.cwd())[0]
+        if not paths:
+            raise ClientError(
+                "there is no catalog-info.yaml here", "Give catalog=..., a path or the catalog as a dict."
+            )
+        return paths
+    sources = source if isinstance(source, list | tuple) else [source]
+    paths = [_catalog_path(each, folder / f"catalog-{number}.yaml") for number, each in enumerate(sources)]
+    return [path.absolute() for path in discovery.expand(paths)]
+
+
+def _catalog_path(source: CatalogSource, path: Path) -> Path:
+    if not isinstance(source, Mapping):
+        return Path(source)
+    path.write_text(json.dumps({"apiVersion": "backstage.io/v1alpha1", "kind": "Component", **source}))
+    return path
+
+
+def make_settings(target: str | None, options: Mapping[str, Any]) -> Settings:
+    """Return the settings for options of `up`. Raises ClientError."""
+    known = [field.name for field in dataclasses.fields(Settings)]
+    for name in options:
+        if name not in known:
+            raise ClientError(f"unknown option {name!r}; options: {', '.join(nearest(name, known))}")
+    values = DEFAULTS | dict(options) | ({"target": target} if target is not None else {})
+    if "db" in values:
+        values = {"ephemeral": False} | {name: value for name, value in values.items() if name != "ephemeral"}
+        values["db"] = Path(values["db"])
+    for name in ("target", "allow_host"):
+        if isinstance(values.get(name), str):
+            values[name] = (values[name],)
+    settings = Settings(**values)
+    if problem := settings.problem():
+        raise ClientError(problem)
+    return settings
