@@ -124,7 +124,7 @@ def test_a_delivery_without_a_reply_is_answered_500_and_fails_the_test(run: Runn
     assert counts == {"failed": 2, "passed": 1}, output
     assert "unexpected deliveries" in output
     assert "nothing: the test uses neither serve(...) nor worker(...).replies(...)" in output
-    assert "worker('other') had 0 deliveries, 1 replies are left" in output
+    assert "worker('other') got no deliveries; 1 reply left" in output
     assert '"attempt":2,"data":"x"' in output
 
 
