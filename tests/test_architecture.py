@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,3 +170,12 @@ def test_functions_and_files_stay_small(path: Path) -> None:
 @pytest.mark.parametrize("path", files(ROOT / "tests"), ids=named)
 def test_test_files_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= TEST_LINES
+
+
+def test_no_module_of_the_dashboard_imports_itself_by_way_of_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in files(PACKAGE / "dashboard" / "static", "*.js"):
+        found = re.findall(r"""^(?:import|export)\s[^;"']*["'](\.[^"']+)["']""", path.read_text(), re.MULTILINE)
+        graph[str(path)] = {str((path.parent / each).resolve()) for each in found}
+    assert any(graph.values())
+    assert_no_circle(graph)

@@ -49,9 +49,9 @@ def test_a_newcomer_finds_why_a_job_failed_mends_the_handler_and_sees_it_complet
     expect(wall.job().locator("header")).to_contain_text("attempt 2/3")
     expect(wall.page.get_by_role("button", name="Try now")).to_be_enabled()
     wall.page.keyboard.press("r")
-    expect(wall.job()).to_contain_text("All 3 attempts were made")
+    expect(wall.job()).to_contain_text("All 3 attempts failed")
     wall.press("Retry now")
-    expect(wall.job()).to_contain_text("Your handler answered 200 OK")
+    expect(wall.job()).to_contain_text("Your handler responded 200 OK")
     expect(wall.row(id_)).to_contain_text("completed")
 
 
@@ -70,21 +70,21 @@ def test_attempts_are_shown_on_a_time_axis_with_status_duration_headers_and_reas
     gaps = [lefts[at + 1]["x"] - lefts[at]["x"] for at in range(2) if lefts[at] and lefts[at + 1]]  # type: ignore[index]
     assert len(gaps) == 2 and gaps[0] > 100 and abs(gaps[0] - gaps[1]) < 10
     attempts.nth(1).click()
-    answer = wall.job().locator(".answer")
-    expect(answer).to_contain_text("Answer to attempt 2/3")
-    expect(answer.locator("pre.body")).to_have_text("TypeError: 'amount' < 0\n  at score.js:12")
+    response = wall.job().locator(".response")
+    expect(response).to_contain_text("Response to attempt 2 of 3")
+    expect(response.locator("pre.body")).to_have_text("TypeError: 'amount' < 0\n  at score.js:12")
     wall.press("Show source")
-    expect(answer.locator("pre.body")).to_have_text(PAGE.decode())
-    answer.locator("summary").click()
-    expect(answer.locator("dl")).to_contain_text("retry-after")
-    expect(answer).to_contain_text("Retry 2 of 2, 3600000 ms after the end of the attempt.")
-    expect(answer).to_contain_text(f"{wall.worker.url}/work")
+    expect(response.locator("pre.body")).to_have_text(PAGE.decode())
+    response.locator("summary").click()
+    expect(response.locator("dl")).to_contain_text("retry-after")
+    expect(response).to_contain_text("Retry 2 of 2, 3600000 ms after the end of the attempt.")
+    expect(response).to_contain_text(f"{wall.worker.url}/work")
 
 
 def test_jobs_and_numbers_change_by_themselves(wall: Board) -> None:
     """Rule dashboard.live."""
     wall.open()
-    wall.see("No job yet")
+    wall.see("No jobs yet")
     asked = len(wall.asked)
     ids = [wall.server.enqueue(n) for n in range(3)]
     for id_ in ids:
@@ -119,7 +119,7 @@ def test_a_waiting_job_is_cancelled_and_a_cancelled_one_retried(wall: Board) -> 
     wall.press("Cancel")
     expect(wall.job()).to_contain_text("Cancelled by hand")
     wall.press("Retry now")
-    expect(wall.job()).to_contain_text("Your handler answered 200 OK")
+    expect(wall.job()).to_contain_text("Your handler responded 200 OK")
     expect(wall.job()).to_contain_text("Round 2")
 
 
@@ -134,7 +134,7 @@ def test_every_failed_job_of_a_queue_is_retried_at_once(wall: Board) -> None:
     expect(wall.rows()).to_have_count(2)
     wall.press("Retry 2 failed")
     wall.see("2 failed jobs retried")
-    wall.see("No job is failed")
+    wall.see("No failed jobs")
     wall.page.get_by_role("link", name="Show all").click()
     for id_ in ids:
         expect(wall.row(id_)).to_contain_text("completed")
@@ -148,7 +148,7 @@ def test_a_replay_is_a_new_job_with_an_edited_payload_that_names_its_original(wa
     expect(editor).to_have_value('{\n  "claimId": 9007199254740993\n}')
     editor.fill('{"claimId": 9007199254740995')
     wall.page.get_by_role("dialog").get_by_role("button", name="Replay").click()
-    expect(wall.page.get_by_role("dialog")).to_contain_text("This is not JSON yet")
+    expect(wall.page.get_by_role("dialog")).to_contain_text("Invalid JSON: ")
     editor.fill('{"claimId": 9007199254740995}')
     wall.page.keyboard.press("Control+Enter")
     expect(wall.job()).to_contain_text(f"replay of {id_[-8:]}")
@@ -179,7 +179,7 @@ def test_a_new_job_begins_as_the_last_one_of_its_queue(wall: Board) -> None:
     editor = wall.page.get_by_label("Payload (JSON)")
     expect(editor).to_have_value('{\n  "claimId": 7\n}')
     editor.fill('{"claimId": 8, "big": 12345678901234567890}')
-    wall.page.get_by_text("The same with curl").click()
+    wall.page.get_by_text("Equivalent curl command").click()
     expect(wall.page.get_by_role("dialog")).to_contain_text('"queue":"other","data":{"claimId": 8')
     wall.page.get_by_role("dialog").get_by_role("button", name="Enqueue").click()
     expect(wall.job()).to_contain_text("12345678901234567890")
@@ -189,7 +189,7 @@ def test_a_new_job_begins_as_the_last_one_of_its_queue(wall: Board) -> None:
 
 def test_a_queue_is_paused_and_resumed_and_its_jobs_say_so(wall: Board) -> None:
     wall.open("#/queues/shop/work")
-    expect(wall.page.locator(".settings")).to_contain_text("5 at once")
+    expect(wall.page.locator(".settings")).to_contain_text("concurrency 5")
     wall.script += [BROKEN]
     id_ = wall.server.enqueue(1)
     expect(wall.row(id_)).to_contain_text("next try in 59 min")
@@ -197,10 +197,10 @@ def test_a_queue_is_paused_and_resumed_and_its_jobs_say_so(wall: Board) -> None:
     expect(wall.page.locator(".queue", has_text="work")).to_contain_text("paused")
     expect(wall.row(id_)).to_contain_text("paused")
     wall.row(id_).click()
-    expect(wall.job()).to_contain_text("The queue is paused: nothing starts until it is resumed.")
+    expect(wall.job()).to_contain_text("The queue is paused. The job starts when you resume it.")
     wall.press("Resume queue")
     wall.press("Try now")
-    expect(wall.job()).to_contain_text("Your handler answered 200 OK")
+    expect(wall.job()).to_contain_text("Your handler responded 200 OK")
 
 
 def test_the_wall_clock_can_be_moved_and_drained(wall: Board) -> None:
@@ -215,7 +215,7 @@ def test_the_wall_clock_can_be_moved_and_drained(wall: Board) -> None:
     wall.press("To next")
     expect(wall.row(id_)).to_contain_text("completed")
     wall.press("Drain")
-    wall.see("nothing is left to do")
+    wall.see("all jobs are finished")
 
 
 def test_an_address_leads_to_its_screen_and_back_goes_back(wall: Board) -> None:
@@ -236,7 +236,7 @@ def test_an_address_leads_to_its_screen_and_back_goes_back(wall: Board) -> None:
     expect(wall.job()).to_be_hidden()
     expect(wall.page.get_by_role("heading", name="work")).to_be_visible()
     wall.page.goto(f"{wall.server.url}/_localqueue/#/jobs/{'0' * 8}")
-    wall.see("There is no such job")
+    wall.see("No such job")
     wall.problems.clear()  # the browser tells of the 404
 
 
@@ -251,7 +251,7 @@ def test_a_job_is_found_by_its_short_id(wall: Board) -> None:
     expect(wall.page.locator("#find")).to_have_value("")
     wall.page.keyboard.press("/")
     wall.page.keyboard.type("00000000")
-    wall.see("No job's id begins with 00000000")
+    wall.see('No job ID starts with "00000000"')
     wall.page.keyboard.press("Escape")
     expect(wall.rows()).to_have_count(2)
 
@@ -272,7 +272,7 @@ def test_everything_is_within_reach_of_the_keyboard(wall: Board) -> None:
     expect(wall.job()).to_be_hidden()
     expect(wall.row(ids[1])).to_be_focused()
     key("?")
-    expect(wall.page.get_by_role("dialog")).to_contain_text("next, previous job")
+    expect(wall.page.get_by_role("dialog")).to_contain_text("next or previous job")
     key("j")
     key("Escape")
     expect(wall.page.get_by_role("dialog")).to_have_count(0)
@@ -297,7 +297,7 @@ def test_every_screen_is_accessible_in_light_and_dark(browser: Browser, server: 
     """Rule dashboard.accessible."""
     with board(browser, server, worker, reduced_motion="reduce") as found:
         found.open()
-        found.see("No job yet")
+        found.see("No jobs yet")
         assert both(found) == []
         found.script += [BROKEN] * 3
         ids = found.enqueue(*[b"{}"] * 4)
@@ -338,7 +338,7 @@ def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worke
         server.wait_state(id_, "retrying")
         for address in ("", "#/queues/shop/work", f"#/queues/shop/work/jobs/{id_}"):
             found.open(address)
-            expect(found.row(id_) if "jobs/" not in address else found.job().locator(".answer")).to_be_visible()
+            expect(found.row(id_) if "jobs/" not in address else found.job().locator(".response")).to_be_visible()
             assert found.page.evaluate(BEYOND) == [], address
         expect(found.job()).to_be_focused()
         found.page.get_by_role("link", name="Jobs").click()

@@ -81,9 +81,9 @@ def test_hostile_payloads_and_answers_are_shown_as_text(wall: Board) -> None:
     for n, (id_, text) in enumerate(zip(ids, HOSTILE, strict=True)):
         wall.go(f"#/jobs/{id_}")
         expect(wall.job().locator("h1 code")).to_have_text(id_[-8:])
-        expect(wall.job().locator(".answer .body")).to_contain_text(shown(text)[:60])
+        expect(wall.job().locator(".response .body")).to_contain_text(shown(text)[:60])
         expect(wall.job().locator(".block[aria-label=Payload] .body")).to_contain_text(f'"n": {n}')
-    wall.job().locator(".answer summary").click()
+    wall.job().locator(".response summary").click()
     wall.see("<img src=x onerror=alert(1)>")
     present = wall.page.evaluate("[...document.querySelectorAll('*')].map((each) => each.localName)")
     assert not {"img", "iframe", "object", "embed", "base", "style", "animate"} & set(present)
@@ -102,7 +102,7 @@ def test_hostile_addresses_and_searches_are_shown_as_text(wall: Board) -> None:
         expect(wall.page.locator("#rows")).to_contain_text(text)
         wall.page.locator("#find").fill(text)
         wall.page.keyboard.press("Enter")
-        wall.see("expected id to be")
+        wall.see("id must be the beginning of an ID")
     wall.problems[:] = [each for each in wall.problems if "status of 40" not in each]
 
 

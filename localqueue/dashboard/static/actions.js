@@ -1,20 +1,20 @@
-// Do what a button says: an element with data-do="name" runs the action of that name with its data.
+// Run actions: clicking an element with data-do="name" runs the action of that name with its data.
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import * as format from "./format.js";
-import * as live from "./live.js";
-import * as load from "./load.js";
-import { dismiss, fail, toast } from "./notices.js";
-import { changed, state } from "./state.js";
-import { textOf } from "./views/body.js";
+import * as fetching from "./fetching.js";
+import { reconnect } from "./event_stream.js";
+import { busyName, changed, state } from "./state.js";
+import { dismiss, fail, toast } from "./toasts.js";
+import { textOf } from "./views/text_block.js";
 import * as dialogs from "./views/dialogs.js";
 
 const SECOND = 1000;
 const DRAIN_TIMEOUT_MS = 600_000;
 
 const ACTIONS = {
-  retry: ({ id }) => onJob(id, "/retry", "Retried: a new round has begun"),
+  retry: ({ id }) => onJob(id, "/retry", "Retried: a new round started"),
   cancel: ({ id }) => onJob(id, "/cancel", "Cancelled"),
   try: ({ due }) => tryNow(due),
   replay: ({ id }) => dialogs.replay(id),
@@ -35,9 +35,9 @@ const ACTIONS = {
   source() {
     state.isSourceShown = !state.isSourceShown;
   },
-  more: () => load.more(),
+  more: () => fetching.more(),
   unseen: () => showUnseen(),
-  again: () => live.again(),
+  reconnect: () => reconnect(),
   dismiss: ({ number }) => dismiss(number),
   help: () => dialogs.help(),
   copy: (_, element) => copy(element),
@@ -51,7 +51,7 @@ export function listen() {
   });
 }
 
-/** Run an action; while it is under way its button is busy, and what goes wrong is shown. */
+/** Run an action; its button is busy meanwhile, and an error is shown. */
 export async function run(name, given = {}, element = null) {
   const busy = busyName(name, given);
   if (state.busy.has(busy)) return;
@@ -67,11 +67,6 @@ export async function run(name, given = {}, element = null) {
   }
 }
 
-/** Return the name under which an action is busy. */
-export function busyName(name, given = {}) {
-  return [name, given.id ?? given.namespace, given.queue].filter(Boolean).join(" ");
-}
-
 async function onJob(id, what, said) {
   await api.post(api.jobPath(id, what));
   toast(said);
@@ -84,7 +79,7 @@ async function retryAll(namespace, queue) {
   await refreshed();
 }
 
-/** Move the clock to the job's due time; if that is over, even by a moment, make what is due now. */
+/** Advance the clock to the job's due time; if that has passed, run what is due now. */
 async function tryNow(due) {
   const isFuture = format.ms(due) > clock.now();
   try {
@@ -97,24 +92,28 @@ async function tryNow(due) {
 
 async function advance(by) {
   const { now, attempts } = await api.post("clock/advance", JSON.stringify(by));
-  toast(`${format.count(attempts.length, "attempt")}, it is ${format.time(now)}`);
+  toast(`${attemptsMade(attempts)}; the time is ${format.time(now)}`);
   await refreshed();
 }
 
 async function drain() {
-  const { idle, attempts } = await api.post("drain", JSON.stringify({ timeoutMs: DRAIN_TIMEOUT_MS }));
-  toast(`${format.count(attempts.length, "attempt")}, ${idle ? "nothing is left to do" : "still not idle"}`);
+  const { idle, attempts, unfinishedCount } = await api.post("drain", JSON.stringify({ timeoutMs: DRAIN_TIMEOUT_MS }));
+  toast(`${attemptsMade(attempts)}; ${idle ? "all jobs are finished" : `${format.count(unfinishedCount, "job")} unfinished`}`, idle ? "done" : "warning");
   await refreshed();
 }
 
-/** Events bring what has changed; without them it is asked for. */
+function attemptsMade(attempts) {
+  return `${attempts.length ? format.count(attempts.length, "attempt") : "No attempts"} made`;
+}
+
+/** Show what changed: events bring it; without them, fetch it. */
 async function refreshed() {
-  if (state.link !== "live") await load.all();
+  if (state.link !== "live") await fetching.all();
 }
 
 function showUnseen() {
   document.querySelector("#rows")?.scrollTo(0, 0);
-  return load.list();
+  return fetching.list();
 }
 
 async function copy(element) {

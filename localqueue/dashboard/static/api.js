@@ -1,11 +1,11 @@
-// Call the control API; the page is served from the same place, so every address is relative to it.
+// Call the control API. Its server also serves this page, so every URL is relative.
 
 const HOME = new URL(".", document.baseURI);
 
-/** Where the stream of events is. */
+/** The URL of the event stream. */
 export const EVENTS = new URL("events", HOME).href;
 
-/** Where programs enqueue: `IEC_QUEUE_URL`. */
+/** The value for `IEC_QUEUE_URL`. */
 export const QUEUE_URL = location.origin;
 
 export class ApiError extends Error {
@@ -18,7 +18,7 @@ export class ApiError extends Error {
 export const get = (path, signal) => call("GET", path, undefined, signal);
 export const getText = (path, signal) => callText("GET", path, undefined, signal);
 
-/** Send JSON that is text already: payloads are never parsed and written anew. */
+/** Send JSON text: payloads are never parsed and serialized again. */
 export const post = (path, json = "{}") => call("POST", path, json);
 
 /** Enqueue a job through production's own route; `data` is JSON text. */
@@ -27,12 +27,12 @@ export function enqueue(namespace, queue, data) {
   return call("POST", "../jobs", `{${names},"data":${data}}`);
 }
 
-/** Return the path of a job, or of something of it. */
+/** Return the path of a job, or of one of its resources. */
 export function jobPath(id, rest = "") {
   return `jobs/${encodeURIComponent(id)}${rest}`;
 }
 
-/** Return the path of a queue's action. */
+/** Return the path of an action of a queue. */
 export function queuePath(namespace, name, action) {
   return `queues/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/${action}`;
 }
@@ -42,20 +42,20 @@ async function call(method, path, json, signal) {
 }
 
 async function callText(method, path, json, signal) {
-  const answer = await reach(method, path, json, signal);
-  const text = await answer.text();
-  if (answer.ok) return text;
-  throw new ApiError(answer.status, errorOf(text, answer.status));
+  const response = await send(method, path, json, signal);
+  const text = await response.text();
+  if (response.ok) return text;
+  throw new ApiError(response.status, errorOf(text, response.status));
 }
 
-async function reach(method, path, json, signal) {
+async function send(method, path, json, signal) {
   try {
     const headers = json === undefined ? {} : { "Content-Type": "application/json" };
     return await fetch(new URL(path, HOME), { method, headers, body: json, signal, redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    const hint = "Is it still running? Start it with: localqueue up";
-    throw new ApiError(0, { code: "unreachable", message: "localqueue does not answer.", hint });
+    const hint = "If it has stopped, start it: localqueue up";
+    throw new ApiError(0, { code: "unreachable", message: "localqueue doesn't respond.", hint });
   }
 }
 
@@ -63,6 +63,6 @@ function errorOf(text, status) {
   try {
     return JSON.parse(text).error;
   } catch {
-    return { code: "unexpected", message: `localqueue answered ${status}.`, hint: "" };
+    return { code: "unexpected", message: `localqueue responded ${status}.`, hint: "" };
   }
 }

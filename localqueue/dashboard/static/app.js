@@ -1,41 +1,49 @@
-// Start the page: follow the address, the stream and the keyboard, and draw what they change.
+// Start the page: follow the address, the event stream and the keyboard, and draw what they change.
 
 import * as actions from "./actions.js";
 import * as clock from "./clock.js";
 import { patch } from "./dom.js";
-import * as keys from "./keys.js";
-import * as live from "./live.js";
-import * as load from "./load.js";
+import * as eventStream from "./event_stream.js";
+import * as fetching from "./fetching.js";
+import { merge } from "./job_merge.js";
+import * as keyboard from "./keyboard.js";
 import * as router from "./router.js";
 import { afterDrawing, changed, drawWith, state } from "./state.js";
+import * as alerts from "./views/alerts.js";
 import * as attempts from "./views/attempts.js";
+import * as header from "./views/header.js";
 import * as job from "./views/job.js";
-import * as jobs from "./views/jobs.js";
-import * as messages from "./views/messages.js";
+import * as jobList from "./views/job_list.js";
 import * as queues from "./views/queues.js";
-import * as top from "./views/top.js";
 
 const part = (id) => document.getElementById(id);
 let listTop = 0;
 
+/** Put events in their places, and fetch what they leave out. */
+function mergeEvents() {
+  const { isOpenStale, isPreviewMissing } = merge(jobList.isReading);
+  if (isOpenStale) fetching.job();
+  if (isPreviewMissing) fetching.previews();
+}
+
 function draw() {
-  live.settle(jobs.isReading);
+  mergeEvents();
   const isJob = state.route.job !== null;
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
   document.body.classList.toggle("with-scope", state.route.namespace !== null);
   document.title = title();
   part("job").hidden = !isJob;
-  show("top", top.view);
-  top.settle();
-  show("notices", messages.notices);
+  show("top", header.view);
+  header.settle();
+  show("alerts", alerts.view);
   show("queues", queues.view);
-  show("jobs", jobs.view);
+  show("jobs", jobList.view);
   show("job", isJob ? job.view : () => null);
-  show("toasts", messages.toasts);
+  show("toasts", alerts.toasts);
 }
 
-/** Show a part; a fault in one of them leaves the others alone. */
+/** Show a part; an error in one leaves the others alone. */
 function show(id, view) {
   try {
     patch(part(id), view());
@@ -50,10 +58,10 @@ function title() {
   return `${failed ? `(${failed} failed) ` : ""}${name ? `${name} · ` : ""}localqueue`;
 }
 
-/** Follow the address. Where the list makes room for a job, it comes back as it was left. */
+/** Follow the address. Where a job replaces the list, the list comes back at the same scroll position. */
 function follow() {
   const from = state.route.job;
-  load.follow(router.parse(location.hash));
+  fetching.follow(router.parse(location.hash));
   const to = state.route.job;
   if (to === from) return;
   part("job").scrollTo(0, 0);
@@ -66,11 +74,11 @@ function follow() {
 
 drawWith(draw);
 actions.listen();
-keys.listen();
-top.listen();
-jobs.listen();
+keyboard.listen();
+header.listen();
+jobList.listen(() => actions.run("unseen"));
 addEventListener("hashchange", follow);
-load.follow(router.parse(location.hash));
-live.start();
+fetching.follow(router.parse(location.hash));
+eventStream.start();
 clock.start(attempts.tick);
 changed();

@@ -1,4 +1,4 @@
-// Know the server's time, and keep every text that counts up or down true.
+// Follow the server's clock, and update every text that counts up or down.
 
 import * as format from "./format.js";
 import { state } from "./state.js";
@@ -10,20 +10,20 @@ const WORDS = {
   since: (at) => format.duration(Math.max(0, now() - at)),
   ago: (at) => format.ago(Math.max(0, now() - at)),
 };
-let behind = 0; // the server's time minus ours, in ms
+let serverAheadMs = 0; // the server's time minus the browser's
 
-/** Take the server's time over; on the virtual clock it stands still until the next one. */
+/** Set the server's time; virtual time stays there until it is set again. */
 export function set({ mode, now: iso, offsetMs = state.clock?.offsetMs ?? 0 }) {
   const at = format.ms(iso);
-  behind = at - Date.now();
+  serverAheadMs = at - Date.now();
   state.clock = { mode, at, iso, offsetMs };
 }
 
-/** Follow a move of the clock; the news of it may be a little old, so on the wall clock only the distance counts. */
+/** Follow an advance of the clock; its event may be a little old, so in real time only the distance counts. */
 export function move(found) {
   if (found.mode === "virtual" || state.clock === null) set(found);
   else {
-    behind += found.offsetMs - state.clock.offsetMs;
+    serverAheadMs += found.offsetMs - state.clock.offsetMs;
     state.clock = { ...state.clock, offsetMs: found.offsetMs };
   }
 }
@@ -34,7 +34,7 @@ export function isVirtual() {
 
 /** Return the server's time in ms. */
 export function now() {
-  return isVirtual() ? state.clock.at : Date.now() + behind;
+  return isVirtual() ? state.clock.at : Date.now() + serverAheadMs;
 }
 
 /** Return the server's time in ISO 8601. */
@@ -52,7 +52,7 @@ export function ticking(how, at, iso) {
   return node;
 }
 
-/** Count from now on; with reduced motion once a second. `also` is called each time. */
+/** Start counting; with reduced motion once a second. `also` is called each time. */
 export function start(also) {
   let ticks = 0;
   setInterval(() => {

@@ -1,9 +1,9 @@
-// Build and patch the page. Whatever is foreign becomes a text node here and never markup.
+// Build and patch the page. Foreign text becomes a text node, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const standIns = new WeakMap();
 
-/** Return the node on the page that was made like this one. */
+/** Return the node on the page that this one was patched into. */
 export function onPage(node) {
   return standIns.get(node) ?? node;
 }
@@ -13,7 +13,7 @@ export function h(tag, attributes, ...children) {
   return build(document.createElement(tag), attributes, children);
 }
 
-/** Return an element of SVG. */
+/** Return an SVG element. */
 export function s(tag, attributes, ...children) {
   return build(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -32,8 +32,8 @@ function kept(children) {
 }
 
 /**
- * Make the children of `parent` like `fresh`, keeping what is alike: focus, selection and scrolling stay.
- * Children with the same data-key are the same child; one that is its own fresh version is left as it is.
+ * Change the children of `parent` into `fresh` and keep equal nodes, so focus, selection and scrolling stay.
+ * Children with the same data-key are the same child; a child that is in `fresh` itself is not changed.
  */
 export function patch(parent, ...children) {
   const fresh = kept(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
@@ -75,7 +75,7 @@ function morph(node, fresh) {
 }
 
 function morphAttributes(node, fresh) {
-  const isTheirs = (name) => name === "open" && node.nodeName === "DETAILS"; // the reader opens and closes it
+  const isTheirs = (name) => name === "open" && node.nodeName === "DETAILS"; // the user opens and closes it
   for (const { name } of [...node.attributes]) {
     if (!fresh.hasAttribute(name) && !isTheirs(name)) node.removeAttribute(name);
   }

@@ -1,34 +1,29 @@
-// Word numbers, durations and times, as the command line words them.
+// Format numbers, durations and times in the style of the command line.
 
 const UNITS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1000, "s"]];
 
-/** `12 ms`, `5.0 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`. */
+/** `12 ms`, `5 s`, `1.5 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`. */
 export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  if (ms < 60_000) return `${Math.floor(ms / 100) / 10} s`;
   const at = UNITS.findIndex(([size]) => ms >= size);
   const [[large, name], [small, smallName]] = [UNITS[at], UNITS[at + 1]];
   const rest = Math.floor((ms % large) / small);
   return `${Math.floor(ms / large)} ${name}${rest ? ` ${rest} ${smallName}` : ""}`;
 }
 
-/** A settings' duration, without decimals that say nothing: `5 s`, `250 ms`, `1.5 s`, `2 min`. */
-export function setting(ms) {
-  return duration(ms).replace(".0 s", " s");
-}
-
-/** How long until something: tenths for the last ten seconds. */
+/** The time until something: tenths in the last ten seconds, so its width stays the same. */
 export function countdown(ms) {
   if (ms < 10_000) return `${(Math.ceil(ms / 100) / 10).toFixed(1)} s`;
   return ms < 60_000 ? `${Math.ceil(ms / 1000)} s` : duration(ms);
 }
 
-/** How long until something, in one unit. */
+/** The time until something, in one unit. */
 export function short(ms) {
   return ms < 60_000 ? countdown(ms) : inOneUnit(ms);
 }
 
-/** How long ago something was. */
+/** The time since something, in one unit. */
 export function ago(ms) {
   return ms < 1000 ? "just now" : `${inOneUnit(ms)} ago`;
 }
@@ -36,11 +31,6 @@ export function ago(ms) {
 function inOneUnit(ms) {
   const [size, name] = UNITS.find(([each]) => ms >= each);
   return `${Math.floor(ms / size)} ${name}`;
-}
-
-/** `+5.000 s`: a distance from the start, as in the ledger. */
-export function offset(ms) {
-  return `${ms < 0 ? "-" : "+"}${(Math.abs(ms) / 1000).toFixed(3)} s`;
 }
 
 /** `09:12:04.411`, in UTC as everywhere in localqueue. */

@@ -1,7 +1,7 @@
 // Name every screen by its address, each part optional:
 //   #/queues/NAMESPACE/QUEUE/jobs/ID?state=failed&id=3ed5, or #/namespaces/NAMESPACE/...
 
-import { STATES } from "./glyphs.js";
+import { STATES } from "./icons.js";
 
 /** Return what an address shows: {namespace, queue, job, state, id}, each null where it is not named. */
 export function parse(hash) {

@@ -1,22 +1,23 @@
-// Hold what the page knows, and show it: changes are thrown together into one drawing per tenth of a second.
+// Hold the state of the page, and draw it: changes within 100 ms share one drawing.
 
 const PERIOD_MS = 100;
 
 export const state = {
-  link: "connecting", // live, lost, refused, stopping, asleep
+  link: "connecting", // live, lost, refused, stopping, hidden
   route: { namespace: null, queue: null, job: null, state: null, id: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
   queues: null, // null: not known yet
   services: [],
-  catalog: { refused: [], warnings: [] }, // what is wrong in catalogs
+  catalog: { refused: [], warnings: [] }, // findings in the catalogs
+  rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
   storageError: null,
   list: { jobs: [], next: null, isLoading: true, isLoadingMore: false, error: null, unseen: new Set() },
   open: null, // {id, job, text, error, selected}
   busy: new Set(),
   toasts: [],
   isClockOpen: false,
-  isSourceShown: false, // of answers that are HTML
+  isSourceShown: false, // of responses that are HTML
 };
 
 /** Return what keeps a waiting job from being started: "paused", "queue_missing", or null. */
@@ -31,24 +32,29 @@ export function queueOf(job) {
   return state.queues?.find((each) => each.namespace === job.namespace && each.name === job.queue) ?? null;
 }
 
+/** Return the name under which an action is busy. */
+export function busyName(name, given = {}) {
+  return [name, given.id ?? given.namespace, given.queue].filter(Boolean).join(" ");
+}
+
 let draw = () => {};
 let onceDrawn = () => {};
 let isDue = false;
 let drawnAt = -Infinity;
 
-/** Say what draws the page. */
+/** Register the function that draws the page. */
 export function drawWith(drawing) {
   draw = drawing;
 }
 
-/** Draw soon: at once if the last drawing is a while ago, else with whatever comes until then. */
+/** Draw soon: at once if the last drawing was 100 ms ago, else with everything that changes until then. */
 export function changed() {
   if (isDue) return;
   isDue = true;
   setTimeout(() => requestAnimationFrame(drawNow), Math.max(0, drawnAt + PERIOD_MS - performance.now()));
 }
 
-/** Do something once, when the page has been drawn anew. */
+/** Do something once, after the next drawing. */
 export function afterDrawing(work) {
   onceDrawn = work;
   changed();

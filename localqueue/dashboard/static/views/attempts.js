@@ -1,14 +1,14 @@
-// Draw the attempts of a job on a time axis, round by round, and the answer of the chosen one.
+// Draw the attempts of a job on a time axis, round by round, and the response to the selected one.
 
 import * as clock from "../clock.js";
 import { h, s } from "../dom.js";
 import * as format from "../format.js";
-import { glyph, outcomeShape } from "../glyphs.js";
-import { asText } from "../markup.js";
+import { icon, outcomeShape } from "../icons.js";
+import { asText } from "../html_text.js";
 import { changed, heldBy, state } from "../state.js";
-import * as body from "./body.js";
 import { button, spoken } from "./controls.js";
-import { ending, outcomeWord } from "./explain.js";
+import { ending, outcomeWord } from "./job_status.js";
+import * as textBlock from "./text_block.js";
 
 const STEPS = [1, 2, 5].flatMap((n) => [1, 10, 100, 1000].map((size) => n * size))
   .concat([15, 30].map((n) => n * 1000), [10_000, 20_000], [1, 2, 5, 10, 15, 30].map((n) => n * 60_000), [1, 2, 3, 6, 12, 24, 48, 168].map((n) => n * 3_600_000))
@@ -48,7 +48,7 @@ function roundView(job, round, all, chosen) {
     h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(made.length, "attempt")}`)), rows);
 }
 
-/** Return what is to come in this round, or is under way: {state, at, number}. */
+/** Return the running attempt or the next one of this round, or null: {kind, number, most, at}. */
 function pendingRow(job, attempts) {
   if (job.state === "running") return { kind: "running", number: job.attempt, most: job.maxAttempts, at: startOf(job) };
   if (job.state !== "retrying" && job.state !== "queued") return null;
@@ -81,14 +81,14 @@ function axis(scale) {
   return h("div", { class: "attempt axis", "aria-hidden": "true" }, h("span", {}), s("svg", { class: "track" },
     ticks.map((tick) => {
       const x = percent(place(scale, scale.from + tick));
-      return [s("line", { x1: x, x2: x, y1: 15, y2: 20, class: "tick" }), s("text", { x, y: 11, class: tick ? "middle" : "" }, tick ? `+${format.setting(tick)}` : "0")];
+      return [s("line", { x1: x, x2: x, y1: 15, y2: 20, class: "tick" }), s("text", { x, y: 11, class: tick ? "middle" : "" }, tick ? `+${format.duration(tick)}` : "0")];
     })), h("span", {}));
 }
 
 function attemptRow(attempt, before, scale, isChosen) {
   const shape = outcomeShape(attempt.outcome);
   return h("button", { type: "button", class: `attempt ${shape}`, "data-do": "attempt", "data-index": attempt.index, "aria-pressed": String(isChosen) },
-    label(attempt.number, attempt.maxAttempts, glyph(shape), outcomeWord(attempt)),
+    label(attempt.number, attempt.maxAttempts, icon(shape), outcomeWord(attempt)),
     s("svg", { class: "track", "aria-hidden": "true" }, s("title", {}, story(attempt, before)),
       before ? bar("wait", scale, format.ms(before.endedAt), format.ms(attempt.dueAt)) : null,
       bar("slot", scale, format.ms(attempt.dueAt), format.ms(attempt.startedAt)),
@@ -102,7 +102,7 @@ function label(number, most, mark, word) {
 }
 
 function story(attempt, before) {
-  const delay = before ? `due ${format.duration(format.ms(attempt.dueAt) - format.ms(before.endedAt))} after the end of the one before; ` : "";
+  const delay = before ? `due ${format.duration(format.ms(attempt.dueAt) - format.ms(before.endedAt))} after the previous attempt ended; ` : "";
   return `${delay}started ${format.time(attempt.startedAt)}, took ${format.duration(attempt.durationMs)}`;
 }
 
@@ -113,7 +113,7 @@ function waitingRow(waiting, before, scale) {
     : [before ? bar("wait", scale, format.ms(before.endedAt), waiting.at) : null, diamond(percent(place(scale, waiting.at)))];
   const took = isRunning ? clock.ticking("since", waiting.at) : waiting.held ? "held" : clock.ticking("soon", waiting.at, waiting.iso);
   return h("div", { class: `attempt ${waiting.kind}` },
-    label(waiting.number, waiting.most, glyph(isRunning ? "running" : "due"), isRunning ? "under way" : "due"),
+    label(waiting.number, waiting.most, icon(isRunning ? "running" : "due"), isRunning ? "running" : "due"),
     s("svg", { class: "track", "aria-hidden": "true" }, marks, isRunning ? null : nowLine(scale)),
     h("span", { class: "took" }, took));
 }
@@ -127,14 +127,14 @@ function diamond(x) {
   return s("svg", { x, y: "50%", class: "mark" }, s("path", { d: "M0-5.5L5.5 0 0 5.5-5.5 0z", class: "due-mark" }));
 }
 
-/** Return the line that shows the present, where something is to come. */
+/** Return the line that marks the current time, if an attempt is running or due. */
 function nowLine(scale) {
   if (!scale.isPending) return null;
   const x = percent(place(scale, clock.now()));
   return s("line", { class: "now", x1: x, x2: x, y1: 0, y2: "100%", "data-from": scale.from, "data-span": scale.span });
 }
 
-/** Move what stands for the present; while an attempt is under way, the whole axis moves. */
+/** Move the line of the current time; while an attempt is running, redraw the whole axis. */
 export function tick(count) {
   if (count % REDRAWN === 0 && state.open?.job?.state === "running") changed();
   for (const line of document.querySelectorAll("line.now")) {
@@ -144,29 +144,34 @@ export function tick(count) {
   }
 }
 
-/** Return the answer of the chosen attempt. */
-export function answer(job, selected) {
+/** Return the response to the selected attempt. */
+export function response(job, selected) {
   const all = job.attempts ?? [];
   const attempt = all[choose(all, selected)];
   if (!attempt) return null;
-  const title = `Answer to attempt ${attempt.number}/${attempt.maxAttempts}${job.round > 1 ? ` of round ${attempt.round}` : ""}`;
-  const { response } = attempt;
+  const title = `Response to attempt ${attempt.number} of ${attempt.maxAttempts}${job.round > 1 ? `, round ${attempt.round}` : ""}`;
+  const { response: found } = attempt;
   const heading = [h("h2", {}, title), h("strong", { class: outcomeShape(attempt.outcome) }, ending(attempt))];
-  return h("section", { class: "answer", "data-key": `answer ${job.id} ${choose(all, selected)}`, "aria-label": title },
-    response ? null : h("div", { class: "section-head" }, heading),
-    attempt.error && !(attempt.error.code ?? "").startsWith("http_") ? h("p", { class: "error" }, body.foreign(sentence(attempt.error.message))) : null,
-    response ? responseBody(heading, response) : null,
-    response ? headers(response.headers) : null,
-    h("p", { class: "dim reason" }, `Sent to `, h("code", {}, attempt.request.url), `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, `${sentence(attempt.reason)}`));
+  return h("section", { class: "response", "data-key": `response ${job.id} ${choose(all, selected)}`, "aria-label": title },
+    found ? null : h("div", { class: "section-head" }, heading),
+    attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(sentence(attempt.error.message))) : null,
+    found ? responseBody(heading, found) : null,
+    found ? headers(found.headers) : null,
+    h("p", { class: "dim reason" }, `Sent to `, h("code", {}, attempt.request.url), `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, sentence(attempt.reason)));
 }
 
-/** Show a body; of a page, which is what frameworks answer for an exception, its words first. */
+/** Return whether the message says more than the status: the target of a redirect does. */
+function saysMore({ error, status }) {
+  return error.message !== `the service responded ${status}`;
+}
+
+/** Show a body; of an HTML page, which frameworks send for an exception, the text first. */
 function responseBody(heading, response) {
-  const note = response.truncated ? "the first 64 KiB" : null;
+  const note = response.truncated ? "first 64 KiB" : null;
   const words = response.headers["content-type"]?.startsWith("text/html") ? asText(response.body) : null;
   const isWords = words !== null && !state.isSourceShown;
   const toggle = words === null ? null : button(isWords ? "Show source" : "Show as text", "source", {}, { kind: "quiet" });
-  return body.block(heading, isWords ? words : response.body, { name: "Body", empty: "The body is empty.", note, extra: [type(response), toggle] });
+  return textBlock.block(heading, isWords ? words : response.body, { name: "Body", empty: "Empty body.", note, extra: [type(response), toggle] });
 }
 
 function sentence(text) {
@@ -174,12 +179,12 @@ function sentence(text) {
 }
 
 function type(response) {
-  return h("span", { class: "dim" }, body.foreign(response.headers["content-type"] ?? "no content type"));
+  return h("span", { class: "dim" }, textBlock.foreign(response.headers["content-type"] ?? "no content type"));
 }
 
 function headers(found) {
   const names = Object.keys(found);
   if (names.length === 0) return null;
   return h("details", { class: "headers" }, h("summary", {}, format.count(names.length, "header")),
-    h("dl", {}, names.map((name) => [h("dt", {}, body.foreign(name)), h("dd", {}, body.foreign(found[name]))])));
+    h("dl", {}, names.map((name) => [h("dt", {}, textBlock.foreign(name)), h("dd", {}, textBlock.foreign(found[name]))])));
 }

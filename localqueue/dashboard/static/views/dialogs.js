@@ -1,28 +1,28 @@
-// Ask for what an action needs: the payload of a new job or of a replay; and show the help.
+// Show the dialogs: a new job, a replay, and the help.
 
 import * as api from "../api.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { stateLabel } from "../glyphs.js";
+import { stateLabel } from "../icons.js";
 import { isJson, prettyText } from "../json.js";
-import { KEYS } from "../keys.js";
-import { fail, toast } from "../notices.js";
+import { KEYS } from "../keymap.js";
+import { fail, toast } from "../toasts.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 
 const MEANINGS = {
-  queued: "due, waiting for a slot",
-  running: "its request is under way",
+  queued: "due, waiting for a free slot",
+  running: "an attempt is running",
   retrying: "the last attempt failed; the next one has a due time",
-  failed: "no retries left; retry it by hand",
-  completed: "the handler answered 2xx",
-  cancelled: "ended by hand",
+  failed: "all attempts failed; you can retry it",
+  completed: "the handler responded 2xx",
+  cancelled: "cancelled by hand",
 };
 
-/** Ask for a new job; its payload begins as the one of the queue's latest job. */
+/** Ask for a new job; the form starts with the payload of the queue's latest job. */
 export async function enqueue({ namespace, queue }) {
   const queues = (state.queues ?? []).filter((each) => each.held !== "queue_missing");
-  if (queues.length === 0) throw new Error("No queue is declared yet: add one under spec.queues of a catalog");
+  if (queues.length === 0) throw new Error("No queues yet. Declare one under spec.queues in a catalog.");
   const first = queues.find((each) => each.namespace === namespace && each.name === queue) ?? queues[0];
   const choice = h("select", { id: "new-queue", name: "queue" }, queues.map((each, at) =>
     h("option", { value: at, selected: each === first }, queues.some((other) => other.namespace !== each.namespace) ? `${each.namespace} / ${each.name}` : each.name)));
@@ -42,12 +42,12 @@ export async function enqueue({ namespace, queue }) {
   });
 }
 
-/** Ask for the payload of a replay; unchanged, it is sent byte for byte as it was. */
+/** Ask for the payload of a replay; an unchanged payload is sent byte for byte. */
 export async function replay(id) {
   const [job, text] = await Promise.all([api.get(api.jobPath(id)), api.getText(api.jobPath(id, "/data"))]);
   const editor = payloadEditor(prettyText(text));
   const before = editor.area.value;
-  const intro = h("p", { class: "dim" }, `A new job in ${job.queue} that names ${job.shortId} as its original, which stays as it is.`);
+  const intro = h("p", { class: "dim" }, `Creates a new job in ${job.queue}, linked to ${job.shortId}. The original isn't changed.`);
   form(`Replay ${job.shortId}`, [intro, editor.view], "Replay", editor, async () => {
     const isEdited = editor.area.value !== before;
     const made = await api.post(api.jobPath(id, "/replay"), isEdited ? `{"data":${editor.area.value}}` : "{}");
@@ -80,7 +80,7 @@ function problemOf(text) {
     JSON.parse(text);
     return "";
   } catch (error) {
-    return `This is not JSON yet: ${error.message}`;
+    return `Invalid JSON: ${error.message}`;
   }
 }
 
@@ -94,10 +94,10 @@ function curlLine(editor, choice, chosen) {
   write();
   editor.area.addEventListener("input", write);
   choice.addEventListener("change", () => setTimeout(write, 200));
-  return h("details", {}, h("summary", {}, "The same with curl"), h("pre", { tabindex: 0 }, code));
+  return h("details", {}, h("summary", {}, "Equivalent curl command"), h("pre", { tabindex: 0 }, code));
 }
 
-/** Show a form in a dialog; Ctrl+Enter sends it. */
+/** Show a form in a dialog; Ctrl+Enter submits it. */
 function form(title, content, label, editor, send) {
   const dialog = open(title);
   const submit = h("button", { class: "primary" }, label);
@@ -135,9 +135,9 @@ function open(title) {
   return dialog;
 }
 
-/** Show the keys, and what the shapes mean. */
+/** Show the keyboard shortcuts, and the meaning of the icons. */
 export function help() {
-  const dialog = open("Keys and states");
+  const dialog = open("Keyboard shortcuts and states");
   const close = h("button", { type: "button", class: "primary" }, "Close");
   close.addEventListener("click", () => dialog.close());
   dialog.append(

@@ -1,15 +1,15 @@
-// Draw a job's page: how it is, its attempts, the answer of one of them, its payload.
+// Draw the page of a job: its status, its attempts, the response to one of them, its payload.
 
 import * as clock from "../clock.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { stateLabel } from "../glyphs.js";
+import { stateLabel } from "../icons.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import * as attempts from "./attempts.js";
-import * as body from "./body.js";
 import { button, spoken } from "./controls.js";
-import { explain } from "./explain.js";
+import { explain } from "./job_status.js";
+import * as textBlock from "./text_block.js";
 
 const UNFINISHED = ["queued", "running", "retrying"];
 
@@ -24,15 +24,15 @@ export function view() {
     head(job),
     why(job),
     attempts.view(job, open.selected),
-    h("div", { class: "pair" }, attempts.answer(job, open.selected), payload(open)),
+    h("div", { class: "pair" }, attempts.response(job, open.selected), payload(open)),
     facts(job),
   ];
 }
 
 function missing(open) {
   return h("div", { class: "empty" },
-    h("h1", {}, open.error.code === "unknown_job" ? "There is no such job" : open.error.message),
-    h("p", {}, open.error.code === "unknown_job" ? [h("code", {}, open.id), ": it may have been pruned, or removed by a reset."] : open.error.hint));
+    h("h1", {}, open.error.code === "unknown_job" ? "No such job" : open.error.message),
+    h("p", {}, open.error.code === "unknown_job" ? [h("code", {}, open.id), " may have been pruned, or deleted by a reset."] : open.error.hint));
 }
 
 function head(job) {
@@ -45,7 +45,7 @@ function head(job) {
         h("span", {}, attempt), job.round > 1 ? h("span", {}, `round ${job.round}`) : null, replayed(job))),
     h("div", { class: "buttons" },
       UNFINISHED.includes(job.state) ? button("Cancel", "cancel", { id: job.id }) : null,
-      button("Replay…", "replay", { id: job.id }, { title: "Enqueue it again as a new job, with its payload edited or as it was" })));
+      button("Replay…", "replay", { id: job.id }, { title: "Enqueue a copy as a new job; you can edit its payload" })));
 }
 
 function replayed(job) {
@@ -60,7 +60,7 @@ function why(job) {
 
 function payload(open) {
   const link = h("a", { href: `jobs/${encodeURIComponent(open.job.id)}/data`, download: `${open.job.shortId}.json` }, "Download");
-  return body.block("Payload", open.text ?? "", { note: format.size(new Blob([open.text ?? ""]).size), extra: link, isJson: true });
+  return textBlock.block("Payload", open.text ?? "", { note: format.size(new Blob([open.text ?? ""]).size), extra: link });
 }
 
 function facts(job) {
@@ -68,14 +68,14 @@ function facts(job) {
   const row = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
   return h("section", { class: "facts", "aria-label": "Facts" },
     h("dl", {},
-      row("id", h("span", { "data-copied": job.id }, h("code", {}, job.id), " ", button("Copy", "copy", {}, { kind: "quiet" }), spoken(" the id"))),
+      row("ID", h("span", { "data-copied": job.id }, h("code", {}, job.id), " ", button("Copy", "copy", {}, { kind: "quiet" }), spoken(" the ID"))),
       row("namespace", job.namespace),
       row("enqueued", at(job.createdAt)),
       job.finishedAt ? row("finished", at(job.finishedAt)) : row("due", h("code", {}, format.dateTime(job.dueAt))),
       replays(job)));
 }
 
-/** Return links to the jobs of the list that replay this one. */
+/** Return links to the replays of this job in the list. */
 function replays(job) {
   const found = state.list.jobs.filter((each) => each.replayOf === job.id);
   if (found.length === 0) return null;

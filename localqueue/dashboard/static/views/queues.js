@@ -1,8 +1,8 @@
-// Draw the queues at the side: what each has to do, and what keeps it from doing it.
+// Draw the queues: the counts of each, and why it is held.
 
 import { h, s } from "../dom.js";
 import * as format from "../format.js";
-import { glyph } from "../glyphs.js";
+import { icon } from "../icons.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import { spoken } from "./controls.js";
@@ -26,7 +26,7 @@ function all() {
   const total = (name) => state.queues.reduce((sum, queue) => sum + queue.counts[name], 0);
   return h("a", { class: "queue all", "data-key": "all", href: router.href({ state: route.state }), "aria-current": route.namespace === null && "page" },
     h("span", { class: "queue-name" }, "All queues"),
-    h("span", { class: "flight" }, total("running") ? `${format.number(total("running"))} in flight` : ""),
+    h("span", { class: "flight" }, total("running") ? `${format.number(total("running"))} running` : ""),
     counts(total),
   );
 }
@@ -45,8 +45,8 @@ function namespace(name, queues) {
 
 function where(service) {
   const isDown = service.listening === false;
-  const title = isDown ? `nothing listens on ${service.target}` : service.target;
-  return h("span", { class: `where ${isDown ? "is-down" : ""}`, title }, isDown ? glyph("down") : null, format.host(service.target), isDown ? spoken(", nothing listens there") : null);
+  const title = isDown ? `nothing is listening on ${service.target}` : service.target;
+  return h("span", { class: `where ${isDown ? "is-down" : ""}`, title }, isDown ? icon("down") : null, format.host(service.target), isDown ? spoken(", nothing is listening there") : null);
 }
 
 function queueLink(queue) {
@@ -60,14 +60,14 @@ function queueLink(queue) {
   );
 }
 
-/** Return the attempts under way against the concurrency, or what holds the queue. */
+/** Return the running attempts and the concurrency, or why the queue is held. */
 function flight(queue) {
-  if (queue.held === "paused") return h("span", { class: "flight held" }, glyph("paused"), "paused");
-  if (queue.held === "queue_missing") return h("span", { class: "flight held" }, glyph("warning"), "not declared");
+  if (queue.held === "paused") return h("span", { class: "flight held" }, icon("paused"), "paused");
+  if (queue.held === "queue_missing") return h("span", { class: "flight held" }, icon("warning"), "not declared");
   const running = inFlight(queue);
   return h("span", { class: "flight" },
     meter(running, queue.concurrency),
-    h("span", { class: "of" }, `${format.number(running)}/${format.number(queue.concurrency)}`), spoken(" in flight"));
+    h("span", { class: "of" }, `${format.number(running)}/${format.number(queue.concurrency)}`), spoken(" running"));
 }
 
 export function inFlight(queue) {
@@ -83,5 +83,5 @@ function meter(running, concurrency) {
 function counts(of) {
   const shown = SHOWN.filter((name) => of(name) > 0);
   return h("span", { class: "counts" }, shown.map((name) =>
-    h("span", { class: `count ${name}`, title: `${format.number(of(name))} ${name}` }, glyph(name), format.number(of(name)), spoken(` ${name}`))));
+    h("span", { class: `count ${name}`, title: `${format.number(of(name))} ${name}` }, icon(name), format.number(of(name)), spoken(` ${name}`))));
 }

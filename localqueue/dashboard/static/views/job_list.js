@@ -1,19 +1,18 @@
 // Draw the list of jobs: its queue, its filter by state, its rows.
 
-import { run } from "../actions.js";
 import * as clock from "../clock.js";
 import { h, onPage } from "../dom.js";
 import * as format from "../format.js";
-import { glyph, stateLabel, STATES } from "../glyphs.js";
+import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
 import { heldBy, state } from "../state.js";
 import { button, spoken } from "./controls.js";
-import { foreign } from "./body.js";
-import { outcomeWord } from "./explain.js";
-import * as empty from "./empty.js";
+import * as emptyState from "./empty_state.js";
+import { outcomeWord } from "./job_status.js";
+import { foreign } from "./text_block.js";
 
 const SCROLLED = 30;
-const FAST = 20; // new rows in one drawing that would run away under the pointer
+const FAST = 20; // new rows in one drawing; more would move the list under the pointer
 let drawn = new Map(); // rows by id, with what they show
 
 export function view() {
@@ -21,7 +20,7 @@ export function view() {
   return [queueHead(queue), tabs(), unseen(), list(queue)];
 }
 
-/** Return whether somebody is at work in the list, so that it must not move. */
+/** Return whether somebody is reading the list, so that it must not move. */
 export function isReading(added) {
   const rows = document.querySelector("#rows");
   if (!rows) return false;
@@ -29,10 +28,10 @@ export function isReading(added) {
   return isScrolled || (added > FAST && rows.matches(":hover, :focus-within"));
 }
 
-/** Show the unseen rows once the list is scrolled back to its top. */
-export function listen() {
+/** Call `showUnseen` when the list with unseen rows is scrolled back to its top. */
+export function listen(showUnseen) {
   document.addEventListener("scroll", (event) => {
-    if (event.target.id === "rows" && event.target.scrollTop === 0 && state.list.unseen.size) run("unseen");
+    if (event.target.id === "rows" && event.target.scrollTop === 0 && state.list.unseen.size) showUnseen();
   }, true);
 }
 
@@ -62,25 +61,25 @@ function queueHead(queue) {
 }
 
 function settings(queue) {
-  if (queue.held === "queue_missing") return h("p", { class: "dim" }, "No catalog declares this queue: its jobs are held until it is back.");
-  const retries = queue.retries === 0 ? "no retries" : `${format.count(queue.retries, "retry", "retries")}, ${format.setting(queue.retryDelayMs)} apart`;
+  if (queue.held === "queue_missing") return h("p", { class: "dim" }, "This queue is no longer in any catalog. Its jobs are on hold until it's declared again.");
+  const retries = queue.retries === 0 ? "no retries" : `${format.count(queue.retries, "retry", "retries")}, ${format.duration(queue.retryDelayMs)} apart`;
   return h("p", { class: "settings" },
     h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint}`),
-    h("span", {}, `${format.number(queue.concurrency)} at once`),
+    h("span", {}, `concurrency ${format.number(queue.concurrency)}`),
     h("span", {}, retries),
-    h("span", {}, `timeout ${format.setting(queue.timeoutMs)}`));
+    h("span", {}, `timeout ${format.duration(queue.timeoutMs)}`));
 }
 
 function pause({ namespace, name: queue, held }) {
-  if (held === "paused") return button([glyph("up"), "Resume"], "resume", { namespace, queue }, { title: "Start its jobs again (p)" });
-  return held === null ? button([glyph("paused"), "Pause"], "pause", { namespace, queue }, { title: "Start no more of its jobs (p)" }) : null;
+  if (held === "paused") return button([icon("up"), "Resume"], "resume", { namespace, queue }, { title: "Resume the queue (p)" });
+  return held === null ? button([icon("paused"), "Pause"], "pause", { namespace, queue }, { title: "Pause the queue; running attempts finish (p)" }) : null;
 }
 
 function retryAll({ namespace, queue }) {
   const failed = total("failed");
   if (failed === 0) return null;
   const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
-  return button([glyph("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
+  return button([icon("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
 }
 
 function tabs() {
@@ -101,8 +100,8 @@ function unseen() {
 
 function list(queue) {
   const { jobs, isLoading, error, next, isLoadingMore } = state.list;
-  if (error) return h("div", { id: "rows" }, empty.broken(error));
-  if (jobs.length === 0) return h("div", { id: "rows", "data-key": "empty" }, isLoading || state.queues === null ? null : empty.view(queue));
+  if (error) return h("div", { id: "rows" }, emptyState.broken(error));
+  if (jobs.length === 0) return h("div", { id: "rows", "data-key": "empty" }, isLoading || state.queues === null ? null : emptyState.view(queue));
   const rows = jobs.map(row);
   drawn = new Map(rows.map((each) => [each.id, each]));
   return h("div", { id: "rows", "data-key": "rows" },
@@ -135,16 +134,16 @@ function isAmbiguous({ namespace, queue }) {
   return state.route.namespace === null && (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
 }
 
-/** Return the beginning of the payload: what tells one job from the next. */
+/** Return the start of the payload, which distinguishes one job from the next. */
 function preview(job) {
   return job.preview ? foreign(job.preview.replace(/\s+/g, " ")) : null;
 }
 
 function when(job) {
   const held = heldBy(job);
-  if (held) return held === "paused" ? [glyph("paused"), "paused"] : [glyph("warning"), "held"];
+  if (held) return held === "paused" ? [icon("paused"), "paused"] : [icon("warning"), "held"];
   if (job.state === "retrying") return ["next try ", clock.ticking("soon", format.ms(job.dueAt), job.dueAt)];
   if (job.state === "queued") return "due now";
-  if (job.state === "running") return job.startedAt ? ["for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)] : "under way";
+  if (job.state === "running") return job.startedAt ? ["for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)] : "running";
   return clock.ticking("ago", format.ms(job.finishedAt), job.finishedAt);
 }

@@ -1,4 +1,4 @@
-// Say things in passing: short messages that go away by themselves.
+// Show short messages that disappear by themselves.
 
 import { changed, state } from "./state.js";
 
@@ -14,7 +14,7 @@ export function toast(text, kind = "done", hint = "") {
   changed();
 }
 
-/** Show why something did not work. */
+/** Show an error with its hint. */
 export function fail(error) {
   toast(error.message, "error", error.hint ?? "");
 }

@@ -1,20 +1,8 @@
-// Steer with the keyboard. The focused row is the chosen one, so the browser shows it and reads it out.
+// Handle the keyboard. The focused row is the selected one, so the browser shows it and reads it out.
 
 import { run } from "./actions.js";
 import * as router from "./router.js";
 import { state } from "./state.js";
-
-export const KEYS = [
-  ["j / k", "next, previous job"],
-  ["Enter", "open the job"],
-  ["Esc", "close it"],
-  ["/", "find a job by its id"],
-  ["r", "retry it, or make its next try now"],
-  ["e", "enqueue a job"],
-  ["p", "pause or resume the queue"],
-  ["n", "move the clock to the next due time"],
-  ["?", "this help"],
-];
 
 const HANDLERS = {
   j: () => step(1),
@@ -54,7 +42,7 @@ function step(by) {
   if (state.route.job !== null) router.go({ ...state.route, job: row.dataset.id }, { replace: true });
 }
 
-/** Do to the open job, else to the focused one, what its own button does. */
+/** Run an action on the open job, else on the focused one. */
 function act(name) {
   if (state.route.job !== null) press(`#job [data-do=${name}], #job [data-do=try]`);
   else {

@@ -1,4 +1,4 @@
-// Teach where there is nothing to show.
+// Explain the first steps where there is nothing to show.
 
 import * as api from "../api.js";
 import { h } from "../dom.js";
@@ -30,26 +30,26 @@ export function broken(error) {
 function noQueue() {
   const file = state.services[0]?.catalog ?? "catalog-info.yaml";
   return h("div", { class: "empty" },
-    h("h2", {}, "No queue is declared yet"),
-    h("p", {}, "Declare one in ", h("code", {}, file), ". localqueue sees the change within a second; the four numbers are the defaults."),
+    h("h2", {}, "No queues yet"),
+    h("p", {}, "Declare one in ", h("code", {}, file), ". localqueue applies the change within a second. The four numbers are the defaults."),
     copyable(CATALOG));
 }
 
 function noJob(queue) {
   const job = `{"namespace": "${queue.namespace}", "queue": "${queue.name}", "data": {"hello": "world"}}`;
   return h("div", { class: "empty" },
-    h("h2", {}, "No job yet"),
+    h("h2", {}, "No jobs yet"),
     h("p", {}, "Enqueue one as your service would:"),
     copyable(`curl -H 'Content-Type: application/json' \\\n  -d '${job}' \\\n  ${api.QUEUE_URL}/jobs`),
-    h("p", {}, "It is delivered to ", h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint ?? ""}`), "; any 2xx completes it."),
+    h("p", {}, "It is delivered to ", h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint ?? ""}`), ". A 2xx response completes it."),
     h("p", {}, button("Enqueue a job", "enqueue", { namespace: queue.namespace, queue: queue.name })));
 }
 
 function noMatch(route) {
-  const what = route.id === null ? `No job is ${route.state}` : `No ${route.state ?? ""} job's id begins with ${route.id}`;
-  return h("div", { class: "empty" }, h("h2", {}, what.replace("  ", " ")), h("p", {}, h("a", { href: router.href({ ...route, state: null, id: null }) }, "Show all")));
+  const what = route.id === null ? `No ${route.state} jobs` : `No ${route.state ? `${route.state} ` : ""}job ID starts with "${route.id}"`;
+  return h("div", { class: "empty" }, h("h2", {}, what), h("p", {}, h("a", { href: router.href({ ...route, state: null, id: null }) }, "Show all")));
 }
 
 function unknownQueue(route) {
-  return h("div", { class: "empty" }, h("h2", {}, "There is no such queue"), h("p", {}, h("code", {}, `${route.namespace}/${route.queue}`), " is in no catalog and has no jobs. ", h("a", { href: "#/" }, "All queues")));
+  return h("div", { class: "empty" }, h("h2", {}, "No such queue"), h("p", {}, h("code", {}, `${route.namespace}/${route.queue}`), " isn't in any catalog and has no jobs. ", h("a", { href: "#/" }, "All queues")));
 }

@@ -1,4 +1,4 @@
-// Show a state by its shape; the word stands beside it.
+// Draw states as icons: a shape each, so that colour is not needed to tell them apart.
 
 import { h, s } from "./dom.js";
 
@@ -22,17 +22,17 @@ const SHAPES = {
 
 export const STATES = ["queued", "running", "retrying", "failed", "completed", "cancelled"];
 
-/** Return the shape of a state. */
-export function glyph(name) {
-  return s("svg", { class: `glyph ${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, SHAPES[name]());
+/** Return the icon of a state. */
+export function icon(name) {
+  return s("svg", { class: `icon ${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" }, SHAPES[name]());
 }
 
-/** Return a state as shape and word. */
+/** Return a state as icon and word. */
 export function stateLabel(state) {
-  return h("span", { class: `state ${state}` }, glyph(state), h("span", {}, state));
+  return h("span", { class: `state ${state}` }, icon(state), h("span", {}, state));
 }
 
-/** Return the state that an attempt's outcome looks like. */
+/** Return the icon of the outcome of an attempt. */
 export function outcomeShape(outcome) {
   if (outcome === "completed" || outcome === "cancelled") return outcome;
   return outcome === "interrupted" ? "paused" : "failed";

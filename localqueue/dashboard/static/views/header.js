@@ -1,10 +1,10 @@
-// Draw the bar at the top: search, clock, connection.
+// Draw the header: search, connection and clock.
 
 import * as clock from "../clock.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { glyph } from "../glyphs.js";
-import * as load from "../load.js";
+import { icon } from "../icons.js";
+import * as fetching from "../fetching.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import { button, spoken } from "./controls.js";
@@ -15,10 +15,10 @@ let typing = null;
 const LINKS = {
   connecting: ["queued", "connecting"],
   live: ["up", "live"],
-  asleep: ["paused", "asleep"],
-  lost: ["down", "not connected"],
+  hidden: ["paused", "paused in background"],
+  lost: ["down", "disconnected"],
   stopping: ["paused", "stopping"],
-  refused: ["warning", "not live"],
+  refused: ["warning", "not updating"],
 };
 
 export function view() {
@@ -26,10 +26,10 @@ export function view() {
     h("div", { class: "bar" },
       h("a", { class: "brand", href: "#/" }, "localqueue"),
       search(),
-      h("span", { class: "link", title: state.version && `localqueue ${state.version}` }, glyph(LINKS[state.link][0]), LINKS[state.link][1]),
+      h("span", { class: "link", title: state.version && `localqueue ${state.version}` }, icon(LINKS[state.link][0]), LINKS[state.link][1]),
       clock.isVirtual() ? null : clockButton(),
       button("Enqueue", "enqueue", {}, { kind: "primary", title: "Enqueue a job (e)" }),
-      button("?", "help", {}, { kind: "round", title: "Help and keys (?)" }),
+      button("?", "help", {}, { kind: "round", title: "Help and keyboard shortcuts (?)" }),
     ),
     clock.isVirtual() || state.isClockOpen ? clockBar() : null,
   ];
@@ -37,13 +37,13 @@ export function view() {
 
 function search() {
   return h("form", { id: "search", role: "search" },
-    h("label", {}, spoken("Find a job by its id"),
-      h("input", { id: "find", type: "search", placeholder: "Job id", autocomplete: "off", spellcheck: "false", maxlength: 64 })),
+    h("label", {}, spoken("Find a job by ID"),
+      h("input", { id: "find", type: "search", placeholder: "Job ID", autocomplete: "off", spellcheck: "false", maxlength: 64 })),
     h("kbd", { "aria-hidden": "true" }, "/"),
   );
 }
 
-/** Show the jobs whose ids begin as what is typed; Enter opens the one that is left. */
+/** Show the jobs whose IDs start with the typed text; Enter opens the only match. */
 export function listen() {
   document.addEventListener("input", (event) => {
     if (event.target.id !== "find") return;
@@ -60,7 +60,7 @@ export function listen() {
 
 async function choose(input) {
   find(input.value);
-  await load.list();
+  await fetching.list();
   const [first, ...others] = state.list.jobs;
   if (first && others.length === 0) {
     input.blur();
@@ -71,26 +71,26 @@ async function choose(input) {
 function find(text) {
   const id = text.trim().toLowerCase() || null;
   const route = { ...state.route, id, job: null };
-  load.follow(route);
+  fetching.follow(route);
   router.go(route, { replace: true });
 }
 
-/** Let the search show what the address names, unless somebody is typing. */
+/** Show the ID of the address in the search field, unless somebody is typing. */
 export function settle() {
   const input = document.querySelector("#find");
   if (input && document.activeElement !== input) input.value = state.route.id ?? "";
 }
 
 function clockButton() {
-  const node = button(ahead() ? `Clock, ${ahead()}` : "Clock", "clock", {}, { title: "Move the clock forward" });
+  const node = button(ahead() ? `Clock, ${ahead()}` : "Clock", "clock", {}, { title: "Advance the clock" });
   node.setAttribute("aria-expanded", state.isClockOpen);
   return node;
 }
 
-/** Word how far the wall clock was moved, in whole seconds: moving it takes a moment. */
+/** Return how far real time was advanced, in whole seconds: advancing takes a moment. */
 function ahead() {
   const seconds = Math.round((state.clock?.offsetMs ?? 0) / 1000);
-  return seconds ? `${format.setting(seconds * 1000)} ahead` : "";
+  return seconds ? `${format.duration(seconds * 1000)} ahead` : "";
 }
 
 function clockBar() {
@@ -99,22 +99,22 @@ function clockBar() {
     h("span", { class: "clock-buttons" },
       button("+1 s", "second"),
       button("+1 min", "minute"),
-      button("To next", "next", {}, { title: "Move to the next due time and make what is due (n)" }),
-      button(state.busy.has("drain") ? "Draining…" : "Drain", "drain", {}, { title: "Go on until nothing is queued, running or retrying" })),
+      button("To next", "next", {}, { title: "Advance to the next due time and run what is due (n)" }),
+      button(state.busy.has("drain") ? "Draining…" : "Drain", "drain", {}, { title: "Run until all jobs are finished" })),
   );
 }
 
 function virtualTime() {
   return [
-    h("strong", {}, "Virtual clock"), " ",
+    h("strong", {}, "Virtual time"), " ",
     h("code", {}, format.dateTime(state.clock.iso)),
-    h("span", { class: "dim" }, " stands still: jobs are delivered when you move it"),
+    h("span", { class: "dim" }, " UTC, paused; jobs run when you advance it"),
   ];
 }
 
 function wallTime() {
   return [
-    h("strong", {}, "Wall clock"),
-    h("span", { class: "dim" }, ahead() ? `, ${ahead()} until the next start` : "", ". Move it, and what is due by then is made at once. Drain waits until nothing is left to do."),
+    h("strong", {}, "Real time"),
+    h("span", { class: "dim" }, ahead() ? `, ${ahead()} until the next start` : "", ". Skip ahead to run everything due by then now. Drain waits until all jobs are finished."),
   ];
 }

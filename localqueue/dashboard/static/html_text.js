@@ -1,17 +1,17 @@
-// Read HTML as text: frameworks hide the message and the stack of an exception in a page. No markup is made of it.
+// Convert HTML to text: frameworks put the message and the stack of an exception into a page. The result is never used as markup.
 
 const TAG = /<(\/?[a-zA-Z][a-zA-Z0-9]*|!)[^<>]*>/;
 const INLINE = new Set("a abbr b code em i kbd q s samp small span strong sub sup td th tt u var !".split(" "));
 const ENTITY = /&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(lt|gt|amp|quot|apos|nbsp));/gi;
 const NAMED = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: " " };
 
-/** Return the words of a page, a line for each block; null where it has none. */
+/** Return the text of a page, one line per block, or null if it has none. */
 export function asText(page) {
   const lines = unescaped(parts(page).join("")).split("\n").filter((line) => line.trim());
   return lines.map((line) => line.trimEnd()).filter((line, at) => line !== lines[at - 1]).join("\n") || null;
 }
 
-/** Return text and line breaks; white space counts within `pre` alone. */
+/** Return text and line breaks; white space is kept within `pre` alone. */
 function parts(page) {
   const [first, ...rest] = page.split(TAG);
   const found = [collapsed(first)];

@@ -1,4 +1,4 @@
-// Show payloads and bodies: as text, laid out if they are JSON, with what would hide written out.
+// Show payloads and bodies as text: JSON indented, invisible characters escaped.
 
 import { h, onPage } from "../dom.js";
 import * as format from "../format.js";
@@ -11,17 +11,17 @@ const texts = new Map(); // of the blocks on the page, by their names
 const laid = new Map(); // the nodes of the latest blocks
 let made = 0;
 
-/** Return the text that a block on the page shows, as it came. */
+/** Return the original text of a block on the page. */
 export function textOf(name) {
   return texts.get(name);
 }
 
-/** Return foreign text in a line. */
+/** Return foreign text, inline. */
 export function foreign(text) {
   return h("bdi", {}, visible(text));
 }
 
-/** Return a block of foreign text with what one does with it. */
+/** Return a block of foreign text with its heading and buttons. */
 export function block(title, text, { name = title, note = null, extra = null, empty = "" } = {}) {
   texts.set(name, text);
   const head = h("div", { class: "section-head" },
@@ -31,7 +31,7 @@ export function block(title, text, { name = title, note = null, extra = null, em
   return h("section", { class: "block", "aria-label": name, "data-block": name }, head, text === "" ? h("p", { class: "dim" }, empty) : laidOut(name, text));
 }
 
-/** Return the text laid out: made once, for that takes a while, and kept as long as it is looked at. */
+/** Return the formatted text: built once, because that is slow, and kept while it is shown. */
 function laidOut(name, text) {
   const key = `${name} ${text}`;
   const known = laid.get(key) ?? h("pre", { class: "body", "data-key": `body ${(made += 1)}`, tabindex: 0, "aria-label": name }, h("code", {}, content(text)), cut(text));

@@ -1,49 +1,50 @@
-// Ask the server for what the screen shows. Events keep it true afterwards.
+// Fetch what the screen shows. Events keep it current afterwards.
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
-import * as live from "./live.js";
+import { belongs, remember, replay } from "./job_merge.js";
 import { changed, state } from "./state.js";
 
 const PAGE = 100;
 const MOST = 200; // the server gives no more at once
-const GLIMPSED_PAGES = 2;
-const GLIMPSE_MS = 1000;
-let glimpsing = null; // the timer, while one is set
-let glimpsedAt = -Infinity;
+const PREVIEW_PAGES = 2;
+const PREVIEW_MS = 1000;
+let previewTimer = null;
+let previewedAt = -Infinity;
 let listing = new AbortController();
 let opening = null;
 
-/** Load everything anew. */
+/** Fetch everything again. */
 export function all() {
   return Promise.all([overview(), list(), job()]);
 }
 
-/** Load queues, services and what is wrong. */
+/** Fetch queues, services and problems. */
 export async function overview() {
   try {
     const [status, queues, clockNow] = await Promise.all(["status", "queues", "clock"].map((path) => api.get(path)));
     Object.assign(state, { version: status.version, services: status.services, queues: queues.queues });
     state.catalog = status.catalog;
     state.storageError = status.storage.error;
+    state.rejections = status.rejections;
     clock.set(clockNow);
   } catch (error) {
-    live.unreachable(error);
+    markUnreachable(error);
   }
   changed();
 }
 
-/** Load the first page of the list that the address names. */
+/** Fetch the first page of the list that the address names. */
 export async function list() {
   listing.abort();
   listing = new AbortController();
   const { signal } = listing;
   state.list.isLoading = true;
-  live.remember();
+  remember();
   try {
     const page = await api.get(query(state.route), signal);
     state.list = { jobs: page.jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set() };
-    live.replay(page.jobs);
+    replay(page.jobs);
   } catch (error) {
     if (error.name === "AbortError") return;
     Object.assign(state.list, { isLoading: false, error });
@@ -51,34 +52,34 @@ export async function list() {
   changed();
 }
 
-/** Learn how the payloads of rows begin that came as events; at most once a second. */
-export function glimpses() {
-  glimpsing ??= setTimeout(glimpse, Math.max(0, glimpsedAt + GLIMPSE_MS - performance.now()));
+/** Fetch the previews of rows that came as events, which have none; at most once a second. */
+export function previews() {
+  previewTimer ??= setTimeout(fetchPreviews, Math.max(0, previewedAt + PREVIEW_MS - performance.now()));
 }
 
-async function glimpse() {
+async function fetchPreviews() {
   const { list: mine, route } = state;
-  const asked = new Set(mine.jobs.filter(isNews).map((each) => each.id));
+  const wanted = new Set(mine.jobs.filter(hasNoPreview).map((each) => each.id));
   const found = new Map();
-  [glimpsing, glimpsedAt] = [null, performance.now()];
+  [previewTimer, previewedAt] = [null, performance.now()];
   try {
-    for (let [at, after] = [0, undefined]; at < GLIMPSED_PAGES && after !== null; at += 1) {
+    for (let [at, after] = [0, undefined]; at < PREVIEW_PAGES && after !== null; at += 1) {
       const page = await api.get(query(route, after, MOST));
       for (const each of page.jobs) found.set(each.id, each);
-      after = [...asked].every((id) => found.has(id)) ? null : page.next;
+      after = [...wanted].every((id) => found.has(id)) ? null : page.next;
     }
-    mine.jobs = mine.jobs.map((each) => (asked.has(each.id) ? { preview: null, ...found.get(each.id), ...each } : each));
+    mine.jobs = mine.jobs.map((each) => (wanted.has(each.id) ? { preview: null, ...found.get(each.id), ...each } : each));
   } catch (error) {
-    live.unreachable(error);
+    markUnreachable(error);
   }
   changed();
 }
 
-function isNews(each) {
+function hasNoPreview(each) {
   return each.preview === undefined;
 }
 
-/** Load the next page and add it. */
+/** Fetch the next page and append it. */
 export async function more() {
   const { list: before } = state;
   if (before.next === null || before.isLoadingMore) return;
@@ -100,20 +101,20 @@ function query({ namespace, queue, state: jobState, id }, after, limit = PAGE) {
   return `jobs?${new URLSearchParams(given.filter(([, value]) => value !== null && value !== undefined))}`;
 }
 
-/** Load the open job; asked again meanwhile, load it once more. */
+/** Fetch the open job; if it changes meanwhile, fetch it once more. */
 export async function job() {
   const { open } = state;
   if (open === null) return;
   if (opening?.open === open) {
-    opening.isAskedAgain = true;
+    opening.isChangedMeanwhile = true;
     return;
   }
-  const mine = { open, isAskedAgain: false };
+  const mine = { open, isChangedMeanwhile: false };
   opening = mine;
   do {
-    mine.isAskedAgain = false;
+    mine.isChangedMeanwhile = false;
     await loadInto(open);
-  } while (mine.isAskedAgain && state.open === open);
+  } while (mine.isChangedMeanwhile && state.open === open);
   if (opening === mine) opening = null;
 }
 
@@ -131,13 +132,13 @@ async function loadInto(open) {
   changed();
 }
 
-/** Follow the address: load what it shows and was not shown before. */
+/** Follow the address: fetch what was not shown before. */
 export function follow(route) {
   const before = state.route;
   state.route = route;
   const isSameList = ["namespace", "queue", "state", "id"].every((name) => route[name] === before[name]);
   if (!isSameList) {
-    state.list.jobs = state.list.jobs.filter((each) => live.belongs(each, route)); // what is known of the new list
+    state.list.jobs = state.list.jobs.filter((each) => belongs(each, route)); // the known part of the new list
     list();
   }
   if (route.job === null) state.open = null;
@@ -146,4 +147,9 @@ export function follow(route) {
     job();
   }
   changed();
+}
+
+/** Show that a request failed to reach the server. */
+function markUnreachable(error) {
+  if (error.status === 0 && state.link === "connecting") state.link = "lost";
 }

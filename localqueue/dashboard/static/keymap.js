@@ -1,0 +1,13 @@
+// List the keys of the page: for the help, which needs no handlers.
+
+export const KEYS = [
+  ["j / k", "next or previous job"],
+  ["Enter", "open the job"],
+  ["Esc", "close the job"],
+  ["/", "find a job by ID"],
+  ["r", "retry the job, or run its next try now"],
+  ["e", "enqueue a job"],
+  ["p", "pause or resume the queue"],
+  ["n", "advance the clock to the next due time"],
+  ["?", "show this help"],
+];

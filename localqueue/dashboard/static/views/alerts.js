@@ -1,0 +1,71 @@
+// Draw the alerts above the page, and the toasts.
+
+import * as api from "../api.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { icon } from "../icons.js";
+import { state } from "../state.js";
+import { button } from "./controls.js";
+import { upWithTarget } from "./job_status.js";
+import { foreign } from "./text_block.js";
+
+const SHOWN_REASONS = 3;
+
+export function view() {
+  return [connection(), storage(), catalogs(), rejections(), ...services()];
+}
+
+function notice(key, kind, ...content) {
+  return h("div", { class: `notice ${kind}`, "data-key": key, role: kind === "bad" ? "alert" : null }, icon(kind === "bad" ? "down" : "warning"), h("div", {}, content));
+}
+
+function connection() {
+  if (state.link === "lost") {
+    return notice("link", "bad", h("strong", {}, "Disconnected. "), "localqueue doesn't respond at ", h("code", {}, api.QUEUE_URL),
+      ". If it has stopped, start it: ", h("code", {}, "localqueue up"), ". This is the last known state; reconnecting… ", button("Try now", "reconnect", {}, { kind: "quiet" }));
+  }
+  if (state.link === "refused") {
+    return notice("link", "warn", h("strong", {}, "Not updating. "), "localqueue responds but sends no events. If many dashboards are open, close one. ", button("Try now", "reconnect", {}, { kind: "quiet" }));
+  }
+  return state.link === "stopping" ? notice("link", "warn", h("strong", {}, "localqueue is stopping. "), "It accepts no new jobs; running attempts may finish.") : null;
+}
+
+function storage() {
+  return state.storageError ? notice("storage", "bad", h("strong", {}, "Can't write the database. "), state.storageError) : null;
+}
+
+function catalogs() {
+  const { refused, warnings } = state.catalog;
+  const found = refused.length ? refused : warnings;
+  if (found.length === 0) return null;
+  const lines = found.map((each) => h("li", {}, h("code", {}, finding(each))));
+  const what = refused.length ? "Catalog error. The last valid version is still in use." : "Catalog warning.";
+  return notice("catalogs", "warn", h("strong", {}, what), h("ul", {}, lines));
+}
+
+function finding({ file, line, column, code, message }) {
+  return `${file}${line ? `:${line}:${column}` : ""}: ${code}: ${message}`;
+}
+
+/** Show refused requests by reason: the sender may not log the response. */
+function rejections() {
+  const found = state.rejections;
+  if (found.length === 0) return null;
+  const lines = found.slice(0, SHOWN_REASONS).map((each) => h("li", {}, h("code", {}, `${each.code}: `, foreign(each.message)), ` (${format.count(each.count, "request")})`, each.hint ? h("p", { class: "dim" }, foreign(each.hint)) : null));
+  const rest = found.length > SHOWN_REASONS ? h("p", { class: "dim" }, `${format.count(found.length - SHOWN_REASONS, "more reason")}. `, "To list them: ", h("code", {}, "localqueue doctor")) : null;
+  return notice("rejections", "warn", h("strong", {}, "Some requests were refused. "), "Nothing was enqueued.", h("ul", {}, lines), rest);
+}
+
+/** Show services that aren't running; where a job is open, its page does. */
+function services() {
+  if (state.route.job !== null) return [];
+  return state.services.filter((each) => each.listening === false).map((service) =>
+    notice(`service ${service.namespace}`, "warn", h("strong", {}, `${service.namespace} isn't running. `), "Nothing is listening on ", h("code", {}, service.target),
+      ", so its jobs will fail. Start it, or point localqueue elsewhere: ", h("code", {}, upWithTarget(service.namespace)), "."));
+}
+
+export function toasts() {
+  return state.toasts.map(({ number, text, kind, hint }) =>
+    h("div", { class: `toast ${kind}`, "data-key": `toast ${number}` }, h("div", {}, h("p", {}, text), hint ? h("p", { class: "dim" }, hint) : null),
+      button("Dismiss", "dismiss", { number }, { kind: "quiet" })));
+}

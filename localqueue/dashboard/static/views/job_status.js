@@ -1,0 +1,129 @@
+// Describe the status of a job: what happened, why, and what to do.
+
+import * as clock from "../clock.js";
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { heldBy, queueOf, state } from "../state.js";
+import { button } from "./controls.js";
+
+const CODES = {
+  timeout: ["timeout", (attempt) => `timed out after ${format.duration(attempt.durationMs)}`],
+  connect_refused: ["refused", () => "connection refused"],
+  connect_failed: ["connect failed", () => "connection failed"],
+  connection_reset: ["reset", () => "connection reset"],
+  closed_no_response: ["closed", () => "connection closed without a response"],
+  broken_response: ["cut short", () => "response cut short"],
+  protocol: ["not HTTP", () => "not an HTTP response"],
+};
+
+/** Return what to do about a failure: the handler is not always at fault. */
+const ADVICE = {
+  connect_refused: "Retry once the service is running.",
+  connect_failed: "Check the target of the service, then retry.",
+  timeout: "Fix the handler or raise timeoutMs, then retry to start a new round.",
+  http_301: "Change the endpoint in the catalog, then retry.",
+  http_302: "Change the endpoint in the catalog, then retry.",
+  http_307: "Change the endpoint in the catalog, then retry.",
+  http_308: "Change the endpoint in the catalog, then retry.",
+  http_404: "Check the endpoint in the catalog and the route of the service, then retry.",
+};
+
+/** Return how an attempt ended, in a word or two: `500`, `refused`. */
+export function outcomeWord(attempt) {
+  const code = attempt.error?.code ?? attempt.code;
+  return String(CODES[code]?.[0] ?? attempt.status ?? code ?? attempt.outcome);
+}
+
+/** Return how an attempt ended: `500 Internal Server Error`, `connection refused`. */
+export function ending(attempt) {
+  if (attempt.outcome === "interrupted" || attempt.outcome === "cancelled") return attempt.outcome;
+  const [, word] = CODES[attempt.error?.code] ?? [];
+  if (word) return word(attempt);
+  return attempt.status === null ? (attempt.error?.code ?? attempt.outcome) : `${attempt.status} ${format.statusText(attempt.status)}`.trim();
+}
+
+/** Return {head, rest, action}: what happened, what follows, and the button for it. */
+export function explain(job, attempts) {
+  const last = attempts.filter((each) => each.round === job.round).at(-1) ?? null;
+  const found = STATES[job.state](job, last, attempts);
+  const isServiceDown = last?.error?.code === "connect_refused" && job.state !== "completed";
+  return isServiceDown ? { ...found, rest: [startService(job, last), found.rest] } : found;
+}
+
+const STATES = {
+  completed: (job, last, attempts) => ({
+    head: last ? `Your handler responded ${ending(last)}` : "Completed",
+    rest: attempts.length > 1 ? `On attempt ${job.attempt} of ${job.maxAttempts}${job.round > 1 ? ` of round ${job.round}` : ""}.` : "On the first attempt.",
+  }),
+  failed: (job, last) => ({
+    head: `Failed: ${last ? ending(last) : "no retries left"}`,
+    rest: `${allFailed(job.maxAttempts)}. ${ADVICE[last?.error?.code] ?? "Fix the handler, then retry to start a new round."}`,
+    action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
+  }),
+  retrying: (job, last) => ({
+    head: [last ? `${capital(ending(last))}. ` : "", "Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)],
+    rest: ["At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, heldBy(job) ? waits(job) : "“Try now” skips ahead to that time; anything else due by then runs too."],
+    action: heldBy(job) ? held(job) : tryButton(job, "Try now"),
+  }),
+  running: (job) => ({
+    head: [`Attempt ${job.attempt} of ${job.maxAttempts} is running`, job.startedAt && [", for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)]],
+    rest: timeout(job),
+  }),
+  queued: (job) => {
+    if (heldBy(job)) return { head: waits(job), rest: "", action: held(job) };
+    if (clock.isVirtual()) {
+      return { head: "Due now", rest: "Virtual time is paused: jobs run when you advance it.", action: tryButton(job, "Deliver now") };
+    }
+    return { head: "Waiting for a slot", rest: slots(job) };
+  },
+  cancelled: (job) => ({
+    head: "Cancelled by hand",
+    rest: "A retry starts a new round.",
+    action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
+  }),
+};
+
+function allFailed(most) {
+  if (most <= 2) return most === 1 ? "The only attempt failed" : "Both attempts failed";
+  return `All ${most} attempts failed`;
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+function waits(job) {
+  if (heldBy(job) === "paused") return "The queue is paused. The job starts when you resume it.";
+  return "This queue is no longer in any catalog. The job is on hold until it's declared again.";
+}
+
+function held(job) {
+  return heldBy(job) === "paused" ? button("Resume queue", "resume", { namespace: job.namespace, queue: job.queue }, { kind: "primary" }) : null;
+}
+
+function tryButton(job, label) {
+  const title = "Advance the clock to its due time; anything else due by then runs too (r)";
+  return button(label, "try", { id: job.id, due: job.dueAt }, { kind: "primary", title });
+}
+
+function slots(job) {
+  const queue = queueOf(job);
+  return queue?.concurrency ? `The queue runs ${format.count(queue.concurrency, "job")} at once; jobs that were due earlier go first.` : "";
+}
+
+function timeout(job) {
+  const queue = queueOf(job);
+  return queue?.timeoutMs ? `Times out after ${format.duration(queue.timeoutMs)}.` : "";
+}
+
+/** Return the command that points localqueue at another target. */
+export function upWithTarget(namespace) {
+  const isOnly = state.services.length <= 1;
+  return `localqueue up --target ${isOnly ? "" : `${namespace}=`}URL`;
+}
+
+/** Explain that the service is not running. */
+function startService(job, last) {
+  const target = state.services.find((each) => each.namespace === job.namespace)?.target ?? new URL(last.request.url).origin;
+  return h("span", {}, "Nothing is listening on ", h("code", {}, target), `. Start ${job.namespace}, or point localqueue elsewhere: `, h("code", {}, upWithTarget(job.namespace)), ". ");
+}
