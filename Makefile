@@ -1,4 +1,4 @@
-# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+# Two commands do all the setup on a fresh machine: `make demo` and `make test` (ARGS="-k name" for one test).
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -16,19 +16,19 @@ demo-node: .venv/ready
 	cd sample-service/node && npm install --no-audit --no-fund --silent
 	$(BIN)/python sample-service/demo.py --node
 
-# The pages for Node are tested with real packages; without npm those tests are skipped and say so.
+# The Node pages are tested with real packages; without npm those tests are skipped with a message.
 tests/docs/node/node_modules/.ready: tests/docs/node/package.json
 	@cd tests/docs/node && npm install --no-audit --no-fund --silent && touch node_modules/.ready \
 		|| echo "no npm packages: the tests of docs/how-to-node.md will be skipped" >&2
 
-# Chromium and axe-core for the dashboard's tests; where they can't be had, those are skipped and say so.
+# Chromium and axe-core for the dashboard tests; if they can't be installed, those tests are skipped with a message.
 browser:
 	@tests/dashboard/browser/install
 
 test: .venv/ready tests/docs/node/node_modules/.ready browser
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-# The fall-backs: the same suite without uvloop and httptools. What has no server of ours in it is left out.
+# The fallbacks: the suite without uvloop and httptools, except the parts that use neither.
 .venv-plain/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-plain
 	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
@@ -42,12 +42,12 @@ test-plain: .venv-plain/ready
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
-# Random histories against the real engine (COUNT=1000 for a look); seeds that fail are kept for the default suite.
+# Random histories against the real engine (COUNT=1000 for a short run); failing seeds are added to the default suite.
 COUNT ?= 50000
 test-sim: .venv/ready
 	$(BIN)/python -m tests.sim --count $(COUNT)
 
-# Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a look).
+# Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a short run).
 bench: .venv/ready
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -292,7 +292,7 @@ PLANTS = {
     "a paused queue is dispatched": Planted(_pause_is_ignored, "states.paused"),
     "a pause is forgotten over a restart": Planted(_pause_is_not_stored, "states.paused", (5,)),
     "a cancelled job runs again": Planted(_cancelled_runs, "I7"),
-    "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7", (72,)),
+    "a job that ended while it was to be cancelled runs again": Planted(_stale_cancel, "I7", (72, 410)),
     "data is encoded again": Planted(_encoded_again, "I8"),
     "a job is acknowledged before it is on disk": Planted(_acknowledged_early, "I1"),
     "what arrives while the backlog is read is forgotten": Planted(_arrivals_are_forgotten, "I11", (28,)),
