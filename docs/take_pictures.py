@@ -91,7 +91,7 @@ def take(page: Page, name: str) -> None:
 def failing(found: Board) -> None:
     """Open the job that fails."""
     found.rows().filter(has_text="c-1042").click()
-    found.job().locator(".answer").wait_for()
+    found.job().locator(".response").wait_for()
 
 
 def main() -> None:
