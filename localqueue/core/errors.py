@@ -217,10 +217,10 @@ class ConnectionBroken(ClientError):
 
 
 class NotLocalqueue(ClientError):
-    """Refuse to talk to something that is no localqueue: the URL may lead to a shared environment."""
+    """Refuse to talk to a server that isn't localqueue: the URL may lead to a shared environment."""
 
     code = "not_localqueue"
 
 
 class ErrorResponse(ClientError):
-    """Carry an error that the server answered with."""
+    """Carry an error response of the server."""

@@ -25,7 +25,7 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
 class Connection(asyncio.Protocol):
-    """Feed what comes to the exchange under way; between exchanges nothing may come.
+    """Feed received bytes to the current exchange; between exchanges no bytes may arrive.
 
     The socket is ours as well as the loop's. Writing starts on it directly, because that alone tells for sure
     whether any of a request was handed over; looking ahead on it sees an end that the loop has not seen yet.

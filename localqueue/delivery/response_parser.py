@@ -79,7 +79,7 @@ class ResponseParser(abc.ABC):
     def feed_reset(self, reason: str, *, is_sending: bool) -> None:
         """Note that the connection was reset. Raises ExchangeError if the response isn't complete.
 
-        Our decision: while the request was still being sent the worker answered early, and then a body that
+        Our decision: while the request was still being sent the worker responded early, and then a body that
         ends with the connection counts as complete however the connection ended.
         """
         if self.is_complete or (self._ends_with_connection and is_sending):

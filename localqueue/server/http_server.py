@@ -59,7 +59,7 @@ def _config(asgi: ASGIApp) -> uvicorn.Config:
         asgi,
         lifespan="off",
         log_config=None,
-        log_level="critical",  # failures are answered, or reported as events
+        log_level="critical",  # failures become responses or events
         access_log=False,
         proxy_headers=False,
         server_header=False,

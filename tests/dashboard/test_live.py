@@ -244,3 +244,13 @@ def test_a_hundred_thousand_jobs_show_their_first_page_within_a_second(
         print(f"first pages of 100,000 jobs: {', '.join(f'{each:.2f} s' for each in times)}")
         assert max(times) < 1
         expect(found.page.locator(".queue.all")).to_contain_text("100,000 queued")
+
+
+def test_a_refused_request_is_shown_with_its_reason_and_its_hint(virtual: Board) -> None:
+    virtual.open()
+    httpx.post(f"{virtual.server.url}/jobs", json={"namespace": "shop", "queue": "wrok", "data": 1}, trust_env=False)
+    virtual.see("Some requests were refused.")
+    alert = virtual.page.locator(".notice", has_text="Some requests were refused.")
+    expect(alert).to_contain_text("unknown_queue")
+    expect(alert).to_contain_text("(1 request)")
+    expect(alert).to_contain_text("work")

@@ -1,0 +1,49 @@
+"""Hold the wording: phrases that a reader stumbles over do not come back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PHRASES = {
+    "running": r"\bunder way\b",
+    "fix": r"\bmend(?:s|ed)?\b",
+    "report": r"\b(?:tells?|told) of\b",
+    "continue": r"\bgoes on\b",
+    "isn't running, doesn't exist": r"\bis not there\b",
+    "responded": r"\banswered\b",
+    "isn't a": r"\bthat is no [a-z]+\b",
+    "stub": r"\bstand-ins?\b",
+    "a plural by counted()": r"[a-z]\(s\)",
+}
+TEXTS = [
+    *ROOT.glob("localqueue/**/*.py"),
+    *ROOT.glob("localqueue/dashboard/static/**/*.js"),
+    *ROOT.glob("docs/*.md"),
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+]
+
+
+def found_in(text: str) -> list[str]:
+    return [
+        f"{number}: {match[0]!r} (better: {better}): {line.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for better, phrase in PHRASES.items()
+        if (match := re.search(phrase, line))
+    ]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_uses_a_phrase_that_was_replaced(path: Path) -> None:
+    assert not found_in(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "line", ["what is under way goes on", "0 warning(s)", "it is not there", "the service answered 500"]
+)
+def test_a_replaced_phrase_is_found(line: str) -> None:
+    assert found_in(line)
