@@ -53,9 +53,7 @@ class Attempts:
             here.wrong("I7", f"{fact.id} was started, a job that does not exist")
         if job.flight is not None:
             here.wrong("I7", f"{fact.id} was started while an attempt of it was under way")
-        retries = [here.calls[call].now for call in job.asked if here.calls[call].verb.startswith("retry")]
-        if job.state in FINAL and retries:  # a retry by hand has been done that has not returned
-            job.new_round(min(retries), here.now, here.index)
+        self._apply_open_retry(job)
         if job.state in FINAL:
             here.wrong("I7", f"{fact.id} was started though it was {job.state}")
         if job.state is not None and fact.attempt != job.failures + 1:
@@ -65,6 +63,13 @@ class Attempts:
         if fact.url != here.targets.get(job.queue[0], "") + fact.queue.endpoint:
             here.wrong("configure.targets", f"{fact.id} went to {fact.url}")
         self._look_at_order(job)
+
+    def _apply_open_retry(self, job: Job) -> None:
+        """Start a new round of a finished job if a retry by hand that has not returned may have done so."""
+        here = self._expected
+        retries = [here.calls[call].now for call in job.asked if here.calls[call].verb.startswith("retry")]
+        if job.state in FINAL and retries:
+            job.new_round(min(retries), here.now, here.index)
 
     def _look_at_order(self, job: Job) -> None:
         here = self._expected
@@ -110,6 +115,8 @@ class Attempts:
         lane.unnamed -= job.flight is None
         here.ended.append((fact.id, fact.row.round, fact.row.number))
         here.last_end = here.index
+        if job.flight is None:  # cut off before it was sent
+            self._apply_open_retry(job)
         self.record(job, fact.row)
 
     def record(self, job: Job, row: Row) -> None:
