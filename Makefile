@@ -59,6 +59,10 @@ lint: .venv/ready
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
 
+# The list of every message that a user can read, so that a change of wording is seen in review.
+messages: .venv/ready
+	$(BIN)/python -m tests.messages
+
 pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 

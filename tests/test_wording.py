@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import messages
+
 ROOT = Path(__file__).parents[1]
 PHRASES = {
     "running": r"\bunder way\b",
@@ -47,3 +49,25 @@ def test_no_text_uses_a_phrase_that_was_replaced(path: Path) -> None:
 )
 def test_a_replaced_phrase_is_found(line: str) -> None:
     assert found_in(line)
+
+
+def test_the_list_of_messages_is_current() -> None:
+    assert messages.LIST.read_text() == messages.listing(), "run `make messages`, then review the changes"
+
+
+def test_the_list_has_help_errors_and_templates() -> None:
+    code = """
+@group.command()
+def go(name):
+    '''Help of a command.'''
+    '''Not shown.''' if name else re.compile("a b")
+    raise Error(f"unknown queue {name!r}", hint="Try again.")
+def other():
+    '''Only developers read this.'''
+"""
+    assert messages.python_messages(code) == ["Help of a command.", "Not shown.", "unknown queue {…}", "Try again."]
+
+
+def test_the_list_has_strings_inside_templates() -> None:
+    code = 'x(`No ${a ? `${b} failed` : "of these"} jobs`, "Retry"); // not this one\n'
+    assert messages.script_messages(code) == ["No {…} jobs", "{…} failed", "of these", "Retry"]
