@@ -1,8 +1,12 @@
 # Two commands do all the setup on a fresh machine: `make demo` and `make test` (ARGS="-k name" for one test).
 PYTHON ?= python3
+# Without bytecode, each of the hundreds of processes of a test run would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+# Many tests wait for other processes, so more workers than cores are faster.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-long test-sim browser bench lint docs pictures clean
+.PHONY: demo demo-node test test-plain test-long test-sim browser bench lint docs messages pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,7 +30,7 @@ browser:
 	@tests/dashboard/browser/install
 
 test: .venv/ready tests/docs/node/node_modules/.ready browser
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The fallbacks: the suite without uvloop and httptools, except the parts that use neither.
 .venv-plain/ready: pyproject.toml
@@ -37,7 +41,7 @@ test: .venv/ready tests/docs/node/node_modules/.ready browser
 
 PLAIN := dashboard docs sim engine/test_races.py test_benchmarks.py
 test-plain: .venv-plain/ready
-	.venv-plain/bin/python -m pytest -n auto --dist loadfile $(PLAIN:%=--ignore=tests/%)
+	.venv-plain/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PLAIN:%=--ignore=tests/%)
 
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long

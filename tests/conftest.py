@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import Result
 
-from tests.support import JSON, Reply, Server, Worker, localqueue, serving, working, write_catalog
+from tests.support import JSON, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
 
 
 @dataclass
@@ -72,7 +71,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture
 def shop(running: Shop) -> Shop:
-    httpx.post(f"{running.server.url}/_localqueue/reset", headers=JSON, trust_env=False)
+    http.post(f"{running.server.url}/_localqueue/reset", headers=JSON)
     running.script.clear()
     running.worker.bodies.clear()
     running.worker.answer = lambda _: running.script.pop(0) if running.script else 200

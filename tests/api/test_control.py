@@ -18,11 +18,11 @@ from localqueue.core.ids import uuid7
 from localqueue.core.models import Job, JobState
 from localqueue.engine import job_actions
 from localqueue.store.store import Store
-from tests.support import JSON, Server, Worker, run_async, running_engine, serving, until, working, write_catalog
+from tests.support import JSON, Server, Worker, http, run_async, running_engine, serving, until, working, write_catalog
 
 
 def send(server: Server, path: str, content: str | bytes = "") -> httpx.Response:
-    return httpx.post(f"{server.url}/_localqueue{path}", content=content, headers=JSON, trust_env=False)
+    return http.post(f"{server.url}/_localqueue{path}", content=content, headers=JSON)
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -64,7 +64,7 @@ def test_an_id_that_no_job_has_is_unknown(server: Server, id_: str) -> None:
     """Rule api.short-ids."""
     for path in (f"/jobs/{id_}/retry", f"/jobs/{id_}/cancel", f"/jobs/{id_}/replay"):
         assert code(send(server, path)) == (404, "unknown_job")
-    answer = httpx.get(f"{server.url}/_localqueue/jobs/{id_}", trust_env=False)
+    answer = http.get(f"{server.url}/_localqueue/jobs/{id_}")
     assert code(answer) == (404, "unknown_job")
 
 
@@ -98,7 +98,7 @@ def test_a_replay_is_a_new_job_with_the_same_data_that_names_its_original(
 ) -> None:
     """Rule api.replay."""
     body = f'{{"namespace":"shop","queue":"other","data":{data}}}'
-    original = httpx.post(f"{server.url}/jobs", content=body, headers=JSON, trust_env=False).json()["id"]
+    original = http.post(f"{server.url}/jobs", content=body, headers=JSON).json()["id"]
     before = server.wait_state(original, "completed")
     answer = send(server, f"/jobs/{original}/replay")
     new = answer.json()
@@ -215,14 +215,14 @@ def test_jobs_are_found_by_the_beginning_of_their_id_or_short_id(server: Server)
 @pytest.mark.parametrize("query", ["id=xyz", "id=", "id=%", "limit=1&limit=2", "state=", "after=-1", "after=x", "q=1"])
 def test_a_wrong_parameter_is_refused_with_what_was_expected(server: Server, query: str) -> None:
     """Rule api.parameters."""
-    answer = httpx.get(f"{server.url}/_localqueue/jobs?{query}", trust_env=False)
+    answer = http.get(f"{server.url}/_localqueue/jobs?{query}")
     assert code(answer) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("path", ["/status", "/queues", "/clock", "/jobs/00000000", "/ledger"])
 def test_an_unknown_parameter_is_refused_everywhere(server: Server, path: str) -> None:
     """Rule api.parameters."""
-    answer = httpx.get(f"{server.url}/_localqueue{path}?nothing=1", trust_env=False)
+    answer = http.get(f"{server.url}/_localqueue{path}?nothing=1")
     assert code(answer) == (400, "invalid_request")
     assert "unknown parameter 'nothing'" in answer.json()["error"]["message"]
 
@@ -257,7 +257,7 @@ def test_the_status_tells_what_one_needs_to_know_of_a_server(tmp_path: Path) -> 
 def test_a_warning_is_kept_for_the_status(server: Server) -> None:
     """Rule api.status."""
     body = {"namespace": "shop", "queue": "other", "prioritat": 1}
-    httpx.post(f"{server.url}/jobs", json=body, trust_env=False)
+    http.post(f"{server.url}/jobs", json=body)
     assert "prioritat" in server.get("/status")["warnings"][-1]["message"]
 
 

@@ -21,6 +21,7 @@ from tests.support import (
     Stream,
     Told,
     Worker,
+    http,
     run_async,
     running_engine,
     serving,
@@ -41,7 +42,7 @@ def following(server: Server, query: str = "", last_id: str | None = None) -> It
 
 
 def change(server: Server, method: str, path: str, body: Any = None) -> Any:
-    answer = httpx.request(method, f"{server.url}/_localqueue{path}", json=body or {}, trust_env=False)
+    answer = http.request(method, f"{server.url}/_localqueue{path}", json=body or {})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -136,7 +137,7 @@ def test_a_filter_leaves_out_other_jobs(server: Server) -> None:
 
 
 def test_an_unknown_parameter_is_refused(server: Server) -> None:
-    answer = httpx.get(f"{server.url}/_localqueue/events?que=work", trust_env=False)
+    answer = http.get(f"{server.url}/_localqueue/events?que=work")
     assert answer.status_code == 400
     assert "unknown parameter 'que'; known: queue" in answer.json()["error"]["message"]
 
@@ -182,7 +183,7 @@ def test_at_most_sixteen_follow_and_the_next_is_told_so(server: Server) -> None:
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(following(server)) for _ in range(16)]
         assert all(next(stream)[1] == "hello" for stream in streams)
-        answer = httpx.get(f"{server.url}/_localqueue/events", trust_env=False)
+        answer = http.get(f"{server.url}/_localqueue/events")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
 
     def opens() -> bool:

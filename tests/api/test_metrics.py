@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,7 +15,7 @@ from localqueue.core import events
 from localqueue.core.clock import VirtualClock
 from localqueue.core.models import Attempt, Job, JobState, Outcome, OutcomeKind
 from localqueue.engine.snapshots import QueueSnapshot
-from tests.support import Server, run_async, running_engine, serving, working, write_catalog
+from tests.support import Server, http, run_async, running_engine, serving, working, write_catalog
 
 Numbers = dict[tuple[str, ...], float]
 LINE = re.compile(r'(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+\{([a-z]+="([^"\\\n]|\\["\\n])*",?)*\} \S+)')
@@ -42,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def scrape(server: Server) -> str:
-    answer = httpx.get(f"{server.url}/_localqueue/metrics", trust_env=False)
+    answer = http.get(f"{server.url}/_localqueue/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.text

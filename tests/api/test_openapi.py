@@ -20,7 +20,7 @@ from localqueue.api.routes import control, production
 from localqueue.core import errors
 from localqueue.core.clock import VirtualClock
 from localqueue.dashboard import routes
-from tests.support import JSON, Server, Stream, run_async, running_engine, serving, working, write_catalog
+from tests.support import JSON, Server, Stream, http, run_async, running_engine, serving, working, write_catalog
 
 DOCUMENT = control.document()
 PATHS = {
@@ -118,7 +118,7 @@ class Caller:
         path_ = path.partition("?")[0]
         content = b"" if body is None else json.dumps(body)
         url = self._url + path.format(**names)
-        answer = httpx.request(method, url, content=content, headers=JSON, trust_env=False)
+        answer = http.request(method, url, content=content, headers=JSON)
         return PATHS[method, path_], answer.status_code, answer
 
 

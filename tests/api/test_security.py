@@ -6,14 +6,13 @@ import json
 import socket
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from localqueue.api import security
 from localqueue.core import events
 from localqueue.core.clock import VirtualClock
 from localqueue.engine.rejections import Rejections
-from tests.support import JSON, Server, serving, write_catalog
+from tests.support import JSON, Server, http, serving, write_catalog
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +143,7 @@ def test_a_body_over_the_limit_is_refused_and_the_client_sees_the_answer(server:
     """Rule enqueue.too-large: by its declared length, and in chunks."""
     big = b'{"namespace":"shop","queue":"other","data":"' + b"x" * 3_000_000 + b'"}'
     for content in (big, iter([big])):
-        answer = httpx.post(f"{server.url}/jobs", content=content, headers=JSON, trust_env=False)
+        answer = http.post(f"{server.url}/jobs", content=content, headers=JSON)
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
 
 
@@ -166,16 +165,16 @@ def test_length_and_chunks_together_are_refused(server: Server) -> None:
 )
 def test_every_error_has_its_status_and_its_code(server: Server, body: str, status: int, code: str) -> None:
     """Rule enqueue.errors."""
-    answer = httpx.post(f"{server.url}/jobs", content=body, headers=JSON, trust_env=False)
+    answer = http.post(f"{server.url}/jobs", content=body, headers=JSON)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], list(error)) == (status, code, ["code", "message", "hint"])
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(server: Server) -> None:
     """Rule enqueue.unknown."""
-    answer = httpx.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "othr"}, trust_env=False)
+    answer = http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "othr"})
     assert answer.json()["error"]["message"] == "unknown queue 'othr'; declared: other, work"
-    answer = httpx.post(f"{server.url}/jobs", json={"namespace": "my-service", "queue": "x"}, trust_env=False)
+    answer = http.post(f"{server.url}/jobs", json={"namespace": "my-service", "queue": "x"})
     assert "SERVICE_NAMESPACE" in answer.json()["error"]["hint"]
 
 
@@ -191,7 +190,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(serve
 def test_wrong_routes_and_parameters_are_answered_in_the_one_error_shape(
     server: Server, method: str, path: str, status: int
 ) -> None:
-    answer = httpx.request(method, server.url + path, headers=JSON, trust_env=False)
+    answer = http.request(method, server.url + path, headers=JSON)
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"code", "message", "hint"}
 

@@ -12,12 +12,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from localqueue.cli import child_process
 from tests.cli.terminal import terminal
-from tests.support import JSON, WAIT_S, run_async, working, write_catalog
+from tests.support import JSON, WAIT_S, http, run_async, working, write_catalog
 
 EXEC = (sys.executable, "-W", "error", "-m", "localqueue", "exec")
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
@@ -229,7 +228,7 @@ def test_jobs_are_waited_for_while_the_service_answers(folder: Path, clock: str)
     def enqueue() -> None:
         url = (folder / "url.txt").read_text().strip()
         body = json.dumps({"namespace": "shop", "queue": "other"})
-        httpx.post(f"{url}/jobs", content=body, headers=JSON, trust_env=False)
+        http.post(f"{url}/jobs", content=body, headers=JSON)
 
     def answer(job: dict[str, Any]) -> int:
         if job["queue"] == "work" and job["attempt"] == 2:
@@ -250,7 +249,9 @@ def test_jobs_that_take_too_long_fail_the_run(tmp_path: Path) -> None:
     """Rule exec.wait: at most --wait-timeout."""
     write_catalog(tmp_path, delay=3_600_000)
     with working(lambda _: 503) as worker:
-        arguments = ("--target", worker.url, "--wait-timeout", "100ms", "sh", "-c", ENQUEUE)
+        failed_once = "until curl -s --noproxy '*' $IEC_QUEUE_URL/_localqueue/jobs | grep -q retrying; do :; done"
+        command = f"{ENQUEUE} && {failed_once}"
+        arguments = ("--target", worker.url, "--wait-timeout", "100ms", "sh", "-c", command)
         found = execute(tmp_path, *arguments)
         unwaited = execute(tmp_path, "--no-wait", *arguments)
     assert found.returncode == 1

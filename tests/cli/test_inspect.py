@@ -14,7 +14,7 @@ from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter
 from tests.cli.terminal import seen
 from tests.conftest import Shop
-from tests.support import Reply, localqueue, serving, until, write_catalog
+from tests.support import Reply, http, localqueue, serving, until, write_catalog
 
 BUSY: Reply = (503, b'{"error": "the scoring model is busy"}', {"Content-Type": "application/json"})
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\u009b31m\u2028"
@@ -136,7 +136,7 @@ def test_a_page_made_to_be_slow_is_not(part: str) -> None:
 def test_of_many_attempts_the_latest_are_shown(shop: Shop) -> None:
     """Rule cli.job."""
     url = f"{shop.server.url}/_localqueue/queues/shop/work"
-    httpx.patch(url, json={"retries": 9}, trust_env=False)
+    http.patch(url, json={"retries": 9})
     shop.script += [500] * 10
     id_ = shop.server.enqueue()
     shop.shown("drain")
@@ -148,7 +148,7 @@ def test_of_many_attempts_the_latest_are_shown(shop: Shop) -> None:
 def test_a_service_that_does_not_listen_is_named_with_its_address(shop: Shop) -> None:
     """Rule cli.job."""
     url = f"{shop.server.url}/_localqueue/targets/shop"
-    httpx.put(url, json={"url": "http://localhost:9"}, trust_env=False)
+    http.put(url, json={"url": "http://localhost:9"})
     id_ = shop.server.enqueue()
     shop.shown("advance", "0s")
     text = shop.shown("job", id_)

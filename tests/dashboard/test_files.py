@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from localqueue.dashboard import routes
-from tests.support import Server, serving, write_catalog
+from tests.support import Server, http, serving, write_catalog
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "localqueue/dashboard/static"
@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def get(server: Server, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(server.url + path, headers=headers, trust_env=False)
+    return http.get(server.url + path, headers=headers)
 
 
 def test_the_page_and_its_files_are_served_with_their_types_and_the_strict_policy(server: Server) -> None:

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import Board, board
-from tests.support import Server, Worker, serving, until, working, write_catalog
+from tests.support import Server, Worker, http, serving, until, working, write_catalog
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +248,7 @@ def test_a_hundred_thousand_jobs_show_their_first_page_within_a_second(
 
 def test_a_refused_request_is_shown_with_its_reason_and_its_hint(virtual: Board) -> None:
     virtual.open()
-    httpx.post(f"{virtual.server.url}/jobs", json={"namespace": "shop", "queue": "wrok", "data": 1}, trust_env=False)
+    http.post(f"{virtual.server.url}/jobs", json={"namespace": "shop", "queue": "wrok", "data": 1})
     virtual.see("Some requests were refused.")
     alert = virtual.page.locator(".notice", has_text="Some requests were refused.")
     expect(alert).to_contain_text("unknown_queue")

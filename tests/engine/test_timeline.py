@@ -10,11 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from localqueue.testing.local_queue import LocalQueue
-from tests.support import JSON, Server, serving, until, working, write_catalog
+from tests.support import JSON, Server, http, serving, until, working, write_catalog
 
 DAY = timedelta(days=1)
 VIRTUAL = ("--clock", "virtual", "--ephemeral")
@@ -25,9 +24,7 @@ DONE = {"unfinished": [], "unfinishedCount": 0}
 
 def call(server: Server, method: str, path: str, body: Any = None) -> Any:
     content = b"" if body is None else json.dumps(body)
-    answer = httpx.request(
-        method, f"{server.url}/_localqueue{path}", content=content, headers=JSON, trust_env=False, timeout=60
-    )
+    answer = http.request(method, f"{server.url}/_localqueue{path}", content=content, headers=JSON, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json() if answer.headers["content-type"] == "application/json" else answer.text
 
@@ -98,7 +95,7 @@ def test_three_failures_with_production_s_delays_are_in_the_ledger_with_their_ti
                 "+10.000s  work#1  3/4  http_error 404  next +15.000s\n"
                 "+15.000s  work#1  4/4  completed 200\n"
             )
-            lines = httpx.get(f"{server.url}/_localqueue/ledger?format=jsonl", trust_env=False).text.splitlines()
+            lines = http.get(f"{server.url}/_localqueue/ledger?format=jsonl").text.splitlines()
             assert [json.loads(line)["offsetMs"] for line in lines] == [0, 5000, 10_000, 15_000]
 
 
@@ -124,7 +121,7 @@ def test_advance_plays_up_to_its_end_inclusive_and_to_next_stops_at_the_next_ins
 def test_a_wrong_advance_is_refused_and_moves_nothing(virtual: Server, body: dict[str, Any]) -> None:
     """Rule time.advance."""
     url = f"{virtual.url}/_localqueue/clock/advance"
-    answer = httpx.post(url, json=body, trust_env=False)
+    answer = http.post(url, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert call(virtual, "GET", "/clock")["offsetMs"] == 0
 
@@ -344,7 +341,7 @@ def test_reset_restores_the_state_after_the_start(tmp_path: Path) -> None:
             post(server, "/reset")  # cuts it off
             drain.join()
             assert [call(server, "GET", path) for path in ("/queues", "/clock", "/ledger")] == before
-            assert httpx.get(f"{server.url}/_localqueue/jobs/{id_}", trust_env=False).status_code == 404
+            assert http.get(f"{server.url}/_localqueue/jobs/{id_}").status_code == 404
             hang.set()
             server.enqueue()
             post(server, "/drain")
@@ -438,7 +435,7 @@ def test_wrong_steering_is_refused(virtual: Server, method: str, path: str, body
     """Rule configure.queues, configure.targets."""
     content = json.dumps(body).replace("OWN", virtual.url) if body is not None else ""
     url = f"{virtual.url}/_localqueue{path}"
-    answer = httpx.request(method, url, content=content, headers=JSON, trust_env=False)
+    answer = http.request(method, url, content=content, headers=JSON)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
 
 
@@ -448,6 +445,6 @@ def test_unknown_names_are_refused_with_the_known_ones(virtual: Server) -> None:
         ("POST", "/queues/shp/work/pause", {}),
         ("PUT", "/targets/shp", {"url": "http://localhost:1"}),
     ]:
-        answer = httpx.request(method, f"{virtual.url}/_localqueue{path}", json=body, trust_env=False)
+        answer = http.request(method, f"{virtual.url}/_localqueue{path}", json=body)
         assert answer.status_code == 404
         assert "declared: " in answer.json()["error"]["message"]

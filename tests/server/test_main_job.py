@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import JSON, Server, serving, until, working, write_catalog
+from tests.support import JSON, Server, http, serving, until, working, write_catalog
 
 
 def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_byte(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_by
         write_catalog(tmp_path)
         with serving(tmp_path, "--target", worker.url) as server:
             body = '{"queue":"work", "data": ' + data + ' ,"namespace":"shop"}'
-            answer = httpx.post(f"{server.url}/jobs", content=body.encode(), headers=JSON, trust_env=False)
+            answer = http.post(f"{server.url}/jobs", content=body.encode(), headers=JSON)
             assert answer.status_code == 201
             assert list(answer.json()) == ["id"]
             server.wait_state(answer.json()["id"], "completed")
@@ -73,10 +73,10 @@ def test_a_job_fails_after_retries_plus_one_attempts_and_can_be_retried_by_hand(
             assert job["attempts"][-1]["reason"] == "no retries left (retries: 1)"
             answers["status"] = 204
             url = f"{server.url}/_localqueue/jobs/{id_}/retry"
-            assert httpx.post(url, headers=JSON, trust_env=False).status_code == 200
+            assert http.post(url, headers=JSON).status_code == 200
             job = server.wait_state(id_, "completed")
             assert [(each["round"], each["number"]) for each in job["attempts"]] == [(1, 1), (1, 2), (2, 1)]
-            assert httpx.post(url, headers=JSON, trust_env=False).status_code == 409
+            assert http.post(url, headers=JSON).status_code == 409
 
 
 def test_nobody_listens_is_a_failed_attempt_that_says_so(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_running_job_can_be_cancelled_and_its_attempt_is_cut_off(tmp_path: Pat
             assert server.job(second)["state"] == "queued"
             for id_ in (second, first):
                 url = f"{server.url}/_localqueue/jobs/{id_}/cancel"
-                assert httpx.post(url, headers=JSON, trust_env=False).json()["state"] == "cancelled"
+                assert http.post(url, headers=JSON).json()["state"] == "cancelled"
             assert [each["outcome"] for each in server.job(first)["attempts"]] == ["cancelled"]
             assert server.job(second)["attempts"] == []
             release.set()
@@ -188,7 +188,7 @@ def test_new_jobs_are_refused_while_a_stop_waits_and_a_second_signal_ends_it(tmp
             body = {"namespace": "shop", "queue": "work"}
 
             def refused() -> bool:
-                answer = httpx.post(f"{server.url}/jobs", json=body, trust_env=False)
+                answer = http.post(f"{server.url}/jobs", json=body)
                 return bool(answer.status_code == 503 and answer.json()["error"]["code"] == "shutting_down")
 
             until(refused, "new jobs are refused")
@@ -356,9 +356,9 @@ def test_a_full_disk_fails_the_request_loudly_loses_nothing_and_is_recovered_fro
             limits = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1024, limits[1]))
             body = {"namespace": "shop", "queue": "work"}
-            refused = httpx.post(f"{server.url}/jobs", json=body, trust_env=False)
+            refused = http.post(f"{server.url}/jobs", json=body)
             assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_unavailable")
-            assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 503
+            assert http.get(f"{server.url}/health").status_code == 503
             release.set()
             until(lambda: any(e["event"] == "warning" for e in server.events), "it says that deliveries wait")
             resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limits)

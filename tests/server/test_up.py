@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.support import Server, serving, until, working, write_catalog
+from tests.support import Server, http, serving, until, working, write_catalog
 
 
 def has_ipv6() -> bool:
@@ -32,7 +31,7 @@ def test_it_listens_on_both_loopback_addresses(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         for host in ("127.0.0.1", "[::1]", "localhost"):
             url = f"http://{host}:{server.ready['port']}/health"
-            assert httpx.get(url, trust_env=False).json() == {"status": "ok"}
+            assert http.get(url).json() == {"status": "ok"}
 
 
 def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_path: Path) -> None:
@@ -55,7 +54,7 @@ def test_a_handler_may_enqueue_while_it_holds_the_only_slot(tmp_path: Path) -> N
     def answer(job: dict[str, Any]) -> int:
         if job["data"] == "parent":
             body = {"namespace": "shop", "queue": "work", "data": "child"}
-            found["child"] = httpx.post(f"{found['url']}/jobs", json=body, trust_env=False).json()["id"]
+            found["child"] = http.post(f"{found['url']}/jobs", json=body).json()["id"]
         return 200
 
     with working(answer) as worker:
@@ -90,7 +89,7 @@ def test_the_banner_and_the_log_say_what_happens(tmp_path: Path) -> None:
     url = next(line.split("=", 1)[1] for line in banner if "export IEC_QUEUE_URL=" in line)
     assert banner[0].endswith(f"on {url}")
     assert any("work" in line and re.search(r" 5 +2 +0 ms +30 s$", line) for line in banner)
-    httpx.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work"}, trust_env=False)
+    http.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work"})
     lines = read_until(process, "failed: no retries left")
     assert (
         sum("warning: connection refused: nothing is listening on" in line for line in lines) == 1

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import Server, until, working, write_catalog
+from tests.support import Server, http, until, working, write_catalog
 
 POINTS = ["before-commit:1", "before-commit:3", "after-commit:1", "after-commit:4", "before-send:2", "after-answer:2"]
 
@@ -24,21 +24,20 @@ class Producers:
         self.acknowledged: list[str] = []
 
     def run(self, url: str) -> list[threading.Thread]:
-        threads = [threading.Thread(target=self._produce, args=(url,)) for _ in range(4)]
+        threads = [threading.Thread(target=self._produce, args=(url,)) for _ in range(2)]
         for thread in threads:
             thread.start()
         return threads
 
     def _produce(self, url: str) -> None:
-        with httpx.Client(trust_env=False, timeout=10) as client:
-            while True:
-                try:
-                    answer = client.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work", "data": 1})
-                except httpx.TransportError:
-                    return
-                if answer.status_code != 201:
-                    return
-                self.acknowledged.append(answer.json()["id"])
+        while True:
+            try:
+                answer = http.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work", "data": 1})
+            except httpx.TransportError:
+                return
+            if answer.status_code != 201:
+                return
+            self.acknowledged.append(answer.json()["id"])
 
 
 def start(folder: Path, target: str, crash_at: str = "") -> Server:

@@ -22,6 +22,7 @@ def localqueue_catalog():
     queues = [{"name": "work", "endpoint": "/work"}, {"name": "other", "endpoint": "/other"}]
     return {"metadata": {"name": "shop"}, "spec": {"queues": queues}}
 """
+WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "xdist", "anyio")]  # they take a second
 CATALOG = {"metadata": {"name": "shop"}, "spec": {"queues": [{"name": "work", "endpoint": "/work"}]}}
 
 
@@ -36,7 +37,7 @@ class Runner:
     def __call__(self, code: str, *options: str) -> tuple[str, dict[str, int]]:
         """Return the output and the counts of `passed`, `failed`, `error`."""
         (self.folder / "test_it.py").write_text(textwrap.dedent(code))
-        command = [sys.executable, "-X", "dev", "-m", "pytest", "-W", "error", "-q", "-p", "no:cacheprovider", *options]
+        command = [sys.executable, "-X", "dev", "-m", "pytest", "-W", "error", "-q", *WITHOUT, *options]
         found = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
         counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", found.stdout)}
         return found.stdout + found.stderr, counts

@@ -15,10 +15,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
 
-from tests.support import JSON, Reply, Server, Worker, until
+from tests.support import JSON, Reply, Server, Worker, http, until
 
 FOLDER = Path(__file__).parent
 NAMES = (
+    "chromium-headless-shell",  # half the CPU time of the whole browser
     "chromium",
     "chromium-browser",
     "google-chrome",
@@ -70,7 +71,7 @@ class Board:
 
     def post(self, path: str, content: Any = None) -> Any:
         """Call the control API."""
-        answer = httpx.post(f"{self.server.url}/_localqueue{path}", json=content or {}, headers=JSON, trust_env=False)
+        answer = http.post(f"{self.server.url}/_localqueue{path}", json=content or {}, headers=JSON)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -131,7 +132,7 @@ class Board:
 @contextlib.contextmanager
 def board(browser: Browser, server: Server, worker: Worker, **options: Any) -> Iterator[Board]:
     """Open an empty page over a server after a reset; `options` are those of the browser's context."""
-    httpx.post(f"{server.url}/_localqueue/reset", headers=JSON, trust_env=False)
+    http.post(f"{server.url}/_localqueue/reset", headers=JSON)
     context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, **options})
     context.set_default_timeout(WAIT_MS)
     found = Board(_watched(context), server, worker)
