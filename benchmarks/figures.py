@@ -60,12 +60,12 @@ class Line:
 
     def shown(self) -> str:
         """Return the line for people."""
-        verdict = {True: "met", False: "NOT met", None: "info"}[self.is_met]
+        result = {True: "met", False: "NOT met", None: "info"}[self.is_met]
         bound = "" if self.limit is None else f"{'>=' if self.at_least else '<='} {amount(self.limit)}"
         bound += "" if self.aim is None else f" (aim {amount(self.aim)})"
         raw = self.subject.shown() if self.against is None else f"{self.subject.shown()}; {self.against.shown()}"
         figure = f"{amount(self.median)}{self.unit} ({spread(self.figures)})"
-        return f"{self.goal:<5} {verdict:<8} {figure:<24} {bound:<18} {self.what}: {raw}"
+        return f"{self.goal:<5} {result:<8} {figure:<24} {bound:<18} {self.what}: {raw}"
 
     def as_json(self) -> dict[str, Any]:
         """Return everything for programs."""

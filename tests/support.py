@@ -140,7 +140,7 @@ def write_catalog(folder: Path, concurrency: int = 5, retries: int = 3, delay: i
 
 @contextlib.asynccontextmanager
 async def running_engine(catalog: Path, clock: Clock) -> AsyncIterator[Engine]:
-    """Run an engine without doors, its database `queue.db` beside the catalog."""
+    """Run an engine without a server; its database is `queue.db` beside the catalog."""
     delivery = Delivery()
     engine = await Engine.open(catalog.parent / "queue.db", load([catalog]), clock, delivery, lambda _: None)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -58,9 +59,14 @@ def folder_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (module, name) of every import; the name is empty where a whole module is imported."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -110,7 +116,7 @@ def test_no_private_name_crosses_folders(path: Path) -> None:
     modules = {name: module for module, name in imports(path) if target_folder(module, name) not in (None, folder)}
     for name, module in modules.items():
         assert not name.startswith("_") or name.startswith("__"), f"{module}.{name} is private"
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
             assert not node.attr.startswith("_") or node.attr.startswith("__"), ast.unparse(node)
 
@@ -119,7 +125,7 @@ def test_no_private_name_crosses_folders(path: Path) -> None:
 def test_init_files_hold_no_logic(path: Path) -> None:
     if path.name != "__init__.py":
         return
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         assert is_docstring or isinstance(node, ast.ImportFrom | ast.Assign), f"{named(path)}: line {node.lineno}"
 
@@ -152,7 +158,7 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
 def test_only_the_clock_knows_the_time_and_sleeps(path: Path) -> None:
     if path.name == "clock.py" and folder_of(path) == "core":
         return
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute):
             assert node.attr not in ("sleep", "utcnow") or ast.unparse(node.value).endswith("clock"), path
             assert ast.unparse(node) not in ("datetime.now", "time.time"), path
@@ -162,7 +168,7 @@ def test_only_the_clock_knows_the_time_and_sleeps(path: Path) -> None:
 def test_functions_and_files_stay_small(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= PACKAGE_LINES
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < FUNCTION_LINES, f"{path.name}: {node.name}"
 

@@ -165,7 +165,7 @@ class WallClock:
 class VirtualClock:
     """A clock that stands still until it is advanced.
 
-    It may be advanced only while no request is in flight and no commit is pending, because a response belongs to the
+    It may be advanced only while no request is running and no commit is pending, because a response belongs to the
     instant at which its attempt started. `timeline` ensures that.
     """
 

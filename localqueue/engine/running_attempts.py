@@ -11,7 +11,7 @@ from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue
 
 @dataclass(slots=True, eq=False)
 class RunningAttempt:
-    """An attempt in flight, with the settings under which it started.
+    """A running attempt, with the settings under which it started.
 
     `before` is the job as it was; `job` is the job with this attempt. `monotonic_start` is in seconds.
     `turn` is done when the outcome may be applied; None means as soon as it is in.

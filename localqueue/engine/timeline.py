@@ -195,7 +195,7 @@ class VirtualTimeline(Timeline):
 
     At each instant it starts what is due and has a slot, waits until those attempts have ended and are on disk, and
     starts what has become possible at the same instant. Then it moves to the next due time. Time never moves while a
-    request is in flight or a commit is pending. A handler that keeps working after its response is not seen;
+    request is running or a commit is pending. A handler that keeps working after its response is not seen;
     `settle_ms` is for that.
     """
 

@@ -39,7 +39,7 @@ def test_a_catalog_that_is_rewritten_all_the_time_keeps_its_queues(tmp_path: Pat
         writer = threading.Thread(target=rewrite)
         writer.start()
         try:
-            for _ in range(300):
+            for _ in range(150):
                 server.enqueue()
         finally:
             stop.set()

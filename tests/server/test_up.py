@@ -1,4 +1,4 @@
-"""The doors of `up`: where it listens, what it writes, and a handler that uses the queue while it is called."""
+"""`localqueue up`: where it listens, what it writes, and a handler that uses the queue while it is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Play random histories against the real engine, and check what came of them.
+"""Run random histories against the real engine, and check them.
 
 Real are the engine, its dispatcher, timeline, store, delivery and a SQLite file. Simulated are what makes runs
 differ: the event loop's time, the delays and failures of the disk, crashes, the system's clock, and the service
@@ -25,7 +25,7 @@ def failing_seeds() -> list[int]:
 
 
 def problems_of(seed: int) -> str:
-    """Return what is wrong with the history of a seed, and how to see it; the empty string if nothing is."""
+    """Return the problems in the history of a seed and how to replay it, or the empty string."""
     problems: list[object]
     try:
         problems = [*check(play(seed))]

@@ -82,7 +82,7 @@ class Disk:
 
 
 class Connection:
-    """Execute what is asked for in order, some ticks later."""
+    """Execute statements in order, some ticks later."""
 
     def __init__(self, disk: Disk, path: Any, options: dict[str, Any]) -> None:
         self._disk = disk

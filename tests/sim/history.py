@@ -60,7 +60,7 @@ class Called:
 
 @dataclass(slots=True)
 class Returned:
-    """A call was answered: `ok` with a value, or the code of an error."""
+    """A call returned: `ok` with a value, or an error code."""
 
     call: int
     code: str
@@ -69,13 +69,13 @@ class Returned:
 
 @dataclass(slots=True)
 class Gone:
-    """The client has gone away before its call was answered; it may have been done or not."""
+    """The client disconnected before its call returned; the call may have taken effect or not."""
 
     call: int
 
 
 @dataclass(slots=True)
-class Begun:
+class Started:
     """An attempt was started under these settings; the rest is known once it is sent."""
 
     queue: Queue
@@ -97,8 +97,8 @@ class Arrived:
 
 
 @dataclass(slots=True)
-class Answered:
-    """The service has answered it (in full: `completed`), or the connection was closed: `gone`."""
+class Responded:
+    """The service responded (`completed` if in full), or the connection was closed (`gone`)."""
 
     id: str
     attempt: int
@@ -161,7 +161,7 @@ class Tick:
 
 @dataclass(slots=True)
 class Disk:
-    """What is on disk while no process has it open; `problem` is what SQLite finds wrong."""
+    """The content of the file while no process has it open; `problem` is the result of the integrity check."""
 
     jobs: tuple[Stored, ...]
     counts: Mapping[str, int]
@@ -184,7 +184,7 @@ class Wrong:
 
 
 Fact = (
-    Opened | Crashed | Stopped | Configured | Called | Returned | Gone | Begun | Arrived | Answered | Ended
+    Opened | Crashed | Stopped | Configured | Called | Returned | Gone | Started | Arrived | Responded | Ended
     | Moved | Tick | Disk | Trouble | Wrong
 )  # fmt: skip
 
@@ -202,11 +202,11 @@ class History:
     """Collect facts."""
 
     def __init__(
-        self, now: Callable[[], int], real: Callable[[], float], tell: Callable[[str], None] | None = None
+        self, now: Callable[[], int], real: Callable[[], float], print_line: Callable[[str], None] | None = None
     ) -> None:
         self._now, self._real = now, real
         self.entries: list[Entry] = []
-        self._tell = tell
+        self._record = print_line
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
@@ -214,8 +214,8 @@ class History:
     def add(self, fact: Fact) -> None:
         """Note what has just happened."""
         self.entries.append(Entry(self._now(), self._real(), fact))
-        if self._tell is not None:
-            self._tell(self.line(len(self.entries) - 1))
+        if self._record is not None:
+            self._record(self.line(len(self.entries) - 1))
 
     def line(self, index: int) -> str:
         """Return an entry as text."""

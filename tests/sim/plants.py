@@ -139,7 +139,7 @@ def _arrivals_are_forgotten() -> Any:
 
 def _answer_order() -> Any:
     def add(self: running_attempts.AttemptBatch, _: Any) -> None:
-        self._unanswered += 1  # and let it land as soon as it is answered
+        self._unanswered += 1  # and undo that as soon as it returns
 
     return mock.patch.object(running_attempts.AttemptBatch, "add", add)
 
@@ -179,9 +179,9 @@ def _recorded_twice() -> Any:
 def _slot_is_lost() -> Any:
     real = executor.Executor._finish
 
-    async def end(self: Any, lane: queue_state.QueueState, flight: Any, outcome: Any, data: Any) -> None:
-        lane.slots_taken += outcome.kind is OutcomeKind.CANCELLED
-        await real(self, lane, flight, outcome, data)
+    async def end(self: Any, view: queue_state.QueueState, running: Any, outcome: Any, data: Any) -> None:
+        view.slots_taken += outcome.kind is OutcomeKind.CANCELLED
+        await real(self, view, running, outcome, data)
 
     return mock.patch.object(executor.Executor, "_finish", end)
 
@@ -195,7 +195,7 @@ def _time_jumps() -> Any:
     return mock.patch.object(timeline.VirtualTimeline, "_next_instant", next_instant)
 
 
-def _owed_is_forgotten() -> Any:
+def _reserved_slots_are_forgotten() -> Any:
     return mock.patch.object(dispatcher.Dispatcher, "occupy_slot", lambda self, key, until: None)
 
 
@@ -302,7 +302,7 @@ PLANTS = {
     "an attempt is recorded twice": Planted(_recorded_twice, "states.attempts"),
     "a cancelled attempt keeps its slot": Planted(_slot_is_lost, "I11", (15,)),
     "time jumps over what is due": Planted(_time_jumps, "I11", (6,)),
-    "a restart forgets the slots of timeouts": Planted(_owed_is_forgotten, "I6", (19,)),
+    "a restart forgets the slots of timeouts": Planted(_reserved_slots_are_forgotten, "I6", (19,)),
     "a restart forgets the time": Planted(_time_is_not_stored, "time.stored", (11,)),
     "a reset leaves jobs in memory": Planted(_reset_leaves_the_backlog, "I7", (14,)),
     "nobody is woken by news": Planted(_nobody_wakes, "I11", (73,)),

@@ -26,11 +26,11 @@ _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
 
-def play(seed: int, tell: Callable[[str], None] | None = None) -> History:
+def play(seed: int, print_line: Callable[[str], None] | None = None) -> History:
     """Return the history of a seed."""
     with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=_MEMORY) as folder:
         loop = SimLoop()
-        scenario = Scenario(seed, Path(folder), loop.time, tell)
+        scenario = Scenario(seed, Path(folder), loop.time, print_line)
         with mock.patch.object(prefetch, "WINDOW_SIZE", scenario.plan.window):
             return run(loop, scenario.world, scenario.run())
 
@@ -39,12 +39,19 @@ class Scenario:
     """Do random things to a world, one after the other and at the same time."""
 
     def __init__(
-        self, seed: int, folder: Path, real: Callable[[], float], tell: Callable[[str], None] | None = None
+        self, seed: int, folder: Path, real: Callable[[], float], print_line: Callable[[str], None] | None = None
     ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
         self.plan = Plan.draw(self._ops)
         self.world = World(
-            folder, self.plan.queues, self._handle, real, seed=seed, keep=self.plan.keep, mode=self.plan.mode, tell=tell
+            folder,
+            self.plan.queues,
+            self._handle,
+            real,
+            seed=seed,
+            keep=self.plan.keep,
+            mode=self.plan.mode,
+            print_line=print_line,
         )
         self._keys = list(self.plan.queues)
         self._ids: list[str] = []
@@ -56,7 +63,7 @@ class Scenario:
         """Play everything, then let it come to rest."""
         await self._open()
         for _ in range(self.plan.steps):
-            await self._revive()
+            await self._reopen()
             if self._ops.random() < 0.25:
                 self.world.background(self._step(self._ops))
                 await asyncio.sleep(self._ops.random() * 0.02)
@@ -64,7 +71,7 @@ class Scenario:
                 await self._end_process()
             else:
                 await self._step(self._ops)
-        await self._calm_down()
+        await self._settle()
         await self.world.call("drain", 10**9, 0)
         await self.world.call("look")
         await self.world.stop()
@@ -75,9 +82,9 @@ class Scenario:
         has_fuse = not self._is_calm and self._ops.random() < 0.1
         await self.world.open(fuse=self._ops.randint(1, 60) if has_fuse else None)
 
-    async def _revive(self) -> None:
+    async def _reopen(self) -> None:
         while self.world.engine is None:
-            await self.world.bury()
+            await self.world.discard()
             await self._open()
 
     async def _end_process(self) -> None:
@@ -92,14 +99,14 @@ class Scenario:
             if not self.world.disk.is_dead:
                 await self._open()
 
-    async def _calm_down(self) -> None:
+    async def _settle(self) -> None:
         """End all trouble, so that everything can finish."""
         self._is_calm = True
         self.world.disk.fuse = None
         self.world.disk.trouble.clear()
         self.world.disk.read_trouble.clear()
         await self.world.wait_outside()
-        await self._revive()
+        await self._reopen()
         self.world.restore()
         for key in self._keys:
             await self.world.call("resume", key)

@@ -1,4 +1,4 @@
-"""Be the service that jobs are delivered to: one that does everything that services do wrong."""
+"""A simulated service that fails in every way in which services fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.executor import Send
-from tests.sim.history import Answered, Arrived, Begun, History, Wrong
+from tests.sim.history import Arrived, History, Responded, Started, Wrong
 
 GOOD = (200, 200, 201, 204, 299)
 BAD = (301, 304, 400, 404, 429, 500, 500, 503, 599)
@@ -133,11 +133,11 @@ class _Transport(httpx.AsyncBaseTransport):
     def _ended(self, arrived: Arrived, kind: str) -> None:
         self._is_busy = False
         if not self._service.is_cut_off:
-            self._service.history.add(Answered(arrived.id, arrived.attempt, kind))
+            self._service.history.add(Responded(arrived.id, arrived.attempt, kind))
 
 
 class _Body(httpx.AsyncByteStream):
-    """Send what the reaction says; tell how it went."""
+    """Send the reaction, and record how it ended."""
 
     def __init__(self, transport: _Transport, arrived: Arrived, reaction: Reaction) -> None:
         self._transport, self._arrived, self._reaction = transport, arrived, reaction
@@ -185,24 +185,29 @@ class Tap:
 
     def begin(self, queue: Queue) -> Send:
         """Be the deliverer that the dispatcher knows."""
-        begun = Begun(queue)
+        started = Started(queue)
         if not self._service.is_cut_off:
-            self._service.history.add(begun)
+            self._service.history.add(started)
         send = self._delivery.begin(queue)
 
         async def deliver(request: Request) -> Outcome:
             arrived = _arrived(request.body, request.url)
-            begun.id, begun.attempt, begun.data, begun.url = arrived.id, arrived.attempt, arrived.data, arrived.url
+            started.id, started.attempt, started.data, started.url = (
+                arrived.id,
+                arrived.attempt,
+                arrived.data,
+                arrived.url,
+            )
             before = asyncio.get_running_loop().time()
             outcome = await send(request)
             took_ms = (asyncio.get_running_loop().time() - before) * 1000
-            self._look_at_time(begun, outcome, took_ms)
+            self._check_time(started, outcome, took_ms)
             return outcome
 
         return deliver
 
-    def _look_at_time(self, begun: Begun, outcome: Outcome, took_ms: float) -> None:
-        limit = begun.queue.timeout_ms
+    def _check_time(self, started: Started, outcome: Outcome, took_ms: float) -> None:
+        limit = started.queue.timeout_ms
         is_early = outcome.kind is OutcomeKind.TIMEOUT and took_ms < limit - 1
-        if took_ms > limit + 1 or (is_early and (begun.id, begun.attempt) not in self._service.expired):
+        if took_ms > limit + 1 or (is_early and (started.id, started.attempt) not in self._service.expired):
             self._service.history.add(Wrong(f"an attempt of {took_ms:.0f} ms with timeoutMs {limit}: {outcome.kind}"))

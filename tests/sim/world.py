@@ -38,13 +38,13 @@ from tests.sim.loop import SimLoop, Stuck
 
 START_MS = 1_767_225_600_000
 PATIENCE_S = 3600.0
-"""Within how much of the loop's time every call must have been answered."""
+"""The loop time within which every call must return."""
 MOST_TICKS = 1500
 """After so many seconds of a process nothing ticks any more, so that waiting for ever is noticed."""
 Handler = Callable[[str], Awaitable[service.Reaction]]
 
 
-class _Telling:
+class _RecordingClock:
     """Tell when a clock is moved."""
 
     moved: Callable[[int, int], None] | None = None
@@ -52,26 +52,26 @@ class _Telling:
     def advance(self, to: int) -> None:
         before = self.now()
         super().advance(to)  # type: ignore[misc]
-        self._tell(before)
+        self._record(before)
 
     def reset(self) -> None:
         before = self.now()
         super().reset()  # type: ignore[misc]
-        self._tell(before)
+        self._record(before)
 
     def now(self) -> int:
         return int(super().now())  # type: ignore[misc]
 
-    def _tell(self, before: int) -> None:
+    def _record(self, before: int) -> None:
         if self.moved is not None and self.now() != before:
             self.moved(before, self.now())
 
 
-class _Virtual(_Telling, VirtualClock):
+class _Virtual(_RecordingClock, VirtualClock):
     pass
 
 
-class _Wall(_Telling, WallClock):
+class _Wall(_RecordingClock, WallClock):
     pass
 
 
@@ -103,7 +103,7 @@ class World:
         seed: int = 0,
         keep: int = 10_000,
         mode: str = "virtual",
-        tell: Callable[[str], None] | None = None,
+        print_line: Callable[[str], None] | None = None,
     ) -> None:
         self._path = folder / "queue.db"
         self._keep, self._mode = keep, mode
@@ -120,7 +120,7 @@ class World:
         self.catalog = dict(queues)
         self.machine = Machine(real)
         self.clock: _Virtual | _Wall = _Virtual(START_MS)
-        self.history = History(lambda: self.clock.now(), real, tell)
+        self.history = History(lambda: self.clock.now(), real, print_line)
         self.engine: Engine | None = None
 
     # the process
@@ -178,7 +178,7 @@ class World:
         self.engine = None
         self.clock.moved = None
 
-    async def bury(self) -> None:
+    async def discard(self) -> None:
         """End what is left of a process that has died, and look at its file."""
         if left := self._left():
             for task in left:
@@ -196,7 +196,7 @@ class World:
         if self._inside:
             await asyncio.wait(self._inside, timeout=PATIENCE_S)
         self.history.add(Stopped())
-        self._look_for_leaks()
+        self._check_for_leaks()
         self.history.add(history.read_disk(self._path, is_thorough=True))
 
     def _left(self) -> set[asyncio.Task[Any]]:
@@ -204,8 +204,8 @@ class World:
         handlers = {task for each in self._services for task in each.tasks}
         return asyncio.all_tasks() - {asyncio.current_task()} - self._outside - handlers
 
-    def _look_for_leaks(self) -> None:
-        found = [f"a call that is never answered: {task.get_name()}" for task in self._inside]
+    def _check_for_leaks(self) -> None:
+        found = [f"a call that is never responded: {task.get_name()}" for task in self._inside]
         if left := self._left() - self._inside:
             found.append(f"{len(left)} tasks left behind: {left}")
         if self._service.open:

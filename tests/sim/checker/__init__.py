@@ -2,7 +2,7 @@
 
 The rules are those of docs/semantics.md; the invariants, by their short names:
 
-I1 no acknowledged job is missing, I2 each of them ends, I3 completed means that an attempt was answered 2xx in
+I1 no acknowledged job is missing, I2 each of them ends, I3 completed means that an attempt was responded 2xx in
 full and in time, I4 failed means exactly retries + 1 counted attempts in the last round, I5 the next attempt is
 due exactly retryDelayMs after the end of the failed one and is never early, I6 no more attempts than `concurrency`
 are under way, I7 nothing starts after a final state but by a retry by hand, I8 the bytes delivered are the bytes
@@ -31,7 +31,7 @@ _BETWEEN = (history.Opened, history.Crashed, history.Disk)
 
 
 def check(found: History, *, is_settled: bool = True) -> list[Problem]:
-    """Return what is wrong. `is_settled` says that everything had the chance to finish."""
+    """Return the problems of a history. `is_settled`: every job had the chance to finish."""
     expected = Expected(found)
     attempts = Attempts(expected)
     calls, process = Calls(expected), Process(expected, attempts)
@@ -43,21 +43,21 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
         history.Disk: process.disk,
         history.Trouble: process.trouble,
         history.Tick: calls.tick,
-        history.Wrong: lambda fact: expected.wrong("I10", fact.what),
+        history.Wrong: lambda fact: expected.report("I10", fact.what),
         history.Called: calls.called,
         history.Returned: calls.returned,
         history.Gone: calls.gone,
         history.Moved: calls.moved,
-        history.Begun: attempts.begun,
+        history.Started: attempts.started,
         history.Arrived: attempts.arrived,
-        history.Answered: attempts.answered,
+        history.Responded: attempts.responded,
         history.Ended: attempts.ended,
     }
     for index, entry in enumerate(found):
         went_back = entry.now < expected.now and not isinstance(entry.fact, _BETWEEN)
         expected.index, expected.now, expected.real = index, entry.now, entry.real
         if went_back and not expected.outstanding("reset"):
-            expected.wrong("I5", "time went back")
+            expected.report("I5", "time went back")
         handlers[type(entry.fact)](entry.fact)
     if is_settled:
         _settled(expected)
@@ -67,4 +67,4 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
 def _settled(expected: Expected) -> None:
     for job in expected.jobs.values():
         if job.is_there and job.state not in FINAL:
-            expected.wrong("I2", f"{job.id} ends as {job.state}")
+            expected.report("I2", f"{job.id} ends as {job.state}")

@@ -1,4 +1,4 @@
-"""Check what clients were answered, and how the time was moved for them."""
+"""Check the results of calls, and how calls moved the time."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ class Calls:
         elif fact.verb in ("cancel", "retry", "retry_failed"):
             self._ask(fact.call, call)
         elif fact.verb in ("pause", "resume"):
-            here.lane(fact.args[0]).pausing.add(fact.call)
+            here.view(fact.args[0]).pausing.add(fact.call)
 
     def _enqueue(self, number: int, key: QueueKey, data: bytes) -> None:
         here = self._expected
         code = here.answers.get(number)
         job = Job(number, key, data, here.now, here.now, here.now, here.index)
-        job.is_void = code not in ("ok", None)
+        job.is_deleted = code not in ("ok", None)
         job.is_known = code == "ok" and not here.outstanding("reset")
         here.jobs[data] = job
         for other, call in here.calls.items():
             if call.verb == "retry_failed" and call.args[0] == key:  # it may fail in time to be retried
                 call.jobs.append(job)
-                job.asked.add(other)
+                job.open_calls.add(other)
 
     def _ask(self, number: int, call: Call) -> None:
         here = self._expected
         if call.verb == "retry_failed":
-            call.jobs = [job for job in here.jobs.values() if job.queue == call.args[0] and not job.is_void]
+            call.jobs = [job for job in here.jobs.values() if job.queue == call.args[0] and not job.is_deleted]
         elif job := here.by_id.get(call.args[0]):
             call.jobs = [job]
         for job in call.jobs:
-            job.asked.add(number)
-            if job.flight is not None and call.verb == "cancel":
-                job.flight.is_cut = True
+            job.open_calls.add(number)
+            if job.running is not None and call.verb == "cancel":
+                job.running.is_cancelled = True
 
     def gone(self, fact: history.Gone) -> None:
         """Follow a client that has gone away."""
@@ -69,12 +69,12 @@ class Calls:
         here = self._expected
         call = here.calls.pop(fact.call)
         for job in call.jobs:
-            job.asked.discard(fact.call)
+            job.open_calls.discard(fact.call)
         if call.verb in ("pause", "resume"):
-            here.lane(call.args[0]).pausing.discard(fact.call)
+            here.view(call.args[0]).pausing.discard(fact.call)
         if fact.code == "ok":
             if call.verb not in ("pause", "resume", "look"):
-                here.told_ms = here.now
+                here.latest_ms = here.now
             self._done(fact, call)
         elif call.verb == "retry_failed":
             _leave_open(call)
@@ -87,17 +87,17 @@ class Calls:
     def _not_reset(self) -> None:
         """Forgive rows of attempts that were cut off and could not be written either."""
         for job in self._expected.jobs.values():
-            if job.flight is not None and job.flight.answer and job.flight.index < self._expected.trouble:
-                job.flight = None
+            if job.running is not None and job.running.answer and job.running.index < self._expected.trouble:
+                job.running = None
 
     def _done(self, fact: history.Returned, call: Call) -> None:
         if call.verb == "enqueue":
             self._enqueued(self._expected.jobs[call.args[1]], fact.value)
         elif call.verb in ("pause", "resume"):
-            lane = self._expected.lane(call.args[0])
-            lane.is_paused, lane.since = call.verb == "pause", self._expected.index
+            view = self._expected.view(call.args[0])
+            view.is_paused, view.since = call.verb == "pause", self._expected.index
         elif call.verb == "reset":
-            self._expected.wipe(fact.call)
+            self._expected.reset_all(fact.call)
         elif call.verb in PLAYS:
             self._played(fact, call)
         elif call.verb == "look":
@@ -106,70 +106,70 @@ class Calls:
             self._retried_failed(call)
         else:
             for job in call.jobs:
-                if not job.is_void:
+                if not job.is_deleted:
                     (self._cancelled if call.verb == "cancel" else self._retried)(job, call, fact.value)
 
     # jobs
 
     def _enqueued(self, job: Job, id_: str) -> None:
         self._expected.learn(job, id_)
-        if job.flight is None and not job.rows:
+        if job.running is None and not job.rows:
             job.since = self._expected.index
 
     def _cancelled(self, job: Job, call: Call, _: Any) -> None:
         here = self._expected
-        if job.asked or (call.index < job.since and job.state not in ("cancelled", "pending")):
+        if job.open_calls or (call.index < job.since and job.state not in ("cancelled", "pending")):
             job.state = None
-        elif job.flight is not None and job.flight.index > here.trouble:  # else its row could not be written
-            here.wrong("states.cancelled", f"{job.id} is said to be cancelled while an attempt is under way")
+        elif job.running is not None and job.running.index > here.trouble:  # else its row could not be written
+            here.report("states.cancelled", f"{job.id} is said to be cancelled while an attempt is under way")
         elif job.state == "pending":
-            job.state, job.flight = "cancelled", None
+            job.state, job.running = "cancelled", None
         elif job.state not in ("cancelled", None):
-            here.wrong("states.cancelled", f"{job.id} was cancelled though it was {job.state}")
+            here.report("states.cancelled", f"{job.id} was cancelled though it was {job.state}")
         job.was_final = here.index
 
     def _retried(self, job: Job, call: Call, round_: int) -> None:
         here = self._expected
         if job.round == round_ and job.state == "pending":
             return  # it was seen to be in its new round before
-        is_certain = job.state is not None and not job.asked
+        is_certain = job.state is not None and not job.open_calls
         if is_certain and (job.state not in ("failed", "cancelled") or round_ != job.round + 1):
-            here.wrong("retry.by-hand", f"round {round_} of {job.id}, which was {job.state} in round {job.round}")
+            here.report("retry.by-hand", f"round {round_} of {job.id}, which was {job.state} in round {job.round}")
         job.new_round(call.now, here.now, here.index)
         job.round = round_
-        if job.asked:
+        if job.open_calls:
             job.state = None
 
     def _retried_failed(self, call: Call) -> None:
         here = self._expected
         for job in call.jobs:
-            may_be_pruned = job.is_void or here.keep < 100
-            if job.state == "failed" and job.since < call.index and not job.asked and not may_be_pruned:
+            may_be_pruned = job.is_deleted or here.keep < 100
+            if job.state == "failed" and job.since < call.index and not job.open_calls and not may_be_pruned:
                 job.new_round(call.now, call.now, here.index)
         _leave_open(call)
 
     def _refused(self, fact: history.Returned, call: Call, job: Job) -> None:
         here = self._expected
-        if job.is_void or job.asked or job.state is None or here.outstanding("reset"):
+        if job.is_deleted or job.open_calls or job.state is None or here.outstanding("reset"):
             return
-        if call.verb == "cancel" and job.state == "pending" and job.was_final < call.index and job.flight is None:
-            here.wrong("states.cancelled", f"{job.id} was waiting, but could not be cancelled: {fact.value}")
+        if call.verb == "cancel" and job.state == "pending" and job.was_final < call.index and job.running is None:
+            here.report("states.cancelled", f"{job.id} was waiting, but could not be cancelled: {fact.value}")
         if call.verb == "retry" and job.state in ("failed", "cancelled") and job.since < call.index:
-            here.wrong("retry.by-hand", f"{job.id} was {job.state}, but could not be retried: {fact.value}")
+            here.report("retry.by-hand", f"{job.id} was {job.state}, but could not be retried: {fact.value}")
 
     def _looked(self, call: Call, counts: Mapping[QueueKey, Mapping[str, int]], listed: Any) -> None:
         """Compare what is shown with what must be, where nothing else was going on."""
         here = self._expected
-        there = [job for job in here.jobs.values() if not job.is_void]
+        there = [job for job in here.jobs.values() if not job.is_deleted]
         is_still = here.is_virtual and call.is_undisturbed and here.last_end < call.index and here.keep > 100
-        if not is_still or any(job.flight or job.state is None or not job.is_known for job in there):
+        if not is_still or any(job.running or job.state is None or not job.is_known for job in there):
             return
         states = {job.id: (job.queue, self._state(job)) for job in there}
         if {id_: (queue, state) for id_, queue, state in listed} != states:
-            here.wrong("states", f"listed is {listed}, there are {states}")
+            here.report("states", f"listed is {listed}, there are {states}")
         shown = {(key, state): n for key, found in counts.items() for state, n in found.items() if n}
         if shown != Counter(states.values()):
-            here.wrong("states", f"counted are {shown}, there are {Counter(states.values())}")
+            here.report("states", f"counted are {shown}, there are {Counter(states.values())}")
 
     def _state(self, job: Job) -> str | None:
         if job.state != "pending":
@@ -180,85 +180,85 @@ class Calls:
 
     def _played(self, fact: history.Returned, call: Call) -> None:
         is_whole, made = fact.value if call.verb == "drain" else (True, fact.value)
-        self._look_at_made(made, call)
+        self._check_made(made, call)
         if not call.is_alone:
             return
         if is_whole and self._expected.is_virtual:
-            self._look_for_forgotten(max(call.index, self._expected.last_end))
+            self._check_for_forgotten(max(call.index, self._expected.last_end))
         if call.verb == "drain":
             self._drained(is_whole, call)
         else:
             self._advanced(call)
 
-    def _look_at_made(self, made: Sequence[tuple[str, int, int]], call: Call) -> None:
+    def _check_made(self, made: Sequence[tuple[str, int, int]], call: Call) -> None:
         seen = self._expected.ended[call.ended :]
         if call.is_alone and self._expected.is_virtual and list(made) != seen:
-            self._expected.wrong("time.advance", f"{len(made)} attempts are said to be made, {len(seen)} were")
+            self._expected.report("time.advance", f"{len(made)} attempts are said to be made, {len(seen)} were")
         if not set(made) <= set(seen):
-            self._expected.wrong("time.advance", "attempts are said to be made that were not")
+            self._expected.report("time.advance", "attempts are said to be made that were not")
 
     def _advanced(self, call: Call) -> None:
         here = self._expected
         if call.verb == "advance_to_next":
             if call.moves > 1 and call.is_undisturbed:
-                here.wrong("time.to-next", "advanced by more than one instant")
+                here.report("time.to-next", "advanced by more than one instant")
             return
         end = call.now + call.args[0] if call.verb == "advance" else max(call.now, call.args[0])
         if here.now != end and (here.is_virtual or here.now < end):
-            here.wrong("time.advance", f"advanced to {here.now} instead of {end}")
+            here.report("time.advance", f"advanced to {here.now} instead of {end}")
         if not here.is_virtual:
-            self._look_for_unmade(call.index, end)
+            self._check_for_missed(call.index, end)
 
-    def _look_for_unmade(self, before: int, end: int) -> None:
+    def _check_for_missed(self, before: int, end: int) -> None:
         """Look for jobs that were ready before an advance on the wall clock, and due by its end."""
-        for job, lane in self._expected.ready():
-            if job.id and max(job.since, lane.since) < before and job.due_latest <= end:
-                self._expected.wrong("time.wall-advance", f"{job.id} was due at {job.due_latest}, but was not made")
+        for job, view in self._expected.ready():
+            if job.id and max(job.since, view.since) < before and job.due_latest <= end:
+                self._expected.report("time.wall-advance", f"{job.id} was due at {job.due_latest}, but was not made")
                 return
 
     def _drained(self, is_idle: bool, call: Call) -> None:
         here = self._expected
         took_ms = (here.real - call.real) * 1000
         if not is_idle and took_ms < call.args[0] - 1:
-            here.wrong("time.drain", f"not idle after {took_ms:.0f} ms of {call.args[0]}")
+            here.report("time.drain", f"not idle after {took_ms:.0f} ms of {call.args[0]}")
         for job, _ in here.ready():
             if is_idle and job.id:
-                here.wrong("time.drain", f"idle, but {job.id} is due at {job.due}")
+                here.report("time.drain", f"idle, but {job.id} is due at {job.due}")
                 return
 
-    def _look_for_forgotten(self, before: int) -> None:
+    def _check_for_forgotten(self, before: int) -> None:
         """Look for jobs that were ready before this fact, and have not been started."""
         now = self._expected.now
-        for job, lane in self._expected.ready():
-            is_old = job.id and max(job.since, lane.since) < before and job.due_latest <= now
-            if is_old and lane.first_slot(now) == now:
-                self._expected.wrong("I11", f"{job.id} is due and has a slot, but was not started")
+        for job, view in self._expected.ready():
+            is_old = job.id and max(job.since, view.since) < before and job.due_latest <= now
+            if is_old and view.first_slot(now) == now:
+                self._expected.report("I11", f"{job.id} is due and has a slot, but was not started")
                 return
 
     def moved(self, fact: history.Moved) -> None:
         """Check that the time may move, and that it jumps over nothing."""
         here = self._expected
         if fact.after < fact.before:
-            here.told_ms = fact.after
+            here.latest_ms = fact.after
             if not here.outstanding("reset"):
-                here.wrong("time.virtual", f"time went back by {fact.before - fact.after} ms")
+                here.report("time.virtual", f"time went back by {fact.before - fact.after} ms")
             return
         for call in here.calls.values():
             call.moves += 1
         if here.is_virtual:
-            self._look_at_move(fact)
+            self._check_move(fact)
 
-    def _look_at_move(self, fact: history.Moved) -> None:
+    def _check_move(self, fact: history.Moved) -> None:
         here = self._expected
         if not here.outstanding(*PLAYS, "reset"):  # a reset that fails moves it back to where it was
-            here.wrong("time.virtual", "time moved by itself")
-        if any(lane.under_way for lane in here.lanes.values()):
-            here.wrong("time.virtual", "time moved while an attempt was under way")
-        for job, lane in here.ready():
-            slot = lane.first_slot(fact.before)
+            here.report("time.virtual", "time moved by itself")
+        if any(view.active for view in here.views.values()):
+            here.report("time.virtual", "time moved while an attempt was under way")
+        for job, view in here.ready():
+            slot = view.first_slot(fact.before)
             if slot is not None and max(job.due_latest, slot) < fact.after:
                 by_ms = fact.after - max(job.due, slot)
-                here.wrong("I11", f"time jumped over {job.id or job.data[:20]!r}, due at {job.due}, by {by_ms} ms")
+                here.report("I11", f"time jumped over {job.id or job.data[:20]!r}, due at {job.due}, by {by_ms} ms")
                 return
 
     def tick(self, _: history.Tick) -> None:
@@ -266,27 +266,27 @@ class Calls:
         here = self._expected
         ready = {} if here.outstanding("stop", "reset") else dict(here.ready())
         for job in here.jobs.values():
-            lane = ready.get(job)
-            is_late = lane is not None and job.due_latest <= here.now and lane.first_slot(here.now) is not None
+            view = ready.get(job)
+            is_late = view is not None and job.due_latest <= here.now and view.first_slot(here.now) is not None
             job.late = job.late + 1 if is_late and here.real - here.trouble_s > PATIENCE_S else 0
             if job.late == PATIENCE_S:
-                here.wrong("I11", f"{job.id} is due and has a slot, but is not started")
+                here.report("I11", f"{job.id} is due and has a slot, but is not started")
 
 
 def forget(expected: Expected, number: int) -> None:
     """Take note that it will never be known what came of a call."""
     call = expected.calls.pop(number)
     for job in call.jobs:
-        job.asked.discard(number)
+        job.open_calls.discard(number)
     if call.verb == "retry_failed":
         _leave_open(call)
     else:
         for job in call.jobs:
             job.state = None
     if call.verb in ("pause", "resume"):
-        lane = expected.lane(call.args[0])
-        lane.pausing.discard(number)
-        lane.is_paused = None
+        view = expected.view(call.args[0])
+        view.pausing.discard(number)
+        view.is_paused = None
     if call.verb == "enqueue" and not expected.jobs[call.args[1]].id:
         expected.jobs[call.args[1]].is_known = False
 

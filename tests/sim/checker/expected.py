@@ -1,4 +1,4 @@
-"""Know how jobs and queues must be, as far as the history tells it."""
+"""The expected state of jobs and queues, as far as the history determines it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from localqueue.core.models import Queue, QueueKey
 from tests.sim import history
-from tests.sim.history import Begun, History, Row
+from tests.sim.history import History, Row, Started
 
 COUNTED = ("http_error", "timeout", "connection_error")
 FINAL = ("completed", "failed", "cancelled")
@@ -17,7 +17,7 @@ PLAYS = ("advance", "advance_to", "advance_to_next", "drain")
 
 @dataclass(slots=True)
 class Problem:
-    """Say which rule does not hold, and where in the history that shows."""
+    """A rule that does not hold, and where the history shows it."""
 
     rule: str
     index: int
@@ -28,20 +28,20 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Flight:
-    """An attempt under way, as far as it could be seen."""
+class RunningAttempt:
+    """A running attempt, as far as it is visible from outside."""
 
-    begun: Begun
+    started: Started
     index: int
     now: int
-    is_cut: bool  # somebody has asked to cancel it
+    is_cancelled: bool  # a call to cancel it has started
     has_arrived: bool = False
     answer: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A job as it must be. `state` is None where calls that overlapped leave it open."""
+    """The expected state of a job. `state` is None if overlapping calls leave it open."""
 
     call: int
     queue: QueueKey
@@ -52,20 +52,20 @@ class Job:
     since: int  # the fact that made it ready to start
     id: str = ""
     is_known: bool = False  # it exists for sure
-    is_void: bool = False  # it does not exist, or not any more
+    is_deleted: bool = False  # it does not exist, or not any more
     state: str | None = "pending"
     round: int = 1
     failures: int = 0
-    flight: Flight | None = None
+    running: RunningAttempt | None = None
     rows: list[Row] = field(default_factory=list)
-    asked: set[int] = field(default_factory=set)  # calls about it that have not returned
+    open_calls: set[int] = field(default_factory=set)  # calls about it that have not returned
     was_final: int = -1  # the last fact before which it was final
     late: int = 0  # for how many seconds it was due and had a slot
 
     @property
     def is_there(self) -> bool:
         """Return whether it exists for sure."""
-        return self.is_known and not self.is_void
+        return self.is_known and not self.is_deleted
 
     @property
     def key(self) -> tuple[int, int]:
@@ -79,19 +79,19 @@ class Job:
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
-    """A queue as it must be. `is_paused` is None where it is not known."""
+class QueueView:
+    """The expected state of a queue. `is_paused` is None if unknown."""
 
     settings: Queue | None = None
     is_paused: bool | None = False
     pausing: set[int] = field(default_factory=set)
-    under_way: int = 0
-    unnamed: int = 0  # of these, how many have not been sent
-    owed: list[int] = field(default_factory=list)
+    active: int = 0
+    unsent: int = 0  # of these, how many have not been sent
+    reserved: list[int] = field(default_factory=list)
     since: int = 0
 
     @property
-    def may_be_open(self) -> bool:
+    def may_start(self) -> bool:
         """Return whether something may be started."""
         return self.settings is not None and (self.is_paused is not True or bool(self.pausing))
 
@@ -102,20 +102,20 @@ class Lane:
 
     def taken(self, now: int) -> int:
         """Return how many slots are not free."""
-        return self.under_way + sum(until > now for until in self.owed)
+        return self.active + sum(until > now for until in self.reserved)
 
     def first_slot(self, now: int) -> int | None:
         """Return from when on a slot is free if no attempt ends, or None."""
         assert self.settings is not None
-        free = self.settings.concurrency - self.under_way
-        owed = sorted(until for until in self.owed if until > now)
+        free = self.settings.concurrency - self.active
+        reserved = sorted(until for until in self.reserved if until > now)
         if free <= 0:
             return None
-        return now if free > len(owed) else owed[len(owed) - free]
+        return now if free > len(reserved) else reserved[len(reserved) - free]
 
     def settle(self) -> None:
-        """Take note that the process is gone, and every attempt with it."""
-        self.under_way = self.unnamed = 0
+        """Note that the process has died, and every attempt with it."""
+        self.active = self.unsent = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +135,7 @@ class Call:
 
 
 class Expected:
-    """Hold what must be at one moment of a history, and the problems that were found up to there."""
+    """The expected state at one moment of a history, and the problems found so far."""
 
     def __init__(self, found: History) -> None:
         facts = [entry.fact for entry in found]
@@ -145,56 +145,56 @@ class Expected:
         self.real = 0.0
         self.jobs: dict[bytes, Job] = {}
         self.by_id: dict[str, Job] = {}
-        self.lanes: dict[QueueKey, Lane] = {}
+        self.views: dict[QueueKey, QueueView] = {}
         self.targets: Mapping[str, str] = {}
         self.calls: dict[int, Call] = {}
         self.ended: list[tuple[str, int, int]] = []  # attempts, in the order in which they were said to be on disk
         self.last_end = -1
         self.trouble, self.trouble_s = -1, -1000.0  # when the disk failed the last time
-        self.newest = -1  # the attempt begun last of those that have ended
-        self.lost_verbs: set[str] = set()  # what was asked for when the process died
+        self.newest = -1  # the attempt started last of those that have ended
+        self.lost_verbs: set[str] = set()  # calls that were running when the process died
         self.keep, self.is_virtual = 0, True
-        self.told_ms = 0  # the latest time that something was said to have happened at
+        self.latest_ms = 0  # the latest time that something was said to have happened at
 
-    def wrong(self, rule: str, what: str) -> None:
+    def report(self, rule: str, what: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(rule, self.index, what))
 
-    def lane(self, key: QueueKey) -> Lane:
+    def view(self, key: QueueKey) -> QueueView:
         """Return a queue."""
-        return self.lanes.setdefault(key, Lane())
+        return self.views.setdefault(key, QueueView())
 
     def outstanding(self, *verbs: str) -> bool:
         """Return whether a call with such a verb has not returned."""
         return any(call.verb in verbs for call in self.calls.values())
 
-    def ready(self) -> Iterator[tuple[Job, Lane]]:
+    def ready(self) -> Iterator[tuple[Job, QueueView]]:
         """Return the jobs that wait for sure in a queue that is open: no call about them or it has not returned."""
         for job in self.jobs.values():
-            if job.is_there and job.state == "pending" and job.flight is None and not job.asked:
-                lane = self.lane(job.queue)
-                if lane.is_open:
-                    yield job, lane
+            if job.is_there and job.state == "pending" and job.running is None and not job.open_calls:
+                view = self.view(job.queue)
+                if view.is_open:
+                    yield job, view
 
     def learn(self, job: Job, id_: str) -> None:
         """Take note of a job's id."""
         if job.id not in ("", id_):
-            self.wrong("I1", f"job {job.data[:20]!r} was {job.id} and is {id_}")
+            self.report("I1", f"job {job.data[:20]!r} was {job.id} and is {id_}")
         other = self.by_id.get(id_)
         if other is not None and other is not job and other.is_there:
-            self.wrong("I1", f"the id {id_} was given twice")
+            self.report("I1", f"the id {id_} was given twice")
         job.id = id_
         self.by_id[id_] = job
 
-    def wipe(self, reset: int) -> None:
+    def reset_all(self, reset: int) -> None:
         """Follow a reset, the call of this number, that has been done."""
         for job in self.jobs.values():
-            if job.flight is not None and job.flight.answer is None:
-                self.wrong("reset.state", f"an attempt of {job.id} is under way after a reset")
-            job.flight = None
+            if job.running is not None and job.running.answer is None:
+                self.report("reset.state", f"an attempt of {job.id} is running after a reset")
+            job.running = None
             came_meanwhile = job.call > reset or job.call in self.calls
-            job.is_known, job.is_void = False, job.is_void or not came_meanwhile
+            job.is_known, job.is_deleted = False, job.is_deleted or not came_meanwhile
             job.rows, job.state, job.failures, job.round = [], "pending", 0, 1
-        for lane in self.lanes.values():
-            lane.is_paused, lane.owed, lane.since = (None if lane.pausing else False), [], self.index
-        self.newest, self.told_ms = -1, self.now
+        for view in self.views.values():
+            view.is_paused, view.reserved, view.since = (None if view.pausing else False), [], self.index
+        self.newest, self.latest_ms = -1, self.now

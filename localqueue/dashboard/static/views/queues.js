@@ -26,7 +26,7 @@ function all() {
   const total = (name) => state.queues.reduce((sum, queue) => sum + queue.counts[name], 0);
   return h("a", { class: "queue all", "data-key": "all", href: router.href({ state: route.state }), "aria-current": route.namespace === null && "page" },
     h("span", { class: "queue-name" }, "All queues"),
-    h("span", { class: "flight" }, total("running") ? `${format.number(total("running"))} running` : ""),
+    h("span", { class: "activity" }, total("running") ? `${format.number(total("running"))} running` : ""),
     counts(total),
   );
 }
@@ -55,17 +55,17 @@ function queueLink(queue) {
   const href = router.href({ namespace: queue.namespace, queue: queue.name, state: route.state });
   return h("a", { class: "queue", "data-key": `queue ${queue.namespace} ${queue.name}`, href, "aria-current": isHere && "page" },
     h("span", { class: "queue-name" }, queue.name),
-    flight(queue),
+    activity(queue),
     counts((name) => queue.counts[name]),
   );
 }
 
 /** Return the running attempts and the concurrency, or why the queue is held. */
-function flight(queue) {
-  if (queue.held === "paused") return h("span", { class: "flight held" }, icon("paused"), "paused");
-  if (queue.held === "queue_missing") return h("span", { class: "flight held" }, icon("warning"), "not declared");
+function activity(queue) {
+  if (queue.held === "paused") return h("span", { class: "activity held" }, icon("paused"), "paused");
+  if (queue.held === "queue_missing") return h("span", { class: "activity held" }, icon("warning"), "not declared");
   const running = inFlight(queue);
-  return h("span", { class: "flight" },
+  return h("span", { class: "activity" },
     meter(running, queue.concurrency),
     h("span", { class: "of" }, `${format.number(running)}/${format.number(queue.concurrency)}`), spoken(" running"));
 }
