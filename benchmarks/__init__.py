@@ -1,1 +1,1 @@
-"""Measure localqueue against its limits and its peers; `python -m benchmarks --help` says how."""
+"""Benchmarks of localqueue, its limits and its peers: `python -m benchmarks --help`."""

@@ -18,7 +18,7 @@ QUICK = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 1 if a run went wrong, or, with --check, a goal was missed."""
+    """Return the exit code: 1 if a run failed or, with --check, a goal was missed."""
     found = _parser().parse_args(arguments)
     found.scratch.mkdir(parents=True, exist_ok=True)
     machine = environment.describe(found.scratch)
@@ -39,18 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="GOAL", help="these only: 1, 2.2, ...; or the name of a case")
+    parser.add_argument("--only", nargs="+", metavar="GOAL", help="only these: 1, 2.2, ...; or the name of a case")
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions (3; 1 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="a fifth of the jobs, once: to see that it works")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the jobs, one round: a quick check")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to this file")
     parser.add_argument(
         "--peers",
         default=",".join(bench.DEFAULT_PEERS),
         metavar="NAMES",
         help=f"of {', '.join(bench.PEERS)}; all or none (default: %(default)s). Installed on demand with npm",
     )
-    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="where to work and to keep peers and databases")
+    parser.add_argument("--scratch", type=Path, default=SCRATCH, help="folder for peers, databases and runs")
     return parser
 
 

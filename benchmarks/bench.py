@@ -1,4 +1,4 @@
-"""Hold what every case needs: where to work, how much, how often, and which peers there are."""
+"""What every case needs: the folder, sizes, repetitions and peers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PEERS: dict[str, Callable[[Path], Subject]] = {
     "miniflare": systems.miniflare,
 }
 DEFAULT_PEERS = ("bullmq", "bullmq-always", "firebase")
-"""Those that a goal speaks of."""
+"""The peers that goals name."""
 
 
 @dataclass
 class Bench:
-    """Say how to measure; `scale` makes everything smaller for a quick look."""
+    """How to measure; `scale` reduces every size for a quick check."""
 
     scratch: Path
     repetitions: int = 3
@@ -55,7 +55,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """Name the goals that are measured together, and how."""
+    """Goals that are measured together, and the function that measures them."""
 
     name: str
     goals: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Answer every `POST /jobs` with the same 201: what the same stack can do without a queue behind it."""
+"""A constant 201 for every `POST /jobs`: the limit of the same stack without a queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER = json.dumps({"id": "0198c1c2-7c1e-7000-8000-000000000000"}).encode()
 
 
 async def enqueue(request: Request) -> Response:
-    """Read the body and forget it."""
+    """Read and discard the body."""
     await request.body()
     return Response(ANSWER, 201, media_type="application/json")
 

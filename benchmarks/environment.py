@@ -1,4 +1,4 @@
-"""Say on what machine the figures were measured: without that they mean little."""
+"""The machine on which the figures were measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYNCS = 50
 
 
 def describe(scratch: Path) -> dict[str, Any]:
-    """Return cores, load, versions, and what a synced write costs on the disk that is measured."""
+    """Return cores, load, versions, and the duration of a synced write on the measured disk."""
     return {
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
@@ -32,7 +32,7 @@ def describe(scratch: Path) -> dict[str, Any]:
 
 
 def shown(found: dict[str, Any]) -> str:
-    """Return it for people."""
+    """Return it as text."""
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
     return (
         f"{found['cores']} cores (load {found['load']}), {found['system']}, Python {found['python']}, "
@@ -42,7 +42,7 @@ def shown(found: dict[str, Any]) -> str:
 
 
 def fsync_ms(folder: Path) -> float:
-    """Return the median time of a small write that is on disk."""
+    """Return the median duration of a small synced write."""
     path, found = folder / "fsync", []
     with open(path, "wb") as file:
         for _ in range(SYNCS):

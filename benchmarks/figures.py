@@ -1,4 +1,4 @@
-"""Say what was measured: one line a goal, with median, spread, both raw figures, and whether it was met."""
+"""The result of each goal in one line: median, spread, both raw figures, and whether it was met."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Series:
-    """Hold what was measured of one thing, a figure each repetition."""
+    """The figures of one measurement, one per repetition."""
 
     name: str
     unit: str
@@ -24,13 +24,13 @@ class Series:
         return statistics.median(self.values)
 
     def shown(self) -> str:
-        """Return it for people."""
+        """Return it as text."""
         return f"{self.name} {amount(self.median)} {self.unit} ({spread(self.values)})"
 
 
 @dataclass(frozen=True)
 class Line:
-    """Compare figures with a goal; without a `limit` they are for information only.
+    """Figures and their goal; without a `limit`, they are for information only.
 
     `figures` are the ratios of the repetitions, or the subject's own figures where there is nothing to
     compare with. `aim` is what we would like beyond the goal.
@@ -86,7 +86,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Say why a goal was not measured."""
+    """A goal that was not measured, and the reason."""
 
     goal: str
     what: str
@@ -114,7 +114,7 @@ def ratio(
     at_most: float | None = None,
     aim: float | None = None,
 ) -> Line:
-    """Compare two series, repetition by repetition: each pair was measured in turn."""
+    """Compare two series by repetition; each pair was measured in turn."""
     figures = tuple(mine / theirs for mine, theirs in zip(subject.values, against.values, strict=True))
     limit = at_least if at_most is None else at_most
     return Line(goal, what, figures, "x", subject, against, at_most is None, limit, aim)
@@ -131,7 +131,7 @@ def absolute(
 def by_turns(
     variants: Mapping[str, Callable[[], T]], repetitions: int, tell: Callable[[str], None]
 ) -> dict[str, list[T]]:
-    """Measure each variant once, then each again, and so on: what disturbs the machine disturbs all of them."""
+    """Measure all variants in turn, several times, so that noise affects all of them."""
     found: dict[str, list[T]] = {name: [] for name in variants}
     for repetition in range(1, repetitions + 1):
         for name, measure in variants.items():
@@ -146,13 +146,13 @@ def series(name: str, unit: str, values: Iterable[float]) -> Series:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the value that so many percent do not exceed (the nearest rank)."""
+    """Return a percentile by nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * percent // 100) - 1).__int__())]
 
 
 def amount(value: float) -> str:
-    """Return a number with three digits that count."""
+    """Return a number with three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"

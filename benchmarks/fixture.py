@@ -1,4 +1,4 @@
-"""Use the test API as a test does, and say how long its parts took, in ms."""
+"""Use the test API as a test does, and print the duration of its parts in ms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def catalog(**settings: int) -> dict[str, object]:
 
 
 def taken_ms(work: Callable[[], object]) -> float:
-    """Return how long something took."""
+    """Return the duration of a call in ms."""
     begin = time.monotonic()
     work()
     return (time.monotonic() - begin) * 1000

@@ -1,4 +1,4 @@
-"""Cut a stream of bytes into HTTP/1.1 messages: as little as a loader and a worker need."""
+"""A minimal HTTP/1.1 parser for the load generator and the worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Messages:
-    """Collect bytes until messages are whole."""
+    """Bytes of messages that are not complete yet."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -1,4 +1,4 @@
-"""Post jobs straight to the worker with one `httpx.AsyncClient`: what a script without a queue would do."""
+"""Post jobs straight to the worker with one `httpx.AsyncClient`: a script without a queue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks import jobs, loops
 
 
 async def post_all(client: httpx.AsyncClient, numbers: Iterator[int], queue: str, statuses: Counter[int]) -> None:
-    """Post one job after another until there are none left."""
+    """Post jobs one after another until all are sent."""
     for n in numbers:
         path, body = jobs.delivery(n, queue, 0)
         answer = await client.post(path, content=body, headers={"Content-Type": "application/json"})
@@ -21,7 +21,7 @@ async def post_all(client: httpx.AsyncClient, numbers: Iterator[int], queue: str
 
 
 async def main() -> None:
-    """Post `count` jobs with so many tasks at once, and report."""
+    """Post `count` jobs with several tasks at once, and print the result."""
     found = loops.told()
     numbers, statuses = iter(range(found["first"], found["first"] + found["count"])), Counter[int]()
     async with httpx.AsyncClient(base_url=found["url"], trust_env=False) as client:

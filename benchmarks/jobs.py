@@ -1,4 +1,4 @@
-"""Say the same job in the words of each system under test."""
+"""The same job in the format of each system under test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ NAMESPACE = "bench"
 PADDING = b"claim-lines-"
 
 Job = Callable[[int, str, int], tuple[str, bytes]]
-"""Returns path and body of the request that enqueues job `n` to a queue, with so many bytes more than usual."""
+"""Returns path and body of the request that enqueues job `n` in a queue, with `padding` extra bytes."""
 
 
 def data(n: int, padding: int = 0) -> bytes:
-    """Return what a job carries: about a hundred bytes, `n` to know it by, and as much padding."""
+    """Return the data of a job: about a hundred bytes with its number, plus padding."""
     found = {"n": n, "claimId": f"CLM-{n:07}", "policy": {"holder": "A. Moreau", "lines": [1, 2, 3]}, "amount": 1250.5}
     text = json.dumps(found).encode()
     return text if padding == 0 else b'%b, "notes": "%b"}' % (text[:-1], _notes(padding))
@@ -27,20 +27,20 @@ def _notes(size: int) -> bytes:
 
 
 def platform(n: int, queue: str, padding: int) -> tuple[str, bytes]:
-    """Say it as the platform documents it."""
+    """Return the request of the platform reference."""
     head = f'{{"namespace": "{NAMESPACE}", "queue": "{queue}", "data": '
     return "/jobs", head.encode() + data(n, padding) + b"}"
 
 
 def cloud_tasks(n: int, queue: str, padding: int, target: str = "") -> tuple[str, bytes]:
-    """Say it as Cloud Tasks does: `target` is the worker."""
+    """Return the request of Cloud Tasks; `target` is the worker."""
     body = b'{"queue": "%b", "attempt": 1, "data": %b}' % (queue.encode(), data(n, padding))
     task = {"httpRequest": {"url": f"{target}/{queue}", "body": base64.b64encode(body).decode()}}
     return f"/projects/bench/locations/here/queues/{queue}/tasks", json.dumps({"task": task}).encode()
 
 
 def delivery(n: int, queue: str, padding: int) -> tuple[str, bytes]:
-    """Say it as the worker hears it: for loops that post without a queue between."""
+    """Return the delivery itself, for loops that post straight to the worker."""
     return f"/{queue}", b'{"jobId": "%d", "queue": "%b", "attempt": 1, "data": %b}' % (
         n,
         queue.encode(),
@@ -49,7 +49,7 @@ def delivery(n: int, queue: str, padding: int) -> tuple[str, bytes]:
 
 
 def language(kind: str, target: str) -> Job:
-    """Return how jobs are said: `platform`, `cloud_tasks` or `delivery`."""
+    """Return a format by name: `platform`, `cloud_tasks` or `delivery`."""
     if kind == "cloud_tasks":
         return lambda n, queue, padding: cloud_tasks(n, queue, padding, target)
     return {"platform": platform, "delivery": delivery}[kind]

@@ -1,4 +1,4 @@
-"""Enqueue jobs as fast as they are accepted, or at a steady rate, and say when that was.
+"""Enqueue jobs as fast as they are accepted, or at a steady rate, and print the times.
 
 A process of its own on bare protocols: `python -m benchmarks.loader '{"url": ..., "count": ...}'`.
 """
@@ -16,7 +16,7 @@ from benchmarks import http11, jobs, loops
 
 
 class Load:
-    """Hold what is to be sent, and what came of it."""
+    """The jobs to send, and the results."""
 
     def __init__(self, requests: Iterator[bytes], count: int, rate: float | None) -> None:
         self.requests = requests
@@ -103,7 +103,7 @@ def requests(found: dict[str, Any]) -> Iterator[bytes]:
 
 
 async def main() -> None:
-    """Connect, load, report."""
+    """Connect, send all jobs, and print the result."""
     found = loops.told()
     wanted = requests(found) if found.get("padding") else iter(list(requests(found)))  # what is small is made ahead
     load = Load(wanted, found["count"], found.get("rate"))

@@ -1,4 +1,4 @@
-"""Run the event loops of loader, worker and limits on the fastest loop there is."""
+"""The event loop of load generator, worker and limits: the fastest one available."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """End the process at the first error in a callback: what it measures would mean nothing."""
+    """End the process at the first error in a callback, because its figures would be meaningless."""
     loop.default_exception_handler(context)
     os._exit(1)
 
 
 def told() -> dict[str, Any]:
-    """Return what the process was told on its command line."""
+    """Return the options on the command line of the process."""
     found: dict[str, Any] = json.loads(sys.argv[1])
     return found
 
 
 def say(**found: Any) -> None:
-    """Tell the benchmark one line."""
+    """Print one line for the benchmark."""
     print(json.dumps(found), flush=True)

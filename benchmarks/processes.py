@@ -1,4 +1,4 @@
-"""Start processes, hear their first line, see their memory, and end them: only what was started here."""
+"""Start processes, read their first line, measure their memory, and end them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ ROOT = Path(__file__).parents[1]
 
 
 class BenchmarkError(Exception):
-    """Tell that a run went wrong, so that its figures mean nothing."""
+    """A failed run, whose figures are meaningless."""
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment without what would set options of the system under test."""
+    """Return the environment without variables that set options of the system under test."""
     ours = ("LOCALQUEUE_", "IEC_QUEUE_URL", "SERVICE_NAMESPACE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "PYTHONPATH": str(ROOT), **(more or {})}
 
 
 class Child:
-    """Hold a process that says one line of JSON when it is ready."""
+    """A process that prints one line of JSON when it is ready."""
 
     def __init__(self, command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
         self._errors = open(folder / "stderr.txt", "ab+")  # noqa: SIM115
@@ -113,14 +113,14 @@ def module(name: str, **told: Any) -> list[str]:
 
 
 def get(url: str, timeout_s: float = READY_S) -> Any:
-    """Return what a URL on this machine answers, as JSON."""
+    """Return the JSON response of a URL on this machine."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=timeout_s) as answer:
         return json.loads(answer.read())
 
 
 def post(url: str) -> None:
-    """Ask for a change that needs no body."""
+    """Send a request without a body."""
     asked = urllib.request.Request(url, data=b"", method="POST", headers={"Content-Type": "application/json"})
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=READY_S).close()
 

@@ -30,7 +30,7 @@ RESPONSE = Response((("content-type", "application/json"), ("content-length", "1
 
 
 def database_with(scratch: Path, count: int, *, finished: bool) -> Path:
-    """Return a file with so many jobs, queued or completed; jobs are known by n = 0, 1, ... (do not write to it)."""
+    """Return a file with `count` jobs, queued or completed, numbered n = 0, 1, ... (do not write to it)."""
     schema = hashlib.sha256("".join(connections.migrations()).encode()).hexdigest()[:12]
     path = scratch / f"{'finished' if finished else 'queued'}-{count}-{schema}.db"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Make one run: a fresh worker, a fresh system, a load; check that nothing was lost, doubled or over its limit."""
+"""One run with a new worker and a new system: check that nothing was lost, doubled or over its limit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.processes import BenchmarkError
 
 CONNECTIONS = 50
 WARM_UP = 500
-"""How many jobs go through before the clock starts, so that no peer is judged by its cold compiler."""
+"""Jobs before the measurement starts, so that no peer is measured with a cold JIT compiler."""
 
 
 @dataclass(frozen=True)
 class Passed:
-    """Tell how a load went: jobs per second accepted, and through to the worker's last answer."""
+    """The result of a load: jobs per second accepted, and until the worker's last response."""
 
     accepted_per_s: float
     through_per_s: float
@@ -30,7 +30,7 @@ class Passed:
 
 @contextlib.contextmanager
 def folder(scratch: Path) -> Iterator[Path]:
-    """Lend a folder for one run, on the disk that is measured."""
+    """Yield a folder for one run on the measured disk."""
     path = Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
     try:
         yield path
@@ -39,7 +39,7 @@ def folder(scratch: Path) -> Iterator[Path]:
 
 
 class Worker:
-    """Hold the worker of a run."""
+    """The worker of a run."""
 
     def __init__(self, child: processes.Child) -> None:
         self.url = f"http://127.0.0.1:{child.line()['port']}"
@@ -59,14 +59,14 @@ class Worker:
 
 @contextlib.contextmanager
 def worker(place: Path, *, delay_ms: float = 0, failures: int = 0) -> Iterator[Worker]:
-    """Run a worker that takes `delay_ms` for each delivery and fails the first attempts of each job."""
+    """Run a worker that takes `delay_ms` per delivery and fails the first attempts of each job."""
     with processes.running(processes.module("worker", delay_ms=delay_ms, failures=failures), place) as child:
         yield Worker(child)
 
 
 @dataclass(frozen=True)
 class Session:
-    """Hold a system under test with its worker, in a folder of its own."""
+    """A system under test with its worker and its own folder."""
 
     system: subjects.Running
     service: Worker
@@ -118,7 +118,7 @@ def load(system: subjects.Running, place: Path, queues: Sequence[str], count: in
 
 
 def accepted(child: processes.Child, count: int) -> dict[str, Any]:
-    """Return what a loop says at its end. Raises BenchmarkError if a request was not answered with success."""
+    """Return the result of a loop. Raises BenchmarkError if a request failed."""
     found = child.finish()
     good = sum(number for status, number in found["statuses"].items() if status.startswith("2"))
     if good != count:
@@ -127,7 +127,7 @@ def accepted(child: processes.Child, count: int) -> dict[str, Any]:
 
 
 def check(found: dict[str, Any], deliveries: int, concurrency: int) -> None:
-    """Raise BenchmarkError if a job was lost or doubled, or a queue's limit passed."""
+    """Raise BenchmarkError if a job was lost or doubled, or a queue exceeded its concurrency."""
     if found["delivered"] != deliveries or found["distinct"] != deliveries:
         raise BenchmarkError(
             f"expected {deliveries} deliveries, got {found['delivered']} ({found['distinct']} different ones)"
@@ -173,7 +173,7 @@ def loop(name: str, scratch: Path, count: int, connections: int = subjects.CONCU
 
 
 def constant(scratch: Path, count: int, connections: int = CONNECTIONS) -> Passed:
-    """Load the constant-answer app: nothing passes through it."""
+    """Load the app with a constant response."""
     with folder(scratch) as place, processes.running(processes.module("constant"), place) as child:
         system = subjects.Running(child.line()["url"], [child.pid], 0.0)
         load(system, place, ["work"], WARM_UP, connections=connections)

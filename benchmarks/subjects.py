@@ -20,7 +20,7 @@ CONCURRENCY = 5
 
 @dataclass(frozen=True)
 class Setup:
-    """Say what a system is started with: the same for every one of them."""
+    """The options of a system, the same for all systems."""
 
     folder: Path
     target: str
@@ -32,7 +32,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Running:
-    """Hold a system that accepts jobs; `language` is how they are said to it."""
+    """A running system that accepts jobs; `language` is the format of its requests."""
 
     url: str
     pids: Sequence[int]
@@ -43,7 +43,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Subject:
-    """Name a system and say how it is started."""
+    """A system and the function that starts it."""
 
     name: str
     start: Callable[[Setup], AbstractContextManager[Running]]

@@ -1,4 +1,4 @@
-"""Be the service: answer deliveries, and measure when each came and how many were under way at once.
+"""The service: respond to deliveries, and measure when each arrived and how many ran at once.
 
 A process of its own, without a web framework: `python -m benchmarks.worker '{"delay_ms": 0, "failures": 0}'`.
 Times are those of the monotonic clock, which all processes of a machine share.
@@ -25,7 +25,7 @@ _FAILED = http11.response(500, b'{"ok":false}')
 
 @dataclass
 class Record:
-    """Hold every delivery; `failures` is how many attempts of each job are answered 500."""
+    """All deliveries; the first `failures` attempts of each job get a 500."""
 
     delay_s: float
     failures: int
@@ -68,7 +68,7 @@ class Record:
 
 
 class Service(asyncio.Protocol):
-    """Answer deliveries on one connection, and questions under `/_worker/`."""
+    """One connection: deliveries, and requests under `/_worker/`."""
 
     def __init__(self, record: Record) -> None:
         self._record = record

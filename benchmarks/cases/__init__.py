@@ -1,4 +1,4 @@
-"""Measure the goals, a group a file."""
+"""The goals, one file per group."""
 
 from __future__ import annotations
 

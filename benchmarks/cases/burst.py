@@ -50,7 +50,7 @@ def _constant(scratch: Path, count: int) -> float:
 
 
 def _fire(url: str, place: Path, count: int) -> float:
-    """Return when the last answer was in, in s. Raises BenchmarkError if one was no 201."""
+    """Return the time of the last response in s. Raises BenchmarkError if a response wasn't a 201."""
     command = subjects.limited(OPEN_FILES, ["node", str(SCRIPT), url, str(count)])
     found = runs.accepted(processes.Child(command, place), count)
     return float(found["ms"]) / 1000

@@ -1,4 +1,4 @@
-"""Goals 1 and 2: a burst from 50 connections through one queue, and how fast it is accepted meanwhile."""
+"""Goals 1 and 2: a burst from 50 connections through one queue, and the rate at which it is accepted."""
 
 from __future__ import annotations
 

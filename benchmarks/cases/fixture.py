@@ -1,4 +1,4 @@
-"""Goal 9: a suite that uses the fixture is hardly slower for it."""
+"""Goal 9: the cost of the fixture in a test suite."""
 
 from __future__ import annotations
 

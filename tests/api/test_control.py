@@ -203,7 +203,7 @@ def test_pages_stay_correct_while_jobs_arrive(server: Server) -> None:
     assert len(seen) == len(set(seen)) and seen[:5] == ids[::-1]
 
 
-def test_jobs_are_found_by_the_beginning_of_their_id_or_short_id(server: Server) -> None:
+def test_jobs_are_found_by_a_prefix_of_their_id_or_short_id(server: Server) -> None:
     """Rule api.search."""
     id_ = server.enqueue("good")
     for part in (id_, id_[:30], id_[-8:], id_[-8:-1].upper()):
@@ -230,7 +230,7 @@ def test_an_unknown_parameter_is_refused_everywhere(server: Server, path: str) -
 # status
 
 
-def test_the_status_tells_what_one_needs_to_know_of_a_server(tmp_path: Path) -> None:
+def test_the_status_describes_the_server(tmp_path: Path) -> None:
     """Rule api.status."""
     path = write_catalog(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as service:

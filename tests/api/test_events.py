@@ -61,7 +61,7 @@ def server(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield found
 
 
-def test_a_job_is_told_of_at_each_change_and_each_attempt_once_it_is_on_disk(server: Server) -> None:
+def test_each_change_of_a_job_and_each_stored_attempt_is_an_event(server: Server) -> None:
     """Rule events.jobs."""
     with following(server) as stream:
         id_ = server.enqueue("bad")
@@ -86,7 +86,7 @@ def take_until(stream: Stream, state: str) -> Iterator[Told]:
             return
 
 
-def test_the_stream_begins_with_hello_and_ids_increase(server: Server) -> None:
+def test_the_stream_starts_with_hello_and_ids_increase(server: Server) -> None:
     """Rule events.ids."""
     with following(server) as stream:
         first = next(stream)
@@ -98,7 +98,7 @@ def test_the_stream_begins_with_hello_and_ids_increase(server: Server) -> None:
     assert len({id_.partition("-")[0] for id_, _, _ in told}) == 1
 
 
-def test_who_comes_back_gets_what_was_missed(server: Server) -> None:
+def test_a_reconnecting_client_gets_what_it_missed(server: Server) -> None:
     """Rule events.replay."""
     with following(server) as stream:
         seen = next(stream)[0]
@@ -111,13 +111,13 @@ def test_who_comes_back_gets_what_was_missed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("last_id", ["0-1", "x", "-", "9" * 40])
-def test_an_id_of_another_process_is_answered_with_a_gap(server: Server, last_id: str) -> None:
+def test_an_id_of_another_process_gives_a_gap(server: Server, last_id: str) -> None:
     """Rule events.gap."""
     with following(server, last_id=last_id) as stream:
         assert [next(stream)[1] for _ in range(2)] == ["hello", "gap"]
 
 
-def test_an_id_from_the_future_is_answered_with_a_gap(server: Server) -> None:
+def test_an_id_from_the_future_gives_a_gap(server: Server) -> None:
     """Rule events.gap."""
     with following(server) as stream:
         epoch = next(stream)[0].partition("-")[0]
@@ -149,7 +149,7 @@ def test_a_head_request_does_not_follow(server: Server) -> None:
         assert client.get("/status").status_code == 200  # on the same connection, which is free again
 
 
-def test_the_counts_of_the_queues_are_told_when_they_have_changed(server: Server) -> None:
+def test_changed_counts_of_queues_are_events(server: Server) -> None:
     """Rule events.queues."""
     before = server.get("/queues")["queues"][1]["counts"]["completed"]
     with following(server) as stream:
@@ -158,7 +158,7 @@ def test_the_counts_of_the_queues_are_told_when_they_have_changed(server: Server
         assert told == server.get("/queues")
 
 
-def test_changes_by_hand_are_told(server: Server) -> None:
+def test_manual_changes_are_events(server: Server) -> None:
     """Rule events.changes."""
     with following(server) as stream:
         change(server, "POST", "/queues/shop/work/pause")
@@ -178,7 +178,7 @@ def test_changes_by_hand_are_told(server: Server) -> None:
         assert stream.take("reset") == {}
 
 
-def test_at_most_sixteen_follow_and_the_next_is_told_so(server: Server) -> None:
+def test_at_most_sixteen_clients_follow_and_the_next_is_refused(server: Server) -> None:
     """Rule events.limit."""
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(following(server)) for _ in range(16)]
@@ -216,7 +216,7 @@ async def feeding(folder: Path) -> AsyncIterator[tuple[Engine, EventBuffer]]:
         yield engine, EventBuffer(engine)
 
 
-def test_nothing_is_kept_while_nobody_follows_and_who_comes_back_too_late_is_told(tmp_path: Path) -> None:
+def test_without_clients_no_events_are_kept_and_a_late_reconnect_gets_a_gap(tmp_path: Path) -> None:
     """Rule events.cost, events.gap."""
 
     async def check() -> None:
@@ -243,7 +243,7 @@ def test_nothing_is_kept_while_nobody_follows_and_who_comes_back_too_late_is_tol
     run_async(check())
 
 
-def test_who_reads_too_slowly_misses_events_and_is_told(tmp_path: Path) -> None:
+def test_a_slow_client_misses_events_and_gets_a_gap(tmp_path: Path) -> None:
     """Rule events.gap."""
 
     async def check() -> None:
@@ -261,7 +261,7 @@ def test_who_reads_too_slowly_misses_events_and_is_told(tmp_path: Path) -> None:
     run_async(check())
 
 
-def test_what_is_pending_goes_out_as_one_chunk_and_is_written_as_text_once(tmp_path: Path) -> None:
+def test_pending_events_are_sent_as_one_chunk_and_encoded_once(tmp_path: Path) -> None:
     """Rule events.cost."""
 
     async def check() -> None:

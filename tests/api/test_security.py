@@ -121,7 +121,7 @@ def test_every_changing_method_needs_the_content_type_and_options_gives_nothing_
     assert status == 405 and not any(name.startswith("access-control") for name in headers)
 
 
-def test_every_answer_carries_the_security_headers(server: Server) -> None:
+def test_every_response_has_the_security_headers(server: Server) -> None:
     """Rule security.headers."""
     for path in ("/health", "/_localqueue/status", "/nothing"):
         _, headers, _ = raw(server, f"GET {path} HTTP/1.1\nConnection: close\nHost: localhost\n")
@@ -139,7 +139,7 @@ def test_large_headers_and_targets_are_refused(server: Server) -> None:
     assert raw(server, f"GET /{'x' * 9000} HTTP/1.1\nConnection: close\nHost: localhost\n")[0] in (400, 414)
 
 
-def test_a_body_over_the_limit_is_refused_and_the_client_sees_the_answer(server: Server) -> None:
+def test_a_body_over_the_limit_is_refused_and_the_client_gets_the_response(server: Server) -> None:
     """Rule enqueue.too-large: by its declared length, and in chunks."""
     big = b'{"namespace":"shop","queue":"other","data":"' + b"x" * 3_000_000 + b'"}'
     for content in (big, iter([big])):
@@ -170,7 +170,7 @@ def test_every_error_has_its_status_and_its_code(server: Server, body: str, stat
     assert (answer.status_code, error["code"], list(error)) == (status, code, ["code", "message", "hint"])
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(server: Server) -> None:
+def test_an_unknown_name_lists_the_known_ones_the_nearest_first(server: Server) -> None:
     """Rule enqueue.unknown."""
     answer = http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "othr"})
     assert answer.json()["error"]["message"] == "unknown queue 'othr'; declared: other, work"
@@ -187,7 +187,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones_the_nearest_first(serve
         ("GET", "/_localqueue/jobs?limt=1", 400), ("GET", "/_localqueue/../../etc/passwd", 404),
     ],
 )  # fmt: skip
-def test_wrong_routes_and_parameters_are_answered_in_the_one_error_shape(
+def test_wrong_routes_and_parameters_have_the_same_error_shape(
     server: Server, method: str, path: str, status: int
 ) -> None:
     answer = http.request(method, server.url + path, headers=JSON)

@@ -206,7 +206,7 @@ def test_failed_jobs_of_an_earlier_run_do_not_count_but_those_before_a_reset_do(
     assert execute(folder, *VIRTUAL, "--allow-failed", *service("503", "reset")).returncode == 0
 
 
-def test_as_json_every_line_of_ours_is_an_object(folder: Path) -> None:
+def test_with_json_every_line_of_localqueue_is_an_object(folder: Path) -> None:
     """Rule exec.output."""
     found = execute(folder, *VIRTUAL, "--log", "json", *service("503", "enqueue"))
     lines = [json.loads(line) for line in found.stderr.splitlines()]
@@ -221,7 +221,7 @@ def test_as_json_every_line_of_ours_is_an_object(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("clock", ["wall", "virtual"])
-def test_jobs_are_waited_for_while_the_service_answers(folder: Path, clock: str) -> None:
+def test_exec_waits_for_jobs_while_the_service_responds(folder: Path, clock: str) -> None:
     """Rule exec.wait: on the virtual clock they are drained; a handler may answer first and enqueue after."""
     fan_out: list[threading.Thread] = []
 
@@ -359,14 +359,14 @@ def test_each_signal_reaches_command_once(folder: Path) -> None:
     assert process.returncode == 7
 
 
-def test_what_command_leaves_behind_is_ended(folder: Path) -> None:
+def test_processes_that_command_leaves_behind_are_ended(folder: Path) -> None:
     """Rule exec.ends: its output is at its end only once all of it has ended."""
     found = execute(folder, "sh", "-c", "sleep 60 & echo started")
     assert (found.returncode, found.stdout) == (0, "started\n")
     assert "localqueue: ended the processes that COMMAND had left running\n" in found.stderr
 
 
-def test_what_does_not_end_when_asked_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ignores_the_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule exec.ends."""
     monkeypatch.setattr(child_process, "END_S", 0.05)
     read, write = os.pipe()
@@ -409,7 +409,7 @@ def test_a_terminal_s_ctrl_c_reaches_command_once(folder: Path, how: tuple[str, 
     assert found.screen.count("got") == 1
 
 
-def test_jobs_are_waited_for_in_sight_and_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
+def test_exec_shows_the_jobs_it_waits_for_and_ctrl_c_ends_the_wait(tmp_path: Path) -> None:
     """Rule exec.terminal, exec.exit-code."""
     write_catalog(tmp_path, delay=3_600_000)
     with (

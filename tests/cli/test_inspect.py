@@ -82,7 +82,7 @@ def test_a_job_ends_with_what_can_be_done_now(shop: Shop, replies: list[Reply], 
     assert shop.job(id_).endswith(ending)
 
 
-def test_a_held_job_says_what_holds_it_and_how_to_go_on(shop: Shop) -> None:
+def test_a_held_job_says_why_it_is_held_and_how_to_resume_it(shop: Shop) -> None:
     """Rule cli.job, cli.act."""
     id_ = shop.server.enqueue(queue="other")
     assert shop.shown("pause", "other") == "paused shop/other\n"
@@ -210,7 +210,7 @@ def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop)
     assert len({job["id"] for job in found["jobs"]}) == 203 and found["next"] is not None
 
 
-def test_empty_lists_say_how_to_begin(shop: Shop) -> None:
+def test_empty_lists_say_how_to_start(shop: Shop) -> None:
     """Rule cli.lists."""
     assert shop.shown("jobs").startswith("No jobs yet. To enqueue one: localqueue enqueue ")
 
@@ -237,7 +237,7 @@ def test_every_list_is_there_as_json(shop: Shop, command: str) -> None:
     assert shown == there
 
 
-def test_nothing_foreign_steers_the_terminal(shop: Shop) -> None:
+def test_foreign_text_can_t_control_the_terminal(shop: Shop) -> None:
     """Rule security.terminal."""
     shop.script += [(500, f"a{HOSTILE}\r\nb".encode(), {"Content-Type": "text/\x1b[31mplain"})]
     id_ = shop.server.enqueue({HOSTILE: HOSTILE})

@@ -189,12 +189,12 @@ def test_an_ambiguous_short_id_is_refused_with_the_candidates(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "words", [["retry"], ["cancel"], ["retry", "x", "--failed"], ["retry", "x", "--queue", "work"], ["pause"], ["job"]]
 )
-def test_what_makes_no_sense_is_a_usage_error(shop: Shop, words: list[str]) -> None:
+def test_contradictory_options_are_a_usage_error(shop: Shop, words: list[str]) -> None:
     """Rule cli.exit-codes."""
     assert "Usage: " in shop.failing(*words, code=2)
 
 
-def test_a_mistyped_command_is_answered_with_the_nearest() -> None:
+def test_a_mistyped_command_suggests_the_nearest() -> None:
     """Rule cli.names, cli.exit-codes."""
     found = localqueue("jbs")
     assert found.exit_code == 2 and "no such command: 'jbs'; did you mean jobs or job?" in found.stderr
@@ -281,7 +281,7 @@ def test_a_command_to_copy_runs_nothing_else_whatever_a_server_calls_its_queues(
     assert told == f"No jobs yet. To enqueue one: localqueue enqueue 'x; rm -rf ~' '{{\"claimId\": 7}}' --url {url}\n"
 
 
-def test_what_a_hostile_server_answers_is_an_error_without_a_traceback(shop: Shop) -> None:
+def test_a_hostile_server_causes_an_error_without_a_traceback(shop: Shop) -> None:
     """Rule cli.hostile-server."""
     status = {"name": "localqueue"}
     for other in (

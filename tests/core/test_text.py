@@ -6,7 +6,7 @@ from localqueue.core.text import safe
 from localqueue.core.times import duration, iso
 
 
-def test_nothing_foreign_can_steer_a_terminal() -> None:
+def test_foreign_text_never_controls_the_terminal() -> None:
     """Rule security.terminal."""
     assert safe("a\x1b[31m\x9b\u202e\u2028\r\n") == r"a\x1b[31m\x9b\u202e\u2028\x0d\x0a"
     assert len(safe("x" * 1000)) == 200

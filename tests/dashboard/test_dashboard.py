@@ -34,7 +34,7 @@ def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
         yield found
 
 
-def test_a_newcomer_finds_why_a_job_failed_mends_the_handler_and_sees_it_complete(wall: Board) -> None:
+def test_a_newcomer_finds_why_a_job_failed_fixes_the_handler_and_sees_it_complete(wall: Board) -> None:
     """Rule dashboard.answer: one click from the list to the response body and the next due time."""
     wall.script += [BROKEN] * 3
     id_ = wall.server.enqueue({"claimId": 7})
@@ -170,7 +170,7 @@ def test_a_replay_that_was_not_edited_is_sent_byte_for_byte(wall: Board) -> None
     assert all(b'"data":{"a" :1.0,  "b":1E400,"a":2}}' in each for each in wall.worker.bodies)
 
 
-def test_a_new_job_begins_as_the_last_one_of_its_queue(wall: Board) -> None:
+def test_the_dialog_for_a_new_job_starts_with_the_last_payload_of_its_queue(wall: Board) -> None:
     wall.server.enqueue({"claimId": 7}, queue="other")
     wall.open()
     expect(wall.rows()).to_have_count(1)
@@ -284,7 +284,7 @@ def test_everything_is_within_reach_of_the_keyboard(wall: Board) -> None:
     expect(wall.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_what_is_copied_is_the_payload_as_it_was_sent(wall: Board, browser: Browser) -> None:
+def test_the_copied_payload_is_the_one_that_was_sent(wall: Board, browser: Browser) -> None:
     id_ = wall.server.enqueue({"n": 1})
     wall.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     wall.open(f"#/jobs/{id_}")
@@ -361,7 +361,7 @@ def test_it_is_dark_where_the_reader_s_other_windows_are(wall: Board) -> None:
     assert grounds[0] > 200 and grounds[1] < 60
 
 
-def test_nothing_turns_for_readers_who_ask_for_less_motion(wall: Board) -> None:
+def test_nothing_is_animated_with_reduced_motion(wall: Board) -> None:
     """Rule dashboard.motion."""
     release = wall.hold()
     wall.open()

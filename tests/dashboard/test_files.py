@@ -56,7 +56,7 @@ def test_a_browser_is_sent_from_the_root_to_the_dashboard_and_programs_get_an_er
     ["../__init__.py", "..%2f__init__.py", "%2e%2e/__init__.py", "..%5c__init__.py", "%2fetc/passwd", "//etc/passwd",
      "app.js%00", "app.js/", "views", "views/../app.js", "", "APP.JS", "nothing.js"],
 )  # fmt: skip
-def test_what_is_not_in_the_table_is_not_found(server: Server, name: str) -> None:
+def test_unknown_dashboard_files_are_not_found(server: Server, name: str) -> None:
     """Rule dashboard.files: a URL is a key of a table and never becomes a path."""
     head = f"GET /_localqueue/static/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert raw_status(server, head) == 404

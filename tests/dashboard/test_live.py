@@ -38,7 +38,7 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_a_lost_connection_is_shown_and_mends_itself(browser: Browser, tmp_path: Path, worker: Worker) -> None:
+def test_a_lost_connection_is_shown_and_restored(browser: Browser, tmp_path: Path, worker: Worker) -> None:
     """Rule dashboard.connection."""
     write_catalog(tmp_path)
     options = ("--port", free_port(), "--target", worker.url)
@@ -117,7 +117,7 @@ def test_new_jobs_do_not_move_a_list_that_somebody_reads(virtual: Board) -> None
     expect(virtual.rows().first).to_contain_text("new")
 
 
-def test_one_dashboard_too_many_is_told_and_follows_once_another_is_closed(virtual: Board) -> None:
+def test_one_dashboard_too_many_says_so_and_connects_once_another_closes(virtual: Board) -> None:
     with contextlib.ExitStack() as streams, httpx.Client(trust_env=False) as client:
         for _ in range(16):
             streams.enter_context(client.stream("GET", f"{virtual.server.url}/_localqueue/events"))
@@ -185,7 +185,7 @@ def test_a_tab_that_nobody_looks_at_gives_its_connection_back(virtual: Board) ->
     expect(virtual.row(id_)).to_be_visible()
 
 
-def test_where_no_queue_is_declared_the_page_shows_how_to(browser: Browser, tmp_path: Path, worker: Worker) -> None:
+def test_without_queues_the_page_shows_how_to_declare_one(browser: Browser, tmp_path: Path, worker: Worker) -> None:
     """Rule dashboard.empty: its lines work as they are."""
     catalog = write_catalog(tmp_path)
     head = catalog.read_text().split("spec:")[0]
@@ -206,9 +206,7 @@ def test_where_no_queue_is_declared_the_page_shows_how_to(browser: Browser, tmp_
         found.problems.clear()
 
 
-def test_where_the_service_is_not_there_the_page_says_what_should_listen_where(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_if_the_service_isn_t_running_the_page_says_where_it_should_listen(browser: Browser, tmp_path: Path) -> None:
     write_catalog(tmp_path)
     target = f"http://localhost:{free_port()}"
     with working() as nobody, serving(tmp_path, "--ephemeral", "--target", target) as server:

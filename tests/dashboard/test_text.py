@@ -63,7 +63,7 @@ def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
         yield found
 
 
-def test_hostile_payloads_and_answers_are_shown_as_text(wall: Board) -> None:
+def test_hostile_payloads_and_responses_are_shown_as_text(wall: Board) -> None:
     """Rule dashboard.text: no dialog, no breach of the policy, no request to anybody (`board` checks that)."""
     bodies = [text.encode() for text in HOSTILE]
     headers = {

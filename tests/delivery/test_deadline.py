@@ -94,7 +94,7 @@ def test_the_deadline_ends_connecting_to_a_full_backlog(parser) -> None:
     run_async(main())
 
 
-def test_a_timeout_closes_the_connection_and_a_late_answer_changes_nothing(parser, run) -> None:
+def test_a_timeout_closes_the_connection_and_a_late_response_changes_nothing(parser, run) -> None:
     """Rule deliver.late-answer."""
 
     async def late(exchange: Exchange) -> None:
@@ -113,7 +113,7 @@ def test_a_timeout_closes_the_connection_and_a_late_answer_changes_nothing(parse
     run(main())
 
 
-def test_an_answer_right_at_the_deadline_has_exactly_one_outcome(parser) -> None:
+def test_a_response_right_at_the_deadline_has_exactly_one_outcome(parser) -> None:
     async def at_the_deadline(exchange: Exchange) -> None:
         await exchange.read_body()
         loop = asyncio.get_running_loop()
@@ -155,7 +155,7 @@ BIG = {
 
 
 @pytest.mark.parametrize("head", BIG.values(), ids=BIG)
-def test_of_a_big_body_the_first_64_kib_are_read_and_no_more_is_held(parser, head) -> None:
+def test_only_the_first_64_kib_of_a_body_are_read_and_kept(parser, head) -> None:
     """Rule deliver.response-limit."""
 
     async def main() -> None:
@@ -196,7 +196,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize(("behaviour", "is_truncated"), LIMITS.values(), ids=LIMITS)
-def test_an_answer_is_complete_once_64_kib_were_read(parser, run, behaviour, is_truncated) -> None:
+def test_a_response_is_complete_once_64_kib_were_read(parser, run, behaviour, is_truncated) -> None:
     """Rule deliver.response-limit."""
     outcome = run(deliver_once(parser, behaviour))
     assert outcome.kind is OutcomeKind.COMPLETED

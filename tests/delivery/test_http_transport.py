@@ -61,7 +61,7 @@ def test_a_connection_is_used_again(parser, run) -> None:
     run(main())
 
 
-def test_deliveries_under_way_never_share_a_connection(parser, run) -> None:
+def test_running_deliveries_never_share_a_connection(parser, run) -> None:
     async def main() -> None:
         async with FaultWorker() as worker, delivering(parser) as delivery:
             for _ in range(3):
@@ -157,7 +157,7 @@ def test_an_end_that_only_the_kernel_knows_of_is_seen_before_reuse(parser) -> No
         assert run_async(main()).kind is OutcomeKind.COMPLETED
 
 
-def test_bytes_that_come_while_idle_are_never_taken_for_an_answer(parser, run, monkeypatch) -> None:
+def test_bytes_received_while_idle_are_never_part_of_a_response(parser, run, monkeypatch) -> None:
     """Rule deliver.keep-alive: some servers say 408 before they close."""
 
     async def late(exchange: Exchange) -> None:
@@ -249,7 +249,7 @@ async def connected() -> AsyncIterator[tuple[http_transport.Connection, socket.s
         connection.close()
 
 
-def test_what_came_before_a_write_failed_is_still_read(parser) -> None:
+def test_a_response_received_before_a_failed_write_is_still_read(parser) -> None:
     """Rule deliver.early-answer: the loop closes the connection without having looked."""
 
     async def main() -> None:
@@ -266,7 +266,7 @@ def test_what_came_before_a_write_failed_is_still_read(parser) -> None:
     run_async(main())
 
 
-def test_an_answer_to_a_request_that_could_not_be_sent_ends_the_connection(parser) -> None:
+def test_a_response_to_a_partly_sent_request_closes_the_connection(parser) -> None:
     async def main() -> None:
         async with connected() as (connection, ours, peer):
             ours.shutdown(socket.SHUT_WR)
@@ -351,7 +351,7 @@ def test_whatever_a_transport_raises_becomes_an_outcome(error, kind, code) -> No
     assert (outcome.kind, code_of(outcome), transport.closed) == (kind, code, 1)
 
 
-def test_a_transport_of_your_own_can_stand_in_for_the_network() -> None:
+def test_a_custom_transport_can_replace_the_network() -> None:
     transport = Scripted(httpx.Response(200, content=b"done"))
     delivery = Delivery(lambda: transport)
     outcome = run_async(delivery.deliver(Request("https://x/", b"", LONG_MS)))

@@ -57,7 +57,7 @@ COMPLETE = {
 
 
 @pytest.mark.parametrize(("behaviour", "code", "body"), COMPLETE.values(), ids=COMPLETE)
-def test_a_complete_answer_with_2xx_completes(parser, run, behaviour, code, body) -> None:
+def test_a_complete_2xx_response_completes_the_job(parser, run, behaviour, code, body) -> None:
     """Rule deliver.two-xx."""
     outcome = run(deliver_once(parser, behaviour))
     assert (outcome.kind, outcome.status, outcome.error) == (OutcomeKind.COMPLETED, code, None)
@@ -165,7 +165,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("raw", GARBAGE.values(), ids=GARBAGE)
-def test_an_answer_that_is_no_http_is_a_failure(parser, run, raw) -> None:
+def test_a_response_that_isn_t_http_is_a_failure(parser, run, raw) -> None:
     """Rule deliver.protocol."""
     outcome = run(deliver_once(parser, answer(raw, then="hold")))
     assert (outcome.kind, code_of(outcome), outcome.status) == (
@@ -176,27 +176,27 @@ def test_an_answer_that_is_no_http_is_a_failure(parser, run, raw) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"\x15\x03\x01\x00\x02\x02\x0a", b"\x15", b"\x16\x03\x03\x00\x7a"])
-def test_an_answer_in_tls_hints_at_https(parser, raw) -> None:
+def test_a_response_in_tls_suggests_https(parser, raw) -> None:
     outcome = run_async(deliver_once(parser, answer(raw, then="hold")))
     assert code_of(outcome) == "protocol"
     assert "looks like TLS: use https://" in message_of(outcome)
 
 
-def test_what_a_worker_says_can_not_steer_a_terminal(parser) -> None:
+def test_a_response_can_t_control_the_terminal(parser) -> None:
     outcome = run_async(deliver_once(parser, answer(b"\x1b]0;evil\x07\r\n\r\n", then="hold")))
     assert "\x1b" not in message_of(outcome)
 
 
 @pytest.mark.parametrize("then", ["close", "reset", "hold"])
 @pytest.mark.parametrize("size", [10, 20_000_000])
-def test_an_answer_before_the_body_was_read_counts(parser, run, size, then) -> None:
+def test_a_response_before_the_body_was_read_counts(parser, run, size, then) -> None:
     """Rule deliver.early-answer: that the rest can't be written any more doesn't matter."""
     early = answer_early(response(413, body=b"too large"), then=then)
     outcome = run(deliver_once(parser, early, body=b"x" * size))
     assert (code_of(outcome), body_of(outcome)) == ("http_413", b"too large")
 
 
-def test_an_early_answer_that_ends_with_the_connection_counts(parser, run) -> None:
+def test_an_early_response_that_ends_with_the_connection_counts(parser, run) -> None:
     early = answer_early(b"HTTP/1.1 413 Too Large\r\n\r\ntoo large", then="close")
     outcome = run(deliver_once(parser, early, body=b"x" * 20_000_000))
     assert (code_of(outcome), body_of(outcome)) == ("http_413", b"too large")

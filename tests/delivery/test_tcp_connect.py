@@ -47,7 +47,7 @@ def test_an_ipv6_address_works(parser) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", pytest.param("[::1]", marks=needs_ipv6)])
-def test_nobody_listening_is_refused(parser, run, host) -> None:
+def test_an_address_without_a_listener_is_refused(parser, run, host) -> None:
     """Rule deliver.refused."""
 
     async def main() -> None:

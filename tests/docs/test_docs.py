@@ -41,7 +41,7 @@ GENERATED = runpy.run_path(str(ROOT / "docs/generate.py"))
 
 
 @pytest.mark.parametrize("name", GENERATED["PAGES"])
-def test_what_is_generated_is_current(name: str) -> None:
+def test_generated_pages_are_current(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == GENERATED["page"](name), "run `make docs`"
 
 

@@ -146,7 +146,7 @@ def test_time_does_not_move_while_a_job_is_being_stored(tmp_path: Path) -> None:
     assert starts(stage(tmp_path).play(work)) == [0]
 
 
-def test_a_drain_goes_on_with_what_comes_while_it_stores_the_time(tmp_path: Path) -> None:
+def test_a_drain_includes_jobs_that_arrive_while_it_stores_the_time(tmp_path: Path) -> None:
     """Rule time.drain."""
 
     async def work(stage: Stage, world: World) -> None:
@@ -282,7 +282,7 @@ def test_a_start_on_a_full_disk_is_refused_with_what_to_do(tmp_path: Path) -> No
         one.play(work)
 
 
-def test_a_request_during_the_stop_is_answered(tmp_path: Path) -> None:
+def test_a_request_during_the_stop_gets_a_response(tmp_path: Path) -> None:
     """Rule stop.signals: with 503, not with a traceback."""
 
     async def work(_: Stage, world: World) -> None:

@@ -134,7 +134,7 @@ def virtual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_outcomes_are_applied_in_starting_order_however_services_answer(tmp_path: Path) -> None:
+def test_outcomes_are_applied_in_starting_order(tmp_path: Path) -> None:
     """Rule time.order."""
     both = threading.Barrier(2)
     second_done = threading.Event()
@@ -208,7 +208,7 @@ def test_a_handler_may_enqueue_and_what_it_enqueued_runs_at_the_same_instant(tmp
             assert made["now"] == "2026-01-01T00:00:00.000Z"
 
 
-def test_settle_waits_for_what_a_handler_enqueues_after_its_answer(tmp_path: Path) -> None:
+def test_settle_waits_for_jobs_enqueued_after_the_response(tmp_path: Path) -> None:
     """Rule time.settle."""
     later: list[threading.Thread] = []
     with working() as worker:
@@ -409,7 +409,7 @@ def test_a_job_can_cancel_another_of_its_own_batch_without_a_deadlock(tmp_path: 
         (["--clock", "virtual", "--seed", "-1"], "--seed"),
     ],
 )
-def test_options_that_do_not_go_together_are_a_usage_error(tmp_path: Path, options: list[str], message: str) -> None:
+def test_incompatible_options_are_a_usage_error(tmp_path: Path, options: list[str], message: str) -> None:
     """Rule time.seed, cli.exit-codes."""
     write_catalog(tmp_path)
     code, error = Server(tmp_path, "--port", "0", *options).finish()
@@ -431,7 +431,7 @@ def test_options_that_do_not_go_together_are_a_usage_error(tmp_path: Path, optio
         ("GET", "/ledger?format=xml", None),
     ],
 )
-def test_wrong_steering_is_refused(virtual: Server, method: str, path: str, body: Any) -> None:
+def test_wrong_clock_calls_are_refused(virtual: Server, method: str, path: str, body: Any) -> None:
     """Rule configure.queues, configure.targets."""
     content = json.dumps(body).replace("OWN", virtual.url) if body is not None else ""
     url = f"{virtual.url}/_localqueue{path}"

@@ -35,7 +35,7 @@ def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_by
         assert worker.bodies == [expected.encode()]
 
 
-def test_a_failed_attempt_is_made_again_after_exactly_the_delay_from_its_end(tmp_path: Path) -> None:
+def test_a_failed_attempt_is_retried_exactly_the_delay_after_its_end(tmp_path: Path) -> None:
     """Rule retry.delay, retry.limit, states.attempts."""
     with working(lambda job: 200 if job["attempt"] == 3 else 503) as worker:
         write_catalog(tmp_path, delay=120)
@@ -79,7 +79,7 @@ def test_a_job_fails_after_retries_plus_one_attempts_and_can_be_retried_by_hand(
             assert http.post(url, headers=JSON).status_code == 409
 
 
-def test_nobody_listens_is_a_failed_attempt_that_says_so(tmp_path: Path) -> None:
+def test_connection_refused_is_a_failed_attempt(tmp_path: Path) -> None:
     """Rule deliver.refused."""
     write_catalog(tmp_path, retries=0)
     with serving(tmp_path, "--target", "http://127.0.0.1:9") as server:
@@ -308,7 +308,7 @@ def test_a_deleted_database_ends_the_server_with_a_message(tmp_path: Path) -> No
     assert "deleted" in error and "Traceback" not in error
 
 
-def test_pages_of_jobs_go_on_behind_the_cursor(tmp_path: Path) -> None:
+def test_the_next_page_of_jobs_starts_after_the_cursor(tmp_path: Path) -> None:
     write_catalog(tmp_path)
     with serving(tmp_path, "--target", "http://127.0.0.1:9") as server:
         ids = [server.enqueue(n) for n in range(5)]
@@ -374,7 +374,7 @@ def test_a_closed_terminal_ends_it_well(tmp_path: Path) -> None:
         assert server.finish() == (0, "")
 
 
-def test_a_list_shows_how_payloads_begin_and_how_the_latest_attempts_ended(tmp_path: Path) -> None:
+def test_a_list_shows_payload_previews_and_the_last_outcomes(tmp_path: Path) -> None:
     """Rule states.lists: a preview is cut at whole characters, and a large payload has none."""
     write_catalog(tmp_path, retries=0)
     with (

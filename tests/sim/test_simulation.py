@@ -24,7 +24,7 @@ def test_random_histories_keep_the_rules(first: int) -> None:
     assert "\n".join(filter(None, map(problems_of, range(first, first + CHUNK)))) == ""
 
 
-def test_histories_that_have_failed_once_keep_the_rules() -> None:
+def test_histories_that_failed_before_keep_the_rules() -> None:
     assert "\n".join(filter(None, map(problems_of, failing_seeds()))) == ""
 
 

@@ -79,7 +79,7 @@ def test_a_retry_is_tested_in_ten_lines_with_production_s_own_delays(run: Runner
     assert counts == {"passed": 1}, output
 
 
-def test_replies_may_be_callables_that_enqueue_and_always_answers_beyond_the_script(run: Runner) -> None:
+def test_replies_may_be_callables_that_enqueue_and_always_is_used_after_the_script(run: Runner) -> None:
     """Rule testing.replies."""
     output, counts = run("""
         import pytest
@@ -106,7 +106,7 @@ def test_replies_may_be_callables_that_enqueue_and_always_answers_beyond_the_scr
     assert counts == {"passed": 8}, output
 
 
-def test_a_delivery_without_a_reply_is_answered_500_and_fails_the_test(run: Runner) -> None:
+def test_a_delivery_without_a_reply_gets_a_500_and_fails_the_test(run: Runner) -> None:
     """Rule testing.unexpected."""
     output, counts = run("""
         def test_neither(localqueue):
@@ -238,7 +238,7 @@ def test_served(localqueue, app):
     localqueue.assert_enqueued("other", data={"from": "handler"}, count=1)
     assert localqueue.job(job.id).state == "completed"
 
-def test_a_stand_in_wins_over_the_service_and_the_lifespan_has_run(localqueue):
+def test_a_stub_takes_precedence_over_the_service_and_the_lifespan_has_run(localqueue):
     assert started == [True, False]
     localqueue.serve(asgi)
     localqueue.worker("work").replies(200)
@@ -263,7 +263,7 @@ def test_served(localqueue, app):
     localqueue.enqueue("work", {"n": 1})
     assert [each.status for each in localqueue.advance("0s")] == [200]
 
-def test_stand_in(localqueue):
+def test_stub(localqueue):
     localqueue.worker("work").replies(lambda request: 1 / 0)
     localqueue.enqueue("work")
     assert localqueue.advance("0s")[0].status == 200
@@ -276,7 +276,7 @@ def test_stand_in(localqueue):
     assert "starlette/routing.py" not in output
 
 
-def test_a_service_that_can_t_start_is_told_of(run: Runner) -> None:
+def test_a_service_that_can_t_start_is_reported(run: Runner) -> None:
     """Rule testing.serve."""
     output, counts = run("""
         import pytest
@@ -294,7 +294,7 @@ def test_a_service_that_can_t_start_is_told_of(run: Runner) -> None:
     assert counts == {"passed": 1}, output
 
 
-def test_each_test_begins_with_an_empty_queue_at_the_start_of_time(run: Runner) -> None:
+def test_each_test_starts_with_an_empty_queue_and_the_initial_time(run: Runner) -> None:
     """Rule testing.reset, testing.options."""
     (run.folder / "conftest.py").write_text(
         CONFTEST
@@ -383,7 +383,7 @@ def test_without_a_catalog_the_message_says_what_to_override(run: Runner) -> Non
     assert "override the fixture localqueue_catalog" in output
 
 
-def test_a_wrong_catalog_or_option_is_told_of_with_its_place(run: Runner) -> None:
+def test_a_wrong_catalog_or_option_is_reported_with_its_place(run: Runner) -> None:
     (run.folder / "conftest.py").write_text("")
     (run.folder / "catalog-info.yaml").write_text("kind: Component\nspec: {queues: [{name: work}]}\n")
     output, counts = run("def test_it(localqueue): pass")
