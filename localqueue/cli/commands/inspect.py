@@ -217,7 +217,10 @@ def _last(attempt: Found | None) -> Cell:
 def _no_job(client: Client, queue: str | None, state: str | None) -> str:
     if queue or state:
         return "no matching jobs"
-    queues = client.queues()
+    queues = [each for each in client.queues() if each["held"] != "queue_missing"]
     if not queues:
         return NO_QUEUE
-    return f"No jobs yet. To enqueue one: {suggestion('enqueue', queues[0]['name'], EXAMPLE)}"
+    name = queues[0]["name"]
+    is_ambiguous = sum(each["name"] == name for each in queues) > 1
+    argument = f"{queues[0]['namespace']}/{name}" if is_ambiguous else name
+    return f"No jobs yet. To enqueue one: {suggestion('enqueue', argument, EXAMPLE)}"

@@ -1,0 +1,131 @@
+"""The five mistakes of a first try are explained by `up` at the first request, and by `doctor`."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_doctor import free_port
+from tests.support import http, localqueue, until, working, write_catalog
+
+COMMAND = [sys.executable, "-W", "error", "-m", "localqueue", "up", "--port", "0"]
+
+
+class Terminal:
+    """What `up` prints in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [*COMMAND], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.text = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        line = until(lambda: self._line("export IEC_QUEUE_URL="), "the banner")
+        self.url = line.split("=", 1)[1].strip()
+        until(lambda: self._line("timeout"), "the queues")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.text += line
+        self._process.stdout.close()
+
+    def _line(self, part: str) -> str:
+        return next((line for line in self.text.splitlines() if part in line), "")
+
+    def shows(self, *parts: str) -> None:
+        """Wait until every part was printed."""
+        for part in parts:
+            until(lambda part=part: part in self.text, f"{part!r} is in {self.text}")  # type: ignore[misc]
+
+    def post(self, body: Mapping[str, Any]) -> int:
+        """Send a job as a service does."""
+        return http.post(f"{self.url}/jobs", json=dict(body)).status_code
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self._process.send_signal(2)
+        assert self._process.wait(30) == 0
+        self._reader.join()
+
+
+@pytest.fixture
+def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Terminal]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SERVICE_NAMESPACE", raising=False)
+    with contextlib.ExitStack() as started:
+
+        def start() -> Terminal:
+            found = Terminal(tmp_path)
+            started.callback(found.stop)
+            return found
+
+        yield start
+
+
+def write_service(folder: Path, port: int) -> None:
+    """Write a catalog whose service is on a port, as `insureco.io/port` says."""
+    text = write_catalog(folder, delay=3_600_000).read_text()
+    annotated = text.replace("  name: shop", f'  name: shop\n  annotations: {{insureco.io/port: "{port}"}}')
+    (folder / "catalog-info.yaml").write_text(annotated)
+
+
+def doctor(terminal: Terminal) -> str:
+    return localqueue("doctor", env={"IEC_QUEUE_URL": terminal.url}).stdout
+
+
+def test_a_service_without_service_namespace(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule enqueue.rejected, cli.doctor."""
+    write_catalog(tmp_path)
+    terminal = up()
+    assert terminal.post({"queue": "work"}) == 400
+    terminal.shows("refused: ", "namespace is missing", "SERVICE_NAMESPACE")
+    assert "namespace is missing" in doctor(terminal) and "export SERVICE_NAMESPACE=shop" in doctor(terminal)
+
+
+def test_a_mistyped_queue(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule enqueue.rejected, cli.doctor."""
+    write_catalog(tmp_path)
+    terminal = up()
+    assert terminal.post({"namespace": "shop", "queue": "wrok"}) == 404
+    terminal.shows("refused: ", "unknown queue 'wrok'; declared: work")
+    assert "unknown queue 'wrok'; declared: work" in doctor(terminal)
+
+
+def test_a_service_on_another_port(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule deliver.refused, cli.doctor."""
+    port = free_port()
+    write_service(tmp_path, port)
+    with working():
+        terminal = up()
+        assert terminal.post({"namespace": "shop", "queue": "work"}) == 201
+        terminal.shows(f"connection refused: nothing is listening on localhost:{port}", "next try in")
+        text = doctor(terminal)
+    assert "point localqueue elsewhere: localqueue up --target URL" in text and f"localhost:{port}" in text
+
+
+def test_two_services_on_one_port(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule catalog.shared-target, cli.doctor."""
+    text = write_catalog(tmp_path).read_text()
+    (tmp_path / "catalog-info.yaml").write_text(f"{text}---\n{text.replace('name: shop', 'name: depot')}")
+    terminal = up()
+    terminal.shows("have the same target http://localhost:3000", "--target depot=URL")
+    assert "have the same target http://localhost:3000" in doctor(terminal)
+
+
+def test_a_service_that_isn_t_started(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule deliver.refused, cli.doctor."""
+    port = free_port()
+    write_service(tmp_path, port)
+    terminal = up()
+    assert terminal.post({"namespace": "shop", "queue": "work"}) == 201
+    terminal.shows(f"nothing is listening on localhost:{port}. Is the service running?")
+    assert "Start the service" in doctor(terminal)
