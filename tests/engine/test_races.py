@@ -13,7 +13,7 @@ from localqueue.core.models import Queue, QueueKey
 from localqueue.engine import prefetch
 from tests.sim import history
 from tests.sim.checker import check
-from tests.sim.history import Begun, Ended, History
+from tests.sim.history import Ended, History, Started
 from tests.sim.loop import SimLoop
 from tests.sim.service import Reaction
 from tests.sim.world import START_MS, World, run
@@ -76,7 +76,7 @@ def stage(folder: Path, **settings: Any) -> Stage:
 
 def starts(found: History) -> list[int]:
     """Return when attempts were started, in ms since the start."""
-    return [entry.now - START_MS for entry in found if isinstance(entry.fact, Begun)]
+    return [entry.now - START_MS for entry in found if isinstance(entry.fact, Started)]
 
 
 def answer(found: History, verb: str) -> Any:
@@ -208,7 +208,7 @@ def test_time_does_not_go_back_over_a_crash(tmp_path: Path) -> None:
         await stage.until(lambda: stage.arrived == 2)
         await world.call("cancel", first)
         world.disk.kill()
-        await world.bury()
+        await world.discard()
         stage.may_answer = None
         await world.open()
         assert world.clock.now() >= START_MS + 1000
@@ -229,8 +229,8 @@ def test_a_queue_of_many_slots_uses_all_of_them_at_once(tmp_path: Path, monkeypa
 
     found = stage(tmp_path, concurrency=40).play(work)
     facts = [entry.fact for entry in found]
-    first = next(index for index, fact in enumerate(facts) if isinstance(fact, history.Answered))
-    assert sum(isinstance(fact, Begun) for fact in facts[:first]) == 40
+    first = next(index for index, fact in enumerate(facts) if isinstance(fact, history.Responded))
+    assert sum(isinstance(fact, Started) for fact in facts[:first]) == 40
 
 
 def test_a_reset_that_can_not_be_written_changes_nothing(tmp_path: Path) -> None:
