@@ -273,7 +273,9 @@ def test_queues_states_and_jobs_of_the_running_server_are_completed(shop: Shop) 
 
 def test_a_command_to_copy_runs_nothing_else_whatever_a_server_calls_its_queues() -> None:
     """Rule cli.hostile-server."""
-    queue = json.dumps({"queues": [{"name": "x; rm -rf ~", "namespace": "n"}], "now": "2026-01-01T00:00:00.000Z"})
+    queue = json.dumps(
+        {"queues": [{"name": "x; rm -rf ~", "namespace": "n", "held": None}], "now": "2026-01-01T00:00:00.000Z"}
+    )
     jobs, status = '{"jobs": [], "next": null}', '{"name": "localqueue"}'
     paths = {"/_localqueue/status": status, "/_localqueue/jobs?limit=20": jobs, "*": queue}
     with answering(paths) as url:
