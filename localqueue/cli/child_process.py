@@ -117,7 +117,7 @@ class Child:
 class _Lifeline:
     """A small process that ends COMMAND's group if localqueue is killed: its pipe then closes."""
 
-    _SCRIPT = "read line || { kill -TERM -- -$0; sleep 2; kill -KILL -- -$0; }"
+    _SCRIPT = "read line || { kill -TERM -$0; sleep 2; kill -KILL -$0; }"
 
     def __init__(self, group: int) -> None:
         reader, self._writer = os.pipe()

@@ -17,7 +17,7 @@ from localqueue.cli.options import DURATION
 from localqueue.cli.output import run_summary
 from localqueue.cli.output.banner import headline
 from localqueue.cli.output.progress import Progress
-from localqueue.cli.output.run_summary import RunSummary, Targets
+from localqueue.cli.output.run_summary import RunSummary, Undeliverable
 from localqueue.cli.run_recorder import RunRecorder
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
 from localqueue.cli.service_watch import ServiceWatch
@@ -126,10 +126,10 @@ class Run:
         watching = asyncio.create_task(self._services.run(engine))
         try:
             self.exit_code = await self._child.wait()
-            targets = await self._hold_undeliverable(engine)
+            undeliverable = await self._hold_undeliverable(engine)
             reason = await self._wait(engine)
             failed, rejections = self._recorder.failed, self._recorder.rejections
-            self._conclude(await run_summary.summarize_run(engine, failed, rejections, targets, reason))
+            self._conclude(await run_summary.summarize_run(engine, failed, rejections, undeliverable, reason))
         finally:
             watching.cancel()
             if await self._child.end() and self._settings.log == "text":
@@ -141,13 +141,16 @@ class Run:
             text = f"SERVICE_NAMESPACE isn't set for COMMAND, because there are several services: {', '.join(names)}"
             self._progress.line(f"localqueue: {text}")
 
-    async def _hold_undeliverable(self, engine: Engine) -> Targets:
-        """Hold the jobs for targets on which nothing listens, and return those targets."""
+    async def _hold_undeliverable(self, engine: Engine) -> Undeliverable:
+        """Hold the jobs for targets on which nothing listens, and return what isn't delivered."""
+        paused = [queue.key for queue in await engine.queues() if queue.held == "paused"]
         services = engine.catalog.services
         listening = await self._services.probe(engine)
         engine.use(replace(engine.catalog, services=tuple(each for each in services if listening[each.namespace])))
         gone = {service.namespace: service.target for service in services if not listening[service.namespace]}
-        return Targets(gone, [namespace for namespace in gone if not self._services.has_listened(namespace)])
+        return Undeliverable(
+            paused, gone, [namespace for namespace in gone if not self._services.has_listened(namespace)]
+        )
 
     async def _wait(self, engine: Engine) -> str:
         """Wait until every job has finished; return why the others haven't."""

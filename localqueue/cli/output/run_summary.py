@@ -10,7 +10,7 @@ from typing import Any
 
 from localqueue.api import serializers
 from localqueue.core import ledger
-from localqueue.core.models import JobState, LedgerEntry, Rejection
+from localqueue.core.models import JobState, LedgerEntry, QueueKey, Rejection
 from localqueue.core.text import counted, safe
 from localqueue.engine.engine import Engine
 from localqueue.engine.snapshots import QueueSnapshot
@@ -127,9 +127,10 @@ def _message(entry: LedgerEntry) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The targets on which nothing listens, by namespace, and the namespaces whose service never listened."""
+class Undeliverable:
+    """What isn't delivered: paused queues, and targets on which nothing listens or ever listened, by namespace."""
 
+    paused: Collection[QueueKey]
     gone: Mapping[str, str]
     never_listened: Collection[str]
 
@@ -138,7 +139,7 @@ async def summarize_run(
     engine: Engine,
     failed: Sequence[LedgerEntry],
     rejections: Sequence[Rejection],
-    targets: Targets,
+    undeliverable: Undeliverable,
     reason: str,
 ) -> RunSummary:
     """Return the summary once the run is over; `reason` is why jobs whose service listens are unfinished."""
@@ -147,7 +148,7 @@ async def summarize_run(
     for queue in queues:
         counts.update(queue.counts)
     unfinished = [
-        _unfinished(queue, after_failure.get(queue.key, 0), targets, reason)
+        _unfinished(queue, after_failure.get(queue.key, 0), undeliverable, reason)
         for queue in queues
         if _unfinished_count(queue)
     ]
@@ -158,17 +159,18 @@ def _unfinished_count(queue: QueueSnapshot) -> int:
     return sum(number for state, number in queue.counts.items() if not state.is_finished)
 
 
-def _unfinished(queue: QueueSnapshot, failed: int, targets: Targets, reason: str) -> UnfinishedJobs:
+def _unfinished(queue: QueueSnapshot, failed: int, undeliverable: Undeliverable, reason: str) -> UnfinishedJobs:
     namespace, name = queue.key
     common = (namespace, name, _unfinished_count(queue), failed)
-    if namespace in targets.gone:
-        is_never = namespace in targets.never_listened
-        target = safe(targets.gone[namespace])
+    if queue.key in undeliverable.paused:
+        return UnfinishedJobs(*common, HELD, "the queue is paused")
+    if namespace in undeliverable.gone:
+        is_never = namespace in undeliverable.never_listened
+        target = safe(undeliverable.gone[namespace])
         detail = (
             f"no service ever listened on {target}" if is_never else f"no service is listening on {target} any more"
         )
         return UnfinishedJobs(*common, NOT_DELIVERED, detail, is_never)
     if queue.held is not None:
-        detail = "the queue is paused" if queue.held == "paused" else "the queue is no longer in any catalog"
-        return UnfinishedJobs(*common, HELD, detail)
+        return UnfinishedJobs(*common, HELD, "the queue is no longer in any catalog")
     return UnfinishedJobs(*common, reason)
