@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -139,9 +140,11 @@ def test_the_result_with_a_service_outside_command(folder: Path, case: Case, clo
 def test_command_ends_if_exec_is_killed(folder: Path) -> None:
     """Rule exec.ends: it must not take the jobs of the next run."""
     os.mkfifo(folder / "held")
-    command = [*EXEC, "sh", "-c", "exec 3>held; sleep 600"]
+    is_guarded = "curl -sf --noproxy '*' -o status.json $IEC_QUEUE_URL/_localqueue/status"  # answered after the start
+    command = [*EXEC, "sh", "-c", f"{is_guarded}; exec 3>held; sleep 600"]
     killed = subprocess.Popen(command, cwd=folder, env=ENV, stderr=subprocess.DEVNULL)
     with (folder / "held").open("rb") as held:  # open once COMMAND runs
         killed.send_signal(signal.SIGKILL)
         killed.wait(30)
-        assert held.read() == b""  # once the last process that held it has ended
+        has_ended, _, _ = select.select([held], [], [], 30)
+        assert has_ended and held.read() == b""  # the last process that held it has ended

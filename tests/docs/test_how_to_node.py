@@ -48,3 +48,23 @@ def test_the_shell_script_passes_and_its_service_is_waited_for_and_ended(folder:
     found = run(folder, "sh", "-c", line[1], PORT=free_port())
     assert '"state":"retrying"' in found.stdout
     assert found.stderr.endswith(block(PAGE, "text")), found.stderr
+
+
+def test_the_helper_throws_if_a_handler_hangs(folder: Path) -> None:
+    script = """
+        import http from "node:http";
+        import * as queue from "./queue.js";
+        const server = http.createServer(() => {});
+        await new Promise((ready) => server.listen(0, ready));
+        await queue.deliverTo(`http://localhost:${server.address().port}`);
+        const job = JSON.stringify({ namespace: "claims", queue: "send-letter" });
+        const headers = { "Content-Type": "application/json" };
+        await fetch(`${process.env.IEC_QUEUE_URL}/jobs`, { method: "POST", headers, body: job });
+        await queue.post("/drain", { timeoutMs: 200 }).catch((error) => console.log(error.message));
+        process.exit();
+    """
+    (folder / "hangs.js").write_text(script)
+    found = run(
+        folder, "localqueue", "exec", "--clock=virtual", "--allow-failed", "--no-wait", "--", "node", "hangs.js"
+    )
+    assert found.stdout.startswith("1 unfinished jobs: ") and '"state":"running"' in found.stdout
