@@ -69,6 +69,14 @@ def test_the_names_of_this_machine_pass(server: Server, host: str) -> None:
     assert raw(server, head)[0] == 200
 
 
+def test_a_request_that_the_security_checks_refuse_is_listed_and_marked(server: Server) -> None:
+    """Rule enqueue.rejected."""
+    post(server, "Content-Type: application/json", host="evil.example")
+    http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "wrok"})
+    found = {(each["code"], each["security"], each["queue"]) for each in server.get("/rejections")["rejections"]}
+    assert {("host_not_allowed", True, None), ("unknown_queue", False, "wrok")} <= found
+
+
 def test_a_missing_and_a_doubled_host_are_refused(server: Server) -> None:
     """Rule security.host."""
     assert post(server, "Content-Type: application/json", host=None)[0] == 400
