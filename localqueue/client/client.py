@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
-import httpx
-
-from localqueue.core.errors import ClientError, ConnectionBroken, ErrorResponse, NoServer, NotLocalqueue
+from localqueue.core.errors import ClientError, ErrorResponse
 from localqueue.core.text import safe
 
 RESPONSE_LIMIT = 256 * 1024 * 1024
 """The largest response that is read, in bytes."""
-TIMEOUT_S = 10.0
-SILENCE_S = 60.0
-"""How long a stream of events may be silent; the server sends something every 15 s."""
 PAGE = 200
-_JSON = {"Content-Type": "application/json"}
+
+Parameters = Mapping[str, str | int]
+
+
+class Connection(Protocol):
+    """The way to a server that is known to be localqueue. Its methods raise ClientError."""
+
+    url: str
+
+    def check(self) -> dict[str, Any]:
+        """Return the server's status after checking that it is localqueue."""
+
+    def send(
+        self, method: str, path: str, content: bytes | None, parameters: Parameters, work_s: float | None
+    ) -> tuple[int, bytes]:
+        """Return the status and the body of the response; the server may work for `work_s` (None: without limit)."""
+
+    def stream(
+        self, path: str, parameters: Parameters, headers: Mapping[str, str]
+    ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
+        """Return the status and the chunks of a response that has no end."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +51,23 @@ class ServerEvent:
 
 
 class Client:
-    """A connection to a server, which is checked to be localqueue before the first call.
+    """The routes of a server as methods.
 
-    Its methods raise ClientError: NoServer, NotLocalqueue, ConnectionBroken, or ErrorResponse. Those that end in
-    `_text` return the JSON as the server sent it. `source` says where the URL comes from, for messages.
+    They raise ClientError: NoServer, NotLocalqueue, ConnectionBroken, or ErrorResponse. Those that end in `_text`
+    return the JSON as the server sent it.
     """
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, source: str = "") -> None:
-        self.url = url
-        self._source = source
-        self._timeout = httpx.Timeout(timeout_s)
-        self._is_checked = False
-        try:
-            # Without TLS nothing is verified, and loading the certificates would take 20 ms.
-            self._http = httpx.Client(
-                base_url=url, trust_env=False, timeout=self._timeout, verify=url.startswith("https:")
-            )
-        except (httpx.InvalidURL, TypeError, ValueError) as error:
-            raise ClientError(f"{safe(url)!r} isn't a URL: {error}") from None
-        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
-            raise ClientError(f"{safe(url)!r} isn't the URL of a server; use one like http://localhost:4327")
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the server."""
+        return self._connection.url
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connection.close()
 
     def __enter__(self) -> Client:
         return self
@@ -68,21 +79,7 @@ class Client:
 
     def check(self) -> dict[str, Any]:
         """Return the server's status after checking that it is localqueue."""
-        try:
-            status = json.loads(self._send("GET", "/_localqueue/status")[1])
-        except (ValueError, RecursionError):
-            status = None
-        if not isinstance(status, dict) or status.get("name") != "localqueue":
-            raise NotLocalqueue(f"the server at {safe(self.url)} isn't localqueue", self._hint())
-        self._is_checked = True
-        return status
-
-    def _hint(self) -> str:
-        if self._source == "IEC_QUEUE_URL":
-            return "IEC_QUEUE_URL may point to a shared environment. Use your own server: --url URL"
-        if self._source.endswith("server.json"):
-            return f"{self._source} is left over from a killed server. Start a new one: localqueue up --port 0"
-        return "Another program uses this port. Start localqueue on a free one: localqueue up --port 0"
+        return self._connection.check()
 
     def status_text(self) -> str:
         """Return the server's status."""
@@ -94,19 +91,12 @@ class Client:
 
     def events(self, last_id: str | None = None, **filters: str | None) -> Iterator[ServerEvent]:
         """Yield events until the server stops: new ones, or first those since `last_id`."""
-        self.check()
         headers = {"Accept": "text/event-stream", **({} if last_id is None else {"Last-Event-ID": last_id})}
         parameters = {name: value for name, value in filters.items() if value is not None}
-        timeout = httpx.Timeout(TIMEOUT_S, read=SILENCE_S)
-        with (
-            self._translating_errors(),
-            self._http.stream(
-                "GET", "/_localqueue/events", params=parameters, headers=headers, timeout=timeout
-            ) as response,
-        ):
-            if response.status_code != 200:
-                raise _error_response(response.status_code, _read(response))
-            yield from _parse_events(response.iter_bytes())
+        with self._connection.stream("/_localqueue/events", parameters, headers) as (status, chunks):
+            if status != 200:
+                raise _error_response(status, b"".join(chunks))
+            yield from _parse_events(chunks)
 
     # queues
 
@@ -177,7 +167,7 @@ class Client:
         """Start a new round of every failed job; return how many."""
         wanted = {"namespace": namespace, "queue": queue}
         body = {name: value for name, value in wanted.items() if value is not None}
-        return int(self._post("/jobs/retry", body, timeout_s=None)["retried"])
+        return int(self._post("/jobs/retry", body, work_s=None)["retried"])
 
     def cancel(self, id_: str) -> dict[str, Any]:
         """Cancel a job."""
@@ -201,12 +191,12 @@ class Client:
     def advance(self, *, ms: int | None = None, to: str | None = None, settle_ms: int = 0) -> dict[str, Any]:
         """Advance the clock by `ms`, or `to` a time or `next`; takes as long as the attempts do."""
         move = {"ms": ms} if to is None else {"to": to}
-        return dict(self._post("/clock/advance", {**move, "settleMs": settle_ms}, timeout_s=None))
+        return dict(self._post("/clock/advance", {**move, "settleMs": settle_ms}, work_s=None))
 
     def drain(self, timeout_ms: int, settle_ms: int = 0) -> dict[str, Any]:
         """Run until every job has finished, or for `timeout_ms`."""
-        timeout_s = timeout_ms / 1000 + TIMEOUT_S
-        return dict(self._post("/drain", {"timeoutMs": timeout_ms, "settleMs": settle_ms}, timeout_s=timeout_s))
+        body = {"timeoutMs": timeout_ms, "settleMs": settle_ms}
+        return dict(self._post("/drain", body, work_s=timeout_ms / 1000))
 
     def reset(self) -> dict[str, Any]:
         """Delete all jobs and restore the initial state; return the clock."""
@@ -225,12 +215,11 @@ class Client:
         present = {name: value for name, value in parameters.items() if value is not None}
         return self._call("GET", f"/_localqueue{path}", parameters=present).decode("utf-8", "replace")
 
-    def _post(self, path: str, body: Mapping[str, Any] | None = None, *, timeout_s: float | None = TIMEOUT_S) -> Any:
-        timeout = httpx.Timeout(TIMEOUT_S, read=timeout_s)
-        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), timeout)
+    def _post(self, path: str, body: Mapping[str, Any] | None = None, *, work_s: float | None = 0) -> Any:
+        return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), work_s)
 
-    def _json(self, method: str, path: str, content: str | None = None, timeout: httpx.Timeout | None = None) -> Any:
-        return _parse(self._call(method, path, content, timeout=timeout))
+    def _json(self, method: str, path: str, content: str | None = None, work_s: float | None = 0) -> Any:
+        return _parse(self._call(method, path, content, work_s=work_s))
 
     def _call(
         self,
@@ -238,42 +227,14 @@ class Client:
         path: str,
         content: str | None = None,
         *,
-        parameters: Mapping[str, str | int] | None = None,
-        timeout: httpx.Timeout | None = None,
+        parameters: Parameters | None = None,
+        work_s: float | None = 0,
     ) -> bytes:
-        if not self._is_checked:
-            self.check()
-        status, body = self._send(method, path, content, parameters, timeout)
+        encoded = None if content is None else content.encode("utf-8", "surrogatepass")
+        status, body = self._connection.send(method, path, encoded, parameters or {}, work_s)
         if 200 <= status < 300:
             return body
         raise _error_response(status, body)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        content: str | None = None,
-        parameters: Mapping[str, str | int] | None = None,
-        timeout: httpx.Timeout | None = None,
-    ) -> tuple[int, bytes]:
-        encoded = None if content is None else content.encode("utf-8", "surrogatepass")
-        with (
-            self._translating_errors(),
-            self._http.stream(
-                method, path, content=encoded, headers=_JSON, params=parameters, timeout=timeout or self._timeout
-            ) as response,
-        ):
-            return response.status_code, _read(response)
-
-    @contextlib.contextmanager
-    def _translating_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise NoServer(f"no server is running at {safe(self.url)}", "Start one: localqueue up") from None
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise ConnectionBroken(f"the connection to {safe(self.url)} broke: {reason}") from None
 
 
 def path_of(*parts: str) -> str:
@@ -286,15 +247,6 @@ def _parse(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ClientError(f"the server's response isn't valid JSON: {safe(str(error))}") from None
-
-
-def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > RESPONSE_LIMIT:
-            raise ClientError(f"the response is larger than {RESPONSE_LIMIT // 1024 // 1024} MiB")
-    return bytes(body)
 
 
 def _parse_events(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:

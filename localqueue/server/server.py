@@ -11,7 +11,7 @@ import functools
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ EXIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a server listens and where it stores jobs."""
+    """Where a server listens and where it stores jobs; `app` answers calls from within the process."""
 
     url: str
     port: int
@@ -48,6 +48,7 @@ class RunningServer:
     clock: str
     host: str | None = None
     allow_remote: bool = False
+    app: ASGIApp | None = None
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -116,7 +117,9 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
         engine = await _open_engine(config, load(), clock, config.wrap(delivery), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         engine.start()
-        await http.start(_app(engine, config.settings, where), listeners)
+        where = replace(where, app=_app(engine, config.settings, where))
+        assert where.app is not None
+        await http.start(where.app, listeners)
         await stack.enter_async_context(_in_background(_check_storage(engine)))
         catalogs = file_watcher.CatalogWatcher(clock, config.paths, load)
         await _until_first_ends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from localqueue.testing.app_server import AppServer, ExceptionLog, start_app
 from localqueue.testing.arguments import Duration, to_id, to_ms, to_time
 from localqueue.testing.assertions import ANY
 from localqueue.testing.background_thread import BackgroundThread
+from localqueue.testing.in_process import InProcessConnection
 from localqueue.testing.results import EndedAttempt, Job
 from localqueue.testing.setup import CatalogSource, catalog_paths, make_settings
 from localqueue.testing.stub_workers import StubWorker, StubWorkers
@@ -72,7 +74,6 @@ class LocalQueue:
         except BaseException:
             self._folder.close()
             raise
-        self._client = Client(self.url)
 
     def close(self) -> None:
         """Stop the server and the service under test."""
@@ -87,7 +88,9 @@ class LocalQueue:
 
     async def _serve(self, started: Callable[[], None], stop: Any) -> None:
         async def use(where: server.RunningServer, engine: Engine) -> None:
+            assert where.app is not None
             self.url, self._engine = where.url, engine
+            self._client = Client(InProcessConnection(where.url, where.app, asyncio.get_running_loop()))
             started()
             await stop.wait()
 

@@ -1,0 +1,48 @@
+"""Keep one server for each distinct catalog and options, so that starting it costs once a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from localqueue.testing.local_queue import LocalQueue
+
+
+class ServerPool:
+    """The queues of a test session, started when first needed."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, LocalQueue] = {}
+        self._used: set[LocalQueue] = set()
+
+    def take(self, catalog: Any, options: Mapping[str, Any], folder: Path) -> LocalQueue:
+        """Return an empty queue; relative paths start at `folder`. Raises StartError, ClientError."""
+        catalog = _absolute(catalog, folder)
+        key = json.dumps([catalog, options], default=str, sort_keys=True)
+        queue = self._by_key.get(key)
+        if queue is None:
+            queue = LocalQueue(catalog, **options)
+            queue.start()
+            self._by_key[key] = queue
+        elif queue in self._used:  # its last reset failed, or a test that uses it twice
+            queue.reset()
+        self._used.add(queue)
+        return queue
+
+    def put_back(self, queue: LocalQueue) -> None:
+        """Empty a queue after a test."""
+        queue.reset()
+        self._used.discard(queue)
+
+    def close(self) -> None:
+        """Stop every server."""
+        while self._by_key:
+            self._by_key.popitem()[1].close()
+
+
+def _absolute(catalog: Any, folder: Path) -> Any:
+    if isinstance(catalog, list | tuple):
+        return [_absolute(each, folder) for each in catalog]
+    return folder / catalog if isinstance(catalog, str | Path) else catalog
