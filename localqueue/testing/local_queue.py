@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from localqueue.testing.assertions import ANY
 from localqueue.testing.background_thread import BackgroundThread
 from localqueue.testing.in_process import InProcessConnection
 from localqueue.testing.results import EndedAttempt, Job
-from localqueue.testing.setup import CatalogSource, catalog_paths, make_settings
+from localqueue.testing.setup import CatalogSource, catalog_paths, make_settings, served_namespaces
 from localqueue.testing.stub_workers import StubWorker, StubWorkers
 
 
@@ -46,10 +47,10 @@ class LocalQueue:
         except BaseException:
             self._folder.close()
             raise
-        self._has_target = bool(self._settings.target)
-        self._stubs = StubWorkers(self._has_target)
+        self._served = served_namespaces(self._settings)
+        self._stubs = StubWorkers(None if self._served is None else set(self._served))
         self._warnings: list[str] = []
-        self._app: AppServer | None = None
+        self._apps: dict[str, AppServer] = {}
         self._exception_log = ExceptionLog(self._add_exception)
         self._background = BackgroundThread("localqueue", self._serve, event_loop.loop_factory())
         self._client: Client | None = None
@@ -78,7 +79,7 @@ class LocalQueue:
     def close(self) -> None:
         """Stop the server and the service under test."""
         try:
-            self._stop_app()
+            self._stop_apps()
             if self._client is not None:
                 self._client.close()
             self._background.stop()
@@ -122,23 +123,29 @@ class LocalQueue:
     def reset(self) -> None:
         """Delete all jobs, restore the initial state, and forget stubs and the service under test."""
         self.client.reset()
-        self._stop_app()
-        self._stubs.clear(self._has_target)
+        self._stop_apps()
+        self._stubs.clear(self._served)
         self._warnings.clear()
 
     # the service under test
 
     def serve(self, app: Any, namespace: str | None = None) -> str:
-        """Run the service under test, an ASGI or WSGI app, or name its URL; return the URL."""
-        self._stop_app()
+        """Run the service under test, an ASGI or WSGI app, or name its URL; return the URL.
+
+        Each namespace has its own service. Raises ClientError.
+        """
+        namespace = namespace or self.namespace
+        if (previous := self._apps.pop(namespace, None)) is not None:
+            previous.stop()
         if isinstance(app, str):
             url = app
         else:
             logging.getLogger().addHandler(self._exception_log)
-            self._app = start_app(app, self._add_exception)
-            url = self._app.url
-        self.client.change_target(namespace or self.namespace, url)
-        self._stubs.has_service = True
+            self._apps[namespace] = start_app(app, self._add_exception)
+            url = self._apps[namespace].url
+        self.client.change_target(namespace, url)
+        if self._stubs.served is not None:
+            self._stubs.served.add(namespace)
         return url
 
     @property
@@ -154,11 +161,12 @@ class LocalQueue:
         """Return the stub for the service on a queue; it takes precedence over `serve`. Raises ClientError."""
         return self._stubs.get(self._key(queue, namespace))
 
-    def _stop_app(self) -> None:
-        app, self._app = self._app, None
+    def _stop_apps(self) -> None:
+        apps, self._apps = self._apps, {}
         logging.getLogger().removeHandler(self._exception_log)
-        if app is not None:
-            app.stop()
+        with contextlib.ExitStack() as stack:  # every one, whatever another one raises
+            for app in apps.values():
+                stack.callback(app.stop)
 
     # jobs
 

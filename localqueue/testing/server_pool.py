@@ -15,7 +15,6 @@ class ServerPool:
 
     def __init__(self) -> None:
         self._by_key: dict[str, LocalQueue] = {}
-        self._used: set[LocalQueue] = set()
 
     def take(self, catalog: Any, options: Mapping[str, Any], folder: Path) -> LocalQueue:
         """Return an empty queue; relative paths start at `folder`. Raises StartError, ClientError."""
@@ -26,15 +25,16 @@ class ServerPool:
             queue = LocalQueue(catalog, **options)
             queue.start()
             self._by_key[key] = queue
-        elif queue in self._used:  # its last reset failed, or a test that uses it twice
-            queue.reset()
-        self._used.add(queue)
         return queue
 
     def put_back(self, queue: LocalQueue) -> None:
-        """Empty a queue after a test."""
-        queue.reset()
-        self._used.discard(queue)
+        """Empty a queue after a test; the next test gets a new one if that fails, such as after `close()`."""
+        try:
+            queue.reset()
+        except BaseException:
+            self._by_key = {key: kept for key, kept in self._by_key.items() if kept is not queue}
+            queue.close()
+            raise
 
     def close(self) -> None:
         """Stop every server."""

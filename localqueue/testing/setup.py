@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from localqueue.catalog import discovery
+from localqueue.catalog import discovery, targets
 from localqueue.core.errors import ClientError
 from localqueue.core.settings import Settings
 from localqueue.core.text import nearest
@@ -58,3 +58,9 @@ def make_settings(target: str | None, options: Mapping[str, Any]) -> Settings:
     if problem := settings.problem():
         raise ClientError(problem)
     return settings
+
+
+def served_namespaces(settings: Settings) -> set[str] | None:
+    """Return the namespaces that have a target by the settings; None if one target is for every namespace."""
+    target, by_namespace = targets.split_targets(settings.target)
+    return None if target is not None else set(by_namespace)

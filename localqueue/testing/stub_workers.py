@@ -7,7 +7,7 @@ import inspect
 import json
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,9 +93,12 @@ class StubWorker:
 
 @dataclass
 class StubWorkers:
-    """The stubs of all queues, in front of the delivery. `has_service`: other queues are delivered to a service."""
+    """The stubs of all queues, in front of the delivery.
 
-    has_service: bool = False
+    Other queues are delivered to the service if their namespace is in `served`, which has every one if it is None.
+    """
+
+    served: set[str] | None = field(default_factory=set)
     unexpected: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
 
@@ -115,11 +118,11 @@ class StubWorkers:
         with self._lock:
             return self._by_queue.setdefault(key, StubWorker(key[1]))
 
-    def clear(self, has_service: bool) -> None:
+    def clear(self, served: Collection[str] | None) -> None:
         """Forget every stub and every problem."""
         with self._lock:
             self._by_queue.clear()
-            self.has_service = has_service
+            self.served = None if served is None else set(served)
             self.unexpected, self.exceptions = [], []
 
     def close(self) -> None:
@@ -141,7 +144,7 @@ class StubWorkers:
         """Return what sends the attempt that starts now; its reply is chosen now, in starting order."""
         with self._lock:
             stub = self._by_queue.get(queue.key)
-            if stub is None and self.has_service:
+            if stub is None and (self.served is None or queue.namespace in self.served):
                 return self._inner.begin(queue)
             number, replies = stub.take() if stub is not None else (0, ())
         if not replies:
@@ -153,7 +156,9 @@ class StubWorkers:
         async def send(request: Request) -> Outcome:
             if stub is not None:
                 stub.receive(number, request)
-            self.unexpected.append(f"{queue.name} got {safe(request.body.decode('utf-8', 'replace'))}")
+            self.unexpected.append(
+                f"{queue.namespace}/{queue.name} got {safe(request.body.decode('utf-8', 'replace'))}"
+            )
             return _response_outcome(500, "localqueue: unexpected delivery")
 
         return send

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -13,39 +12,9 @@ import pytest
 
 from localqueue.core.errors import ClientError
 from localqueue.testing.local_queue import LocalQueue
+from tests.testing.runner import CONFTEST, Runner
 
-CONFTEST = """
-import pytest
-
-@pytest.fixture(scope="session")
-def localqueue_catalog():
-    queues = [{"name": "work", "endpoint": "/work"}, {"name": "other", "endpoint": "/other"}]
-    return {"metadata": {"name": "shop"}, "spec": {"queues": queues}}
-"""
-WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "xdist", "anyio")]  # they take a second
 CATALOG = {"metadata": {"name": "shop"}, "spec": {"queues": [{"name": "work", "endpoint": "/work"}]}}
-
-
-class Runner:
-    """Run pytest in a folder, with warnings as errors."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "conftest.py").write_text(CONFTEST)
-        (folder / "pytest.ini").write_text("[pytest]\n")
-
-    def __call__(self, code: str, *options: str) -> tuple[str, dict[str, int]]:
-        """Return the output and the counts of `passed`, `failed`, `error`."""
-        (self.folder / "test_it.py").write_text(textwrap.dedent(code))
-        command = [sys.executable, "-X", "dev", "-m", "pytest", "-W", "error", "-q", *WITHOUT, *options]
-        found = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
-        counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", found.stdout)}
-        return found.stdout + found.stderr, counts
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
 
 
 def test_a_retry_is_tested_in_ten_lines_with_production_s_own_delays(run: Runner) -> None:
