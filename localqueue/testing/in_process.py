@@ -52,7 +52,7 @@ class InProcessConnection:
         return HttpConnection(self.url).stream(path, parameters, headers)
 
     def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Close nothing: a call within the process needs no connection."""
 
 
 class _Call:

@@ -86,7 +86,7 @@ INSIDE = [
     Case("a job fails, and that is allowed", FAILS, 0, "localqueue: 1 job: 1 failed", ("--allow-failed",)),
     Case("a job fails before a reset", f"{FAILS}; control('POST', '/reset')", 1, "exit code 1: 1 job failed"),
     Case("a handler times out", f"{TIMES_OUT}; wait('failed', enqueue())", 1, "timed out after 200 ms"),
-    Case("the service dies in a job", "service(500); wait('retrying', enqueue())", 1,
+    Case("a job is left after a failed attempt", "service(500); wait('retrying', enqueue())", 1,
          "1 job left after a failed attempt"),
     Case("nothing ever listens", "enqueue()", 1, "exit code 1: jobs were enqueued for a service that never listened"),
     Case("nothing ever listens, and failures are allowed", "enqueue()", 1, "for a service that never listened",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localqueue.api import serializers
+from localqueue.cli.output import phrases
 from localqueue.core import ledger
 from localqueue.core.models import JobState, LedgerEntry, QueueKey, Rejection
 from localqueue.core.text import counted, safe
@@ -163,7 +164,7 @@ def _unfinished(queue: QueueSnapshot, failed: int, undeliverable: Undeliverable,
     namespace, name = queue.key
     common = (namespace, name, _unfinished_count(queue), failed)
     if queue.key in undeliverable.paused:
-        return UnfinishedJobs(*common, HELD, "the queue is paused")
+        return UnfinishedJobs(*common, HELD, phrases.held("paused"))
     if namespace in undeliverable.gone:
         is_never = namespace in undeliverable.never_listened
         target = safe(undeliverable.gone[namespace])
@@ -172,5 +173,5 @@ def _unfinished(queue: QueueSnapshot, failed: int, undeliverable: Undeliverable,
         )
         return UnfinishedJobs(*common, NOT_DELIVERED, detail, is_never)
     if queue.held is not None:
-        return UnfinishedJobs(*common, HELD, "the queue is no longer in any catalog")
+        return UnfinishedJobs(*common, HELD, phrases.held(queue.held))
     return UnfinishedJobs(*common, reason)
