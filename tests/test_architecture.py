@@ -33,11 +33,11 @@ MAY_IMPORT = {
 LIBRARIES = {
     "aiosqlite": {"store"},
     "sqlite3": {"store"},
-    "httpx": {"delivery", "client", "testing"},
+    "httpx": {"delivery", "client"},
     "h11": {"delivery"},
     "httptools": {"delivery"},
     "yaml": {"catalog"},
-    "starlette": {"api", "dashboard", "server"},
+    "starlette": {"api", "dashboard", "server", "testing"},
     "uvicorn": {"server", "testing"},
     "click": {"cli"},
     "pytest": {"pytest_plugin"},

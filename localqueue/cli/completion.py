@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from localqueue.client.client import Client
+from localqueue.client.connect import connect
 from localqueue.client.discovery import find_server
-from localqueue.client.http_connection import HttpConnection
 from localqueue.core.errors import LocalqueueError
 from localqueue.core.text import safe
 
@@ -48,7 +48,7 @@ def complete_job(context: click.Context, _: click.Parameter, incomplete: str) ->
 
 
 def _client(context: click.Context) -> Client:
-    return Client(HttpConnection(find_server(context.params.get("url")).url, timeout_s=TIMEOUT_S))
+    return connect(find_server(context.params.get("url")).url, timeout_s=TIMEOUT_S)
 
 
 def _items(candidates: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:

@@ -15,9 +15,8 @@ from typing import Any
 from localqueue import __version__
 from localqueue.catalog import discovery, loader
 from localqueue.cli.port_probe import Probe, probe
-from localqueue.client.client import Client
+from localqueue.client.connect import connect
 from localqueue.client.discovery import ServerAddress, find_server
-from localqueue.client.http_connection import HttpConnection
 from localqueue.core.addresses import OTHER_LOOPBACK, is_localhost, split_url
 from localqueue.core.errors import CatalogError, ClientError, NoServer, StartError
 from localqueue.core.models import Catalog, Finding
@@ -80,7 +79,7 @@ def _load(paths: list[Path]) -> tuple[Catalog, tuple[Finding, ...]]:
 
 def _ask(address: ServerAddress) -> tuple[dict[str, Any] | None, ClientError | None]:
     try:
-        with Client(HttpConnection(address.url, source=address.source)) as client:
+        with connect(address.url, address.source) as client:
             return client.check(), None
     except ClientError as error:
         return None, error

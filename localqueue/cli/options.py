@@ -11,9 +11,8 @@ import click
 
 from localqueue.cli.output import json_text
 from localqueue.cli.output.terminal import painter
-from localqueue.client.client import Client
+from localqueue.client.connect import connect
 from localqueue.client.discovery import find_server
-from localqueue.client.http_connection import HttpConnection
 from localqueue.core.errors import ClientError
 from localqueue.core.text import safe
 from localqueue.core.times import parse_duration
@@ -51,7 +50,7 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(url: str | None, **options: Any) -> None:
         address = find_server(url)
         try:
-            with Client(HttpConnection(address.url, source=address.source)) as client:
+            with connect(address.url, address.source) as client:
                 command(client, **options)
         except ClientError as error:
             raise failure(error) from None

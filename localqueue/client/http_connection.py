@@ -13,7 +13,6 @@ from localqueue.client.client import RESPONSE_LIMIT, Parameters
 from localqueue.core.errors import ClientError, ConnectionBroken, NoServer, NotLocalqueue
 from localqueue.core.text import safe
 
-TIMEOUT_S = 10.0
 SILENCE_S = 60.0
 """How long a stream of events may be silent; the server sends something every 15 s."""
 _JSON = {"Content-Type": "application/json"}
@@ -22,7 +21,7 @@ _JSON = {"Content-Type": "application/json"}
 class HttpConnection:
     """A connection to the server at a URL; `source` says where the URL comes from, for messages."""
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, source: str = "") -> None:
+    def __init__(self, url: str, timeout_s: float, source: str = "") -> None:
         self.url = url
         self._source = source
         self._timeout_s = timeout_s

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable
-
-import httpx
+from collections.abc import Awaitable, Callable
 
 from localqueue import __version__
 from localqueue.core import clock
 from localqueue.core.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Queue, Request, Response
 from localqueue.core.text import safe
 from localqueue.core.times import duration
-from localqueue.delivery import https_transport
+from localqueue.delivery import url
 from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.http_transport import HttpTransport
-from localqueue.delivery.response_parser import HEAD_LIMIT
+from localqueue.delivery.transport import Headers, IncomingResponse, Transport
+from localqueue.delivery.url import Url
 
 USER_AGENT = f"localqueue/{__version__}"
 _DOING = {
@@ -26,7 +25,7 @@ _DOING = {
     "read": "reading the response",
 }
 
-Origin = tuple[str, str, int | None]
+Origin = tuple[str, str, int]
 
 
 class Delivery:
@@ -35,9 +34,9 @@ class Delivery:
     `transport` creates the transports instead, for simulations; each is used for one origin.
     """
 
-    def __init__(self, transport: Callable[[], httpx.AsyncBaseTransport] | None = None) -> None:
+    def __init__(self, transport: Callable[[], Transport] | None = None) -> None:
         self._make = transport
-        self._idle: dict[Origin, list[httpx.AsyncBaseTransport]] = {}
+        self._idle: dict[Origin, list[Transport]] = {}
         self._is_closed = False
 
     def begin(self, queue: Queue) -> Callable[[Request], Awaitable[Outcome]]:
@@ -51,22 +50,22 @@ class Delivery:
         for the whole attempt; a response is complete at its end, or once 64 KiB of its body were read.
         """
         try:
-            url, origin = _parsed(request.url)
-            prepared = _prepared(url, request)
-            transport = self._take(origin)
+            to = url.parse(request.url)
+            headers = _headers(to.authority, request.headers, len(request.body))
+            transport = self._take(to.origin)
         except Exception as error:
             return _failed("connect_failed", f"can't send to {safe(request.url)}: {safe(str(error))}")
         is_kept = False
         try:
             async with clock.Deadline(request.timeout_ms / 1000):
-                outcome = await _exchange(transport, prepared)
+                outcome = await _exchange(transport, to, headers, request.body)
             is_kept = _is_reusable(outcome)
-        except (TimeoutError, httpx.TimeoutException):
-            outcome = _timed_out(_phase(transport), request.timeout_ms)
+        except TimeoutError:
+            outcome = _timed_out(transport.phase, request.timeout_ms)
         except Exception as error:
-            outcome = _failure_of(error, _phase(transport))
+            outcome = _failure_of(error, transport.phase)
         finally:
-            await self._put_back(origin, transport, is_kept)
+            await self._put_back(to.origin, transport, is_kept)
         return outcome
 
     async def aclose(self) -> None:
@@ -76,16 +75,16 @@ class Delivery:
             while idle:
                 await _close(idle.pop())
 
-    def _take(self, origin: Origin) -> httpx.AsyncBaseTransport:
+    def _take(self, origin: Origin) -> Transport:
         """Return the transport that was used last, so that a few deliveries reuse a few connections."""
         idle = self._idle.setdefault(origin, [])
         if idle:
             return idle.pop()
         if self._make is not None:
             return self._make()
-        return https_transport.HttpsTransport() if origin[0] == "https" else HttpTransport()
+        return _https_transport() if origin[0] == "https" else HttpTransport()
 
-    async def _put_back(self, origin: Origin, transport: httpx.AsyncBaseTransport, is_kept: bool) -> None:
+    async def _put_back(self, origin: Origin, transport: Transport, is_kept: bool) -> None:
         if is_kept and not self._is_closed:
             self._idle[origin].append(transport)
         else:
@@ -93,26 +92,19 @@ class Delivery:
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(text: str) -> tuple[httpx.URL, Origin]:
-    url = httpx.URL(text)
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("the URL must start with http:// or https:// and name a host")
-    return url, (url.scheme, url.host, url.port)
-
-
-@functools.lru_cache(maxsize=1024)
-def _headers(url: str, given: tuple[tuple[str, str], ...], size: int) -> httpx.Headers:
+def _headers(authority: str, given: tuple[tuple[str, str], ...], size: int) -> Headers:
     """Return all headers of a request; most deliveries of a queue share them."""
-    host = _parsed(url)[0].netloc.decode("ascii")
-    return httpx.Headers([("Host", host), *given, ("User-Agent", USER_AGENT), ("Content-Length", str(size))])
+    pairs = (("Host", authority), *given, ("User-Agent", USER_AGENT), ("Content-Length", str(size)))
+    return [(name.encode("ascii"), value.encode("ascii")) for name, value in pairs]
 
 
-def _prepared(url: httpx.URL, request: Request) -> httpx.Request:
-    headers = _headers(request.url, request.headers, len(request.body))
-    return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(request.body))
+def _https_transport() -> Transport:
+    from localqueue.delivery.https_transport import HttpsTransport  # with httpx, which takes 0.1 s
+
+    return HttpsTransport()
 
 
-async def _close(transport: httpx.AsyncBaseTransport) -> None:
+async def _close(transport: Transport) -> None:
     with contextlib.suppress(Exception):
         await transport.aclose()
 
@@ -127,59 +119,36 @@ def _is_reusable(outcome: Outcome) -> bool:
     return outcome.kind is OutcomeKind.COMPLETED and response is not None and not response.truncated
 
 
-def _phase(transport: httpx.AsyncBaseTransport) -> str:
-    phase = getattr(transport, "phase", "wait")
-    return phase if phase in _DOING else "wait"
-
-
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Outcome:
-    response = await transport.handle_async_request(request)
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
+async def _exchange(transport: Transport, url: Url, headers: Headers, body: bytes) -> Outcome:
+    response = await transport.send(url, headers, body)
     try:
-        if response.status_code < 200:
-            raise ExchangeError("protocol", f"the service responded {response.status_code:03}")
-        headers = _kept_headers(tuple(response.headers.raw))
-        body, is_truncated = await _read(response, stream)
+        if response.status < 200:
+            raise ExchangeError("protocol", f"the service responded {response.status:03}")
+        kept = Response(_kept_headers(tuple(response.headers)), *await _read(response))
     finally:
-        await stream.aclose()
-    return _outcome_of(response, Response(headers, body, is_truncated))
+        await response.aclose()
+    return _outcome_of(response.status, kept)
 
 
-async def _read(response: httpx.Response, stream: httpx.AsyncByteStream) -> tuple[bytes, bool]:
+async def _read(response: IncomingResponse) -> tuple[bytes, bool]:
     """Return the raw body, at most 64 KiB of it, and whether there is or may be more."""
     body = bytearray()
-    chunks = aiter(stream)
-    try:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) >= RESPONSE_BODY_LIMIT:
-                is_whole = len(body) == RESPONSE_BODY_LIMIT and _is_at_end(response)
-                return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
-        return bytes(body), False
-    finally:
-        if isinstance(chunks, AsyncGenerator):  # otherwise the loop would need a task to close it later
-            await chunks.aclose()
-
-
-def _is_at_end(response: httpx.Response) -> bool:
-    if getattr(response.stream, "is_at_end", False):
-        return True
-    length: str | None = response.headers.get("content-length")
-    return length == str(RESPONSE_BODY_LIMIT)
+    while chunk := await response.read():
+        body += chunk
+        if len(body) >= RESPONSE_BODY_LIMIT:
+            is_whole = len(body) == RESPONSE_BODY_LIMIT and response.is_at_end
+            return bytes(body[:RESPONSE_BODY_LIMIT]), not is_whole
+    return bytes(body), False
 
 
 @functools.lru_cache(maxsize=256)
 def _kept_headers(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
     """Return the headers as text, without cookies; a service usually sends the same headers."""
-    if sum(len(name) + len(value) + 4 for name, value in raw) > HEAD_LIMIT:
-        raise ExchangeError("protocol", f"the headers of the response are larger than {HEAD_LIMIT // 1024} KiB")
     pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
     return tuple(pair for pair in pairs if pair[0] not in ("set-cookie", "set-cookie2"))
 
 
-def _outcome_of(response: httpx.Response, kept: Response) -> Outcome:
-    status = response.status_code
+def _outcome_of(status: int, kept: Response) -> Outcome:
     if 200 <= status < 300:
         return Outcome(OutcomeKind.COMPLETED, status, None, kept)
     message = f"the service responded {status}"
@@ -204,20 +173,8 @@ def _failure_of(error: Exception, phase: str) -> Outcome:
     if isinstance(error, ExchangeError):
         return _failed(error.code, str(error))
     reason = safe(str(error) or type(error).__name__)
-    if isinstance(error, httpx.ConnectError):
-        return _not_connected(error, reason)
     if phase == "read":
         return _failed("broken_response", f"the response was cut short: {reason}")
-    if isinstance(error, httpx.NetworkError | OSError):
+    if isinstance(error, OSError):
         return _failed("connection_reset", f"the connection was reset: {reason}")
-    if "without sending a response" in reason:
-        return _failed("closed_no_response", "the service closed the connection without a response")
-    return _failed("protocol", f"the response isn't valid HTTP/1.1: {reason}")
-
-
-def _not_connected(error: httpx.ConnectError, reason: str) -> Outcome:
-    if https_transport.is_refused(error):
-        return _failed("connect_refused", "connection refused: nothing is listening there. Is the service running?")
-    if https_transport.is_plain(error):
-        return _failed("connect_failed", "the service doesn't speak TLS: use http:// in the target")
-    return _failed("connect_failed", f"can't connect: {reason}")
+    return _failed("protocol", f"the exchange failed: {reason}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
 
-
-class ExchangeError(httpx.TransportError):
+class ExchangeError(Exception):
     """The reason why an exchange failed, with the stable code that the attempt records."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -6,14 +6,21 @@ import asyncio
 import functools
 import re
 import socket
-from collections.abc import AsyncIterator
-from typing import cast
-
-import httpx
+from typing import TYPE_CHECKING, cast
 
 from localqueue.delivery import tcp_connect
 from localqueue.delivery.errors import ExchangeError
-from localqueue.delivery.response_parser import DefaultParser, Headers, ResponseParser
+from localqueue.delivery.response_parser import ResponseParser
+from localqueue.delivery.transport import Headers
+from localqueue.delivery.url import Url
+
+if TYPE_CHECKING:
+    DefaultParser: type[ResponseParser]
+else:
+    try:
+        from localqueue.delivery.httptools_parser import HttptoolsParser as DefaultParser
+    except ImportError:  # no wheel for this platform: h11 is slower but always installed
+        from localqueue.delivery.h11_parser import H11Parser as DefaultParser
 
 IDLE_S = 1.0
 """How long an idle connection is kept, in seconds: shorter than servers do (gunicorn 2 s, Node 5 s)."""
@@ -184,7 +191,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-class HttpTransport(httpx.AsyncBaseTransport):
+class HttpTransport:
     """A transport for `http://` requests to one origin, over one connection, one at a time."""
 
     def __init__(self, make_parser: type[ResponseParser] = DefaultParser) -> None:
@@ -201,12 +208,12 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._note_sent()
         return self._phase
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response, whose body isn't read yet. Raises ExchangeError."""
-        message = _message(request)
+    async def send(self, url: Url, headers: Headers, body: bytes) -> _Response:
+        """Send a POST request and return its response, whose body isn't read yet. Raises ExchangeError."""
+        message = _head(url.target, tuple(headers)) + body
         parser = self._make_parser()
         try:
-            connection = await self._send(request.url, parser, message)
+            connection = await self._send(url, parser, message)
             self._phase = "send"
             await connection.head()
         except BaseException:
@@ -214,13 +221,13 @@ class HttpTransport(httpx.AsyncBaseTransport):
             self.drop()
             raise
         self._phase = "read"
-        return httpx.Response(parser.status, headers=parser.headers, stream=_Body(self, connection, parser))
+        return _Response(self, connection, parser)
 
     async def aclose(self) -> None:
         """Close the connection."""
         self.drop()
 
-    async def _send(self, url: httpx.URL, parser: ResponseParser, message: bytes) -> Connection:
+    async def _send(self, url: Url, parser: ResponseParser, message: bytes) -> Connection:
         """Send the message over the idle connection, or a new one.
 
         Rule deliver.keep-alive: it is sent a second time only if not one byte of it could be handed to the
@@ -278,44 +285,37 @@ class HttpTransport(httpx.AsyncBaseTransport):
             self._phase = "wait"
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body as it arrives; closing it decides whether the connection is kept."""
+class _Response:
+    """A response as it arrives; closing it decides whether the connection is kept."""
 
     def __init__(self, transport: HttpTransport, connection: Connection, parser: ResponseParser) -> None:
         self._transport = transport
         self._connection = connection
         self._parser = parser
         self._is_closed = False
+        self.status = parser.status
+        self.headers = parser.headers
 
     @property
     def is_at_end(self) -> bool:
         """Return whether the whole body has been read."""
         return self._parser.is_complete and not self._parser.body
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self  # not a generator: the loop would need a task to close an unfinished one
-
-    async def __anext__(self) -> bytes:
-        if data := await self._connection.read():
-            return data
-        raise StopAsyncIteration
+    async def read(self) -> bytes:
+        """Return more of the body, b"" at its end. Raises ExchangeError."""
+        return await self._connection.read()
 
     async def aclose(self) -> None:
+        """Keep the connection if the exchange is complete, otherwise close it."""
         if not self._is_closed:
             self._is_closed = True
-            self._transport.release(self._connection, self._parser.headers)
-
-
-def _message(request: httpx.Request) -> bytes:
-    assert isinstance(request.stream, httpx.ByteStream)
-    head = _head(request.method, request.url.raw_path, tuple(request.headers.raw))
-    return b"".join((head, *request.stream))
+            self._transport.release(self._connection, self.headers)
 
 
 @functools.lru_cache(maxsize=1024)
-def _head(method: str, path: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+def _head(target: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """Return the head of a request; most deliveries of a queue share it."""
-    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), path)]
+    lines = [b"POST %b HTTP/1.1" % target]
     lines += [b"%b: %b" % header for header in headers]
     head = b"\r\n".join(lines)
     if b"\0" in head or not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
@@ -323,8 +323,8 @@ def _head(method: str, path: bytes, headers: tuple[tuple[bytes, bytes], ...]) ->
     return head + b"\r\n\r\n"
 
 
-async def _connect(url: httpx.URL) -> Connection:
-    opened = await tcp_connect.connect(url.raw_host.decode("ascii"), url.port or 80)
+async def _connect(url: Url) -> Connection:
+    opened = await tcp_connect.connect(url.host, url.port)
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: Connection(opened), sock=opened)
     return connection

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import functools
 import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
 
 from localqueue.core.addresses import LOOPBACK, is_localhost
+from localqueue.core.text import safe
+from localqueue.delivery.errors import ExchangeError
+from localqueue.delivery.response_parser import HEAD_LIMIT, head_too_large, size_of
+from localqueue.delivery.transport import Headers
+from localqueue.delivery.url import Url
 
 _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 _PHASES = {
@@ -30,7 +36,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-class HttpsTransport(httpx.AsyncBaseTransport):
+class HttpsTransport:
     """A transport for `https://` requests, one at a time; `localhost` means both loopback addresses."""
 
     def __init__(self) -> None:
@@ -38,20 +44,17 @@ class HttpsTransport(httpx.AsyncBaseTransport):
         self._half_open: Any = None
         self._inner = httpx.AsyncHTTPTransport(tls_context(), trust_env=False, retries=0, limits=_LIMITS)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response. Raises httpx.TransportError."""
+    async def send(self, url: Url, headers: Headers, body: bytes) -> _Response:
+        """Send a POST request and return its response. Raises ExchangeError or TimeoutError."""
         self.phase = "connect"
-        host = request.url.host
-        request.extensions = {"trace": self._trace, "sni_hostname": host}
-        if not is_localhost(host):
-            return await self._inner.handle_async_request(request)
-        first, second = LOOPBACK
         try:
-            return await self._inner.handle_async_request(_towards(first, request))
-        except httpx.ConnectError as error:
-            if not is_refused(error):
-                raise
-        return await self._inner.handle_async_request(_towards(second, request))
+            response = await self._sent(url, headers, body)
+        except httpx.HTTPError as error:
+            raise self.translated(error) from error
+        if size_of(response.headers.raw) > HEAD_LIMIT:
+            await response.aclose()
+            raise head_too_large()
+        return _Response(self, response)
 
     async def aclose(self) -> None:
         """Close the connection, even if its handshake was cut off, which httpcore 1.0 forgets."""
@@ -59,6 +62,39 @@ class HttpsTransport(httpx.AsyncBaseTransport):
         if half_open is not None:
             await half_open.aclose()
         await self._inner.aclose()
+
+    def translated(self, error: httpx.HTTPError) -> Exception:
+        """Return an error of httpx as one of `Transport.send`."""
+        reason = safe(str(error) or type(error).__name__)
+        if isinstance(error, httpx.TimeoutException):
+            return TimeoutError(reason)
+        if isinstance(error, httpx.ConnectError):
+            return _not_connected(error, reason)
+        if self.phase == "read":
+            return ExchangeError("broken_response", f"the response was cut short: {reason}")
+        if isinstance(error, httpx.NetworkError):
+            return ExchangeError("connection_reset", f"the connection was reset: {reason}")
+        if "without sending a response" in reason:
+            return ExchangeError("closed_no_response", "the service closed the connection without a response")
+        return ExchangeError("protocol", f"the response isn't valid HTTP/1.1: {reason}")
+
+    async def _sent(self, url: Url, headers: Headers, body: bytes) -> httpx.Response:
+        if not is_localhost(url.host):
+            return await self._send_to(url.host, url, headers, body)
+        first, second = LOOPBACK
+        try:
+            return await self._send_to(first, url, headers, body)
+        except httpx.ConnectError as error:
+            if not _is_refused(error):
+                raise
+        return await self._send_to(second, url, headers, body)
+
+    async def _send_to(self, address: str, url: Url, headers: Headers, body: bytes) -> httpx.Response:
+        """Send a request to an address; the Host header and the name in the handshake are those of the URL."""
+        to = httpx.URL(scheme=url.scheme, host=address, port=url.port, raw_path=url.target)
+        extensions = {"trace": self._trace, "sni_hostname": url.host}
+        request = httpx.Request("POST", to, headers=headers, stream=httpx.ByteStream(body), extensions=extensions)
+        return await self._inner.handle_async_request(request)
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         self.phase = _PHASES.get(event, self.phase)
@@ -68,12 +104,52 @@ class HttpsTransport(httpx.AsyncBaseTransport):
             self._half_open = None
 
 
-def is_refused(error: BaseException) -> bool:
+class _Response:
+    """A response of httpx, with the errors of `Transport.send`."""
+
+    def __init__(self, transport: HttpsTransport, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self.status = response.status_code
+        self.headers: Headers = response.headers.raw
+        self._transport = transport
+        self._stream = response.stream
+        self._chunks: AsyncIterator[bytes] = aiter(response.stream)
+        self._length: str | None = response.headers.get("content-length")
+        self._read = 0
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._length == str(self._read)
+
+    async def read(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks, b"")
+        except httpx.HTTPError as error:
+            raise self._transport.translated(error) from error
+        self._read += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        if isinstance(self._chunks, AsyncGenerator):  # otherwise the loop would need a task to close it later
+            await self._chunks.aclose()
+        await self._stream.aclose()
+
+
+def _not_connected(error: httpx.ConnectError, reason: str) -> ExchangeError:
+    if _is_refused(error):
+        message = "connection refused: nothing is listening there. Is the service running?"
+        return ExchangeError("connect_refused", message)
+    if _is_plain(error):
+        return ExchangeError("connect_failed", "the service doesn't speak TLS: use http:// in the target")
+    return ExchangeError("connect_failed", f"can't connect: {reason}")
+
+
+def _is_refused(error: BaseException) -> bool:
     """Return whether every address refused the connection."""
     return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
 
 
-def is_plain(error: BaseException) -> bool:
+def _is_plain(error: BaseException) -> bool:
     """Return whether the other side doesn't speak TLS."""
     reasons = [cause.reason for cause in _causes(error) if isinstance(cause, ssl.SSLError)]
     return "WRONG_VERSION_NUMBER" in reasons
@@ -87,14 +163,3 @@ def _causes(error: BaseException) -> list[BaseException]:
         causes = (*members, current.__cause__, current.__context__)
         errors += [cause for cause in causes if cause and cause not in errors]
     return errors
-
-
-def _towards(address: str, request: httpx.Request) -> httpx.Request:
-    """Return the request for another address; its Host header stays."""
-    return httpx.Request(
-        request.method,
-        request.url.copy_with(host=address),
-        headers=request.headers,
-        stream=request.stream,
-        extensions=request.extensions,
-    )

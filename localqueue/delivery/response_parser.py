@@ -1,24 +1,15 @@
-"""Parse one HTTP/1.1 response as its bytes arrive: with httptools if it is installed, otherwise with h11.
+"""What a parser of one HTTP/1.1 response has in common with the others: the framing, the limits and the errors.
 
-Both parsers fill the same few attributes, so whoever reads the response need not know which one runs.
+Every parser fills the same few attributes, so whoever reads the response need not know which one runs.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
-from types import ModuleType
-
-import h11
 
 from localqueue.core.text import safe
 from localqueue.delivery.errors import ExchangeError
-
-httptools: ModuleType | None
-try:
-    import httptools
-except ImportError:  # no wheel for this platform: h11 is slower but always installed
-    httptools = None
+from localqueue.delivery.transport import Headers
 
 HEAD_LIMIT = 64 * 1024
 """The largest size of a response's headers in bytes, including those of 1xx responses."""
@@ -26,8 +17,6 @@ OVERHEAD_LIMIT = 16 * HEAD_LIMIT
 """The largest size of everything except the body, in bytes: headers, chunk sizes, trailers."""
 _TLS_RECORDS = (0x15, 0x16)  # alert and handshake; no HTTP response starts with these
 _NO_BODY = (204, 304)
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class ResponseParser(abc.ABC):
@@ -63,7 +52,7 @@ class ResponseParser(abc.ABC):
         self._fed += len(data)
         self._parse(data)
         if self._fed - self._body_size > (OVERHEAD_LIMIT if self.status else HEAD_LIMIT):
-            raise _too_long()
+            raise head_too_large()
 
     def feed_eof(self) -> None:
         """Note the end of the connection. Raises ExchangeError if the response isn't complete."""
@@ -102,8 +91,8 @@ class ResponseParser(abc.ABC):
             raise ExchangeError("protocol", f"the service responded {status:03}, which wasn't requested")
         if status < 200:
             return
-        if sum(len(name) + len(value) + 4 for name, value in headers) > HEAD_LIMIT:
-            raise _too_long()
+        if size_of(headers) > HEAD_LIMIT:
+            raise head_too_large()
         self.status, self.headers = status, headers
         self._frame({name.lower(): value.lower() for name, value in headers}, is_kept_alive)
 
@@ -142,88 +131,11 @@ class ResponseParser(abc.ABC):
         return ExchangeError("broken_response", f"the response ({self.status}) was cut short after {size}: {why}")
 
 
-class HttptoolsParser(ResponseParser):
-    """The parser that uses llhttp, Node's parser; the fast one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        assert httptools is not None
-        self._fields: Headers = []
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(lenient_headers=True)  # odd bytes in a value are only shown to people
-
-    def _parse(self, data: bytes) -> None:
-        assert httptools is not None
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if self.is_complete:
-                self.is_reusable = False
-            elif isinstance(error.__context__, ExchangeError):
-                raise error.__context__ from None
-            else:
-                raise self._garbled(error) from None
-
-    def on_message_begin(self) -> None:
-        if self.is_complete:
-            self.is_reusable = False  # a second response in the same bytes
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:
-            self._fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self.is_complete:
-            return
-        fields, self._fields = self._fields, []
-        self._on_head(self._parser.get_status_code(), fields, self._parser.should_keep_alive())
-
-    def on_body(self, data: bytes) -> None:
-        if not self.is_complete:
-            self._on_body(data)
-
-    def on_message_complete(self) -> None:
-        if self.status and not self.is_complete:
-            self._finish()
+def size_of(headers: Headers) -> int:
+    """Return how many bytes headers take in a response."""
+    return sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-class H11Parser(ResponseParser):
-    """The parser in pure Python."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
-        fields = [("Host", "x"), ("Content-Length", "0")]
-        self._h11.send(h11.Request(method="POST", target="/", headers=fields))
-        self._h11.send(h11.EndOfMessage())
-
-    def _parse(self, data: bytes) -> None:
-        self._h11.receive_data(data)
-        try:
-            while not self.is_complete and self._handle(self._h11.next_event()):
-                pass
-        except h11.RemoteProtocolError as error:
-            raise self._garbled(error) from None
-
-    def _handle(self, event: object) -> bool:
-        """Return whether the received bytes may contain more."""
-        if isinstance(event, h11.InformationalResponse | h11.Response):
-            self._on_head(event.status_code, _pairs(event.headers.raw_items()), is_kept_alive=True)
-        elif isinstance(event, h11.Data):
-            self._on_body(event.data)
-        elif isinstance(event, h11.EndOfMessage):
-            is_open = self._h11.their_state is h11.DONE and not self._h11.trailing_data[0]
-            self._is_kept_alive = self._is_kept_alive and is_open
-            self._finish()
-        return event is not h11.NEED_DATA
-
-
-DefaultParser: type[ResponseParser] = H11Parser if httptools is None else HttptoolsParser
-
-
-def _pairs(items: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return [(bytes(name), bytes(value)) for name, value in items]
-
-
-def _too_long() -> ExchangeError:
+def head_too_large() -> ExchangeError:
+    """Return the error for a response whose headers exceed HEAD_LIMIT."""
     return ExchangeError("protocol", f"the headers of the response are larger than {HEAD_LIMIT // 1024} KiB")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from localqueue.client.client import Parameters
-from localqueue.client.http_connection import HttpConnection
+from localqueue.client.connect import TIMEOUT_S
 from localqueue.core.errors import ConnectionBroken
 
 App = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -49,7 +49,9 @@ class InProcessConnection:
         self, path: str, parameters: Parameters, headers: Mapping[str, str]
     ) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
         """Follow the events over HTTP: only this route has a response without an end."""
-        return HttpConnection(self.url).stream(path, parameters, headers)
+        from localqueue.client.http_connection import HttpConnection
+
+        return HttpConnection(self.url, TIMEOUT_S).stream(path, parameters, headers)
 
     def close(self) -> None:
         """Close nothing: a call within the process needs no connection."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import httpx
+from starlette.datastructures import Headers
 
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Queue, QueueKey, Request, Response
 from localqueue.core.text import counted, safe
@@ -81,7 +81,7 @@ class StubWorker:
 
     def receive(self, number: int, request: Request) -> WorkerRequest:
         """Remember a request."""
-        received = WorkerRequest(request.url, request.body, httpx.Headers(list(request.headers)))
+        received = WorkerRequest(request.url, request.body, Headers(dict(request.headers)))
         self._received.append((number, received))
         return received
 

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from localqueue.delivery import response_parser
-from localqueue.delivery.response_parser import H11Parser, HttptoolsParser, ResponseParser
+from localqueue.delivery.h11_parser import H11Parser
+from localqueue.delivery.response_parser import ResponseParser
 from tests.support import run_async
+
+try:
+    from localqueue.delivery.httptools_parser import HttptoolsParser
+except ImportError:
+    HttptoolsParser = None
 
 try:
     import uvloop
@@ -20,7 +25,7 @@ except ImportError:
 PARSERS = [
     pytest.param(
         HttptoolsParser,
-        marks=pytest.mark.skipif(response_parser.httptools is None, reason="httptools is not installed"),
+        marks=pytest.mark.skipif(HttptoolsParser is None, reason="httptools is not installed"),
         id="httptools",
     ),
     pytest.param(H11Parser, id="h11"),

@@ -23,7 +23,6 @@ LONG_MS = 10_000
 BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 UNTIL_EOF = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
-SILENT = "Server disconnected without sending a response."
 FULL = b"x" * RESPONSE_BODY_LIMIT
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localqueue.core.models import Outcome, Request
@@ -107,6 +108,31 @@ def test_https_has_the_same_outcomes(tls, run, behaviour, code) -> None:
     assert code_of(outcome) == code
     if outcome.response is not None:
         assert body_of(outcome) == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "raised"),
+    [
+        (httpx.ConnectError("no"), "connect", "connect_failed"),
+        (httpx.ReadTimeout("slow"), "wait", TimeoutError),
+        (httpx.ReadError("gone"), "wait", "connection_reset"),
+        (httpx.ReadError("gone"), "read", "broken_response"),
+        (httpx.RemoteProtocolError("what"), "wait", "protocol"),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), "wait", "closed_no_response"),
+    ],
+)
+def test_each_error_of_httpx_has_its_code(error, phase, raised) -> None:
+    transport = https_transport.HttpsTransport()
+    transport.phase = phase
+    translated = transport.translated(error)
+    assert raised in (getattr(translated, "code", None), type(translated))
+
+
+def test_headers_over_https_are_bounded(tls) -> None:
+    head = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 6_000) for number in range(11))
+    outcome = run_async(deliver_securely(tls, answer(b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 0\r\n\r\n")))
+    assert code_of(outcome) == "protocol"
+    assert "larger than 64 KiB" in message_of(outcome)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-import httpx
-
 from localqueue.core import clock, envelope, lifecycle
 from localqueue.core.models import OutcomeKind, Queue
 from localqueue.delivery import delivery
+from localqueue.delivery.errors import ExchangeError
 from localqueue.engine import dispatcher, executor, prefetch, queue_state, recovery, running_attempts, timeline
 from localqueue.engine.engine import Engine
 from localqueue.store.store import Store
@@ -52,8 +51,8 @@ def _interruption_counts(job: Any, queue: Queue, outcome: Any, ended_ms: int) ->
 def _redirects_complete() -> Any:
     real = delivery._outcome_of
 
-    def judged(response: Any, kept: Any) -> Any:
-        found = real(response, kept)
+    def judged(status: int, kept: Any) -> Any:
+        found = real(status, kept)
         return replace(found, kind=OutcomeKind.COMPLETED, error=None) if found.status in (301, 304) else found
 
     return mock.patch.object(delivery, "_outcome_of", judged)
@@ -65,7 +64,7 @@ def _cut_completes() -> Any:
     async def read(*args: Any) -> tuple[bytes, bool]:
         try:
             return await real(*args)
-        except httpx.RemoteProtocolError:
+        except ExchangeError:
             return b"", False
 
     return mock.patch.object(delivery, "_read", read)

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-
-import httpx
 
 from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
 from localqueue.delivery.delivery import Delivery
+from localqueue.delivery.errors import ExchangeError
+from localqueue.delivery.transport import Headers, Transport
+from localqueue.delivery.url import Url
 from localqueue.engine.executor import Send
 from tests.sim.history import Arrived, History, Responded, Started, Wrong
 
 GOOD = (200, 200, 201, 204, 299)
 BAD = (301, 304, 400, 404, 429, 500, 500, 503, 599)
 ERRORS: tuple[tuple[str, Exception], ...] = (
-    ("connect", httpx.ConnectError("refused")),
-    ("connect", httpx.ConnectError("All connection attempts failed")),
-    ("send", httpx.WriteError("broken pipe")),
-    ("wait", httpx.ReadError("reset by peer")),
-    ("wait", httpx.RemoteProtocolError("Server disconnected without sending a response.")),
-    ("wait", httpx.RemoteProtocolError("illegal status line")),
+    ("connect", ExchangeError("connect_refused", "refused")),
+    ("connect", ExchangeError("connect_failed", "no address")),
+    ("send", BrokenPipeError("broken pipe")),
+    ("wait", ExchangeError("connection_reset", "reset by peer")),
+    ("wait", ExchangeError("closed_no_response", "closed")),
+    ("wait", ExchangeError("protocol", "illegal status line")),
     ("wait", ConnectionResetError("reset by peer")),
 )
 
@@ -53,7 +54,7 @@ def choose(rng: random.Random, failing: float) -> Reaction:
         phase, error = rng.choice(ERRORS)
         return Reaction(kind, delay_s=delay_s, phase=phase, error=error)
     if kind == "expire":
-        return Reaction(kind, error=httpx.ReadTimeout("the wire's own timeout"))
+        return Reaction(kind, error=TimeoutError("the wire's own timeout"))
     return Reaction(kind, 200, 100, delay_s)
 
 
@@ -68,7 +69,7 @@ class Service:
         self.expired: set[tuple[str, int]] = set()
         self.tasks: set[asyncio.Task[Reaction]] = set()
 
-    def transport(self) -> httpx.AsyncBaseTransport:
+    def transport(self) -> Transport:
         """Be what `Delivery(transport=...)` asks for."""
         return _Transport(self)
 
@@ -80,7 +81,7 @@ class Service:
         return task
 
 
-class _Transport(httpx.AsyncBaseTransport):
+class _Transport:
     """Be one connection to the service."""
 
     def __init__(self, service: Service) -> None:
@@ -92,15 +93,14 @@ class _Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         self._service.open -= 1
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, url: Url, headers: Headers, body: bytes) -> _Response:
         if self._service.is_cut_off:
             await asyncio.get_running_loop().create_future()
         if self._is_busy:
             self._service.history.add(Wrong("two deliveries over one connection"))
         self._is_busy = True
         self.phase = "wait"
-        assert isinstance(request.stream, httpx.ByteStream)
-        arrived = _arrived(b"".join(request.stream), str(request.url))
+        arrived = _arrived(body, f"{url.scheme}://{url.authority}{url.target.decode()}")
         self._service.history.add(arrived)
         try:
             reaction = await asyncio.shield(self._service.handle(arrived.id))
@@ -110,7 +110,7 @@ class _Transport(httpx.AsyncBaseTransport):
         except asyncio.CancelledError:
             self._ended(arrived, "gone")
             raise
-        except httpx.TimeoutException:
+        except TimeoutError:
             self._service.expired.add((arrived.id, arrived.attempt))
             self._ended(arrived, "timeout")
             raise
@@ -127,8 +127,8 @@ class _Transport(httpx.AsyncBaseTransport):
         self.phase = "read"
         return reaction.status
 
-    def _answer(self, arrived: Arrived, reaction: Reaction, status: int) -> httpx.Response:
-        return httpx.Response(status, headers={"X-Served": "yes"}, stream=_Body(self, arrived, reaction))
+    def _answer(self, arrived: Arrived, reaction: Reaction, status: int) -> _Response:
+        return _Response(self, arrived, reaction, status)
 
     def _ended(self, arrived: Arrived, kind: str) -> None:
         self._is_busy = False
@@ -136,30 +136,37 @@ class _Transport(httpx.AsyncBaseTransport):
             self._service.history.add(Responded(arrived.id, arrived.attempt, kind))
 
 
-class _Body(httpx.AsyncByteStream):
+class _Response:
     """Send the reaction, and record how it ended."""
 
-    def __init__(self, transport: _Transport, arrived: Arrived, reaction: Reaction) -> None:
+    def __init__(self, transport: _Transport, arrived: Arrived, reaction: Reaction, status: int) -> None:
+        self.status, self.headers = status, [(b"X-Served", b"yes")]
         self._transport, self._arrived, self._reaction = transport, arrived, reaction
+        half = reaction.size // 2
+        self._sizes: Iterator[int] = iter((half, reaction.size - half))
         self._sent = 0
         self._is_over = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        reaction = self._reaction
-        half = reaction.size // 2
-        for size in (half, reaction.size - half):
+    @property
+    def is_at_end(self) -> bool:
+        return False
+
+    async def read(self) -> bytes:
+        if self._sent and self._reaction.kind == "cut":
+            self._end("connection_error")
+            raise ExchangeError("broken_response", "the response was cut short")
+        if self._sent and self._reaction.kind == "drip":
+            await asyncio.get_running_loop().create_future()
+        for size in self._sizes:
             await asyncio.sleep(0)
-            self._sent += size
-            yield b"x" * size
-            if reaction.kind == "cut":
-                self._end("connection_error")
-                raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
-            if reaction.kind == "drip":
-                await asyncio.get_running_loop().create_future()
-        self._end("completed" if 200 <= reaction.status < 300 else "http_error")
+            if size:
+                self._sent += size
+                return b"x" * size
+        self._end("completed" if 200 <= self.status < 300 else "http_error")
+        return b""
 
     async def aclose(self) -> None:
-        is_good = 200 <= self._reaction.status < 300
+        is_good = 200 <= self.status < 300
         self._end(("completed" if is_good else "http_error") if self._sent >= RESPONSE_BODY_LIMIT else "gone")
 
     def _end(self, kind: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from localqueue.client.client import Client
-from localqueue.client.http_connection import HttpConnection
+from localqueue.client.connect import connect
 from localqueue.core.errors import LocalqueueError
 from localqueue.core.text import fit, safe
 
@@ -85,7 +85,7 @@ def showing(describe: Callable[[], str]) -> Iterator[None]:
 @contextlib.contextmanager
 def showing_jobs(url: str) -> Iterator[None]:
     """Show the number of unfinished jobs of a server during a block."""
-    with Client(HttpConnection(url)) as client, showing(lambda: _unfinished(client)):
+    with connect(url) as client, showing(lambda: _unfinished(client)):
         yield
 
 
