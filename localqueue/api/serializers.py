@@ -10,6 +10,7 @@ from localqueue.core.events import AttemptEnded
 from localqueue.core.models import Attempt, Finding, JobPreview, Queue, Rejection
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
+from localqueue.engine.job_actions import DetailedPage, JobDetails
 from localqueue.engine.snapshots import JobSnapshot, QueueSnapshot
 
 
@@ -114,10 +115,16 @@ def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
     }
 
 
-def job_with_attempts(snapshot: JobSnapshot, attempts: list[Attempt], data: bytes) -> bytes:
+def job_details(details: JobDetails) -> bytes:
     """Return a job with its attempts, and its data exactly as it was sent."""
-    shown = {**job(snapshot), "attempts": [attempt(each) for each in attempts]}
-    return responses.encode(shown)[:-1] + b',"data":' + data + b"}"
+    shown = {**job(details.snapshot), "attempts": [attempt(each) for each in details.attempts]}
+    return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
+
+
+def detailed_page(page: DetailedPage) -> bytes:
+    """Return a page of jobs with their attempts and data."""
+    jobs = b",".join(job_details(details) for details in page.jobs)
+    return b'{"jobs":[%b],"next":%b}' % (jobs, responses.encode(None if page.next is None else str(page.next)))
 
 
 def attempt(ended: Attempt) -> dict[str, Any]:

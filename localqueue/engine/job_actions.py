@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localqueue.catalog.active_catalog import ActiveCatalog
@@ -22,6 +22,8 @@ from localqueue.store.store import Store
 RETRY_STEP = 500
 """How many jobs one transaction of `retry_failed` changes at most."""
 CANDIDATES = 10
+DETAILS_LIMIT = 8 * 1024 * 1024
+"""How many bytes of data and responses are read at once for several jobs."""
 HINTS = {
     JobState.RETRYING: "To run its next attempt now: localqueue advance --to-next",
     JobState.COMPLETED: "To run it again: localqueue replay {id}",
@@ -37,6 +39,23 @@ class JobPage:
     """A page of jobs, newest first, and the seq behind which the next page begins; None on the last page."""
 
     jobs: list[JobSnapshot]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """A job with its attempts, in starting order, and the bytes of its `data`."""
+
+    snapshot: JobSnapshot
+    attempts: list[Attempt]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DetailedPage:
+    """A page of jobs with their attempts and data, like JobPage."""
+
+    jobs: list[JobDetails]
     next: int | None
 
 
@@ -89,9 +108,21 @@ class JobActions:
         """Return a job in the state that an event reported."""
         return snapshots.snapshot_in_state(job, job_state, self._dispatcher.queues.get(job.key), started_ms)
 
-    async def attempts(self, job: Job) -> list[Attempt]:
-        """Return the attempts of a job, in starting order."""
-        return await self._store.queries.attempts(job.seq)
+    async def details(self, job: Job) -> JobDetails:
+        """Return a job with its attempts and its data. Raises NotFound (unknown_job) if it was pruned meanwhile."""
+        if not (details := await self._details([self.snapshot(job)])):
+            raise _unknown(job.id)
+        return details[0]
+
+    async def _details(self, jobs: Sequence[JobSnapshot]) -> list[JobDetails]:
+        """Return the details of the jobs that weren't pruned meanwhile."""
+        seqs = [snapshot.job.seq for snapshot in jobs]
+        attempts, data = await self._store.queries.attempts(seqs), await self._store.queries.payloads(seqs)
+        return [
+            JobDetails(snapshot, attempts[seq], data[seq])
+            for snapshot, seq in zip(jobs, seqs, strict=True)
+            if seq in data
+        ]
 
     async def data(self, job: Job) -> bytes:
         """Return the bytes of `data` as they were sent. Raises NotFound (unknown_job)."""
@@ -104,6 +135,14 @@ class JobActions:
         jobs = await self._store.queries.jobs(one_more, self._enqueuer.numbers, now, running)
         page = jobs[: wanted.limit]
         return JobPage([self.snapshot(job) for job in page], page[-1].seq if len(jobs) > wanted.limit else None)
+
+    async def detailed_page(self, wanted: JobFilter) -> DetailedPage:
+        """Return a page of jobs with their attempts and data; it ends early where these exceed DETAILS_LIMIT."""
+        page = await self.page(wanted)
+        sizes = await self._store.queries.detail_sizes([snapshot.job.seq for snapshot in page.jobs])
+        fitting = _fitting(page.jobs, sizes)
+        is_whole = len(fitting) == len(page.jobs)
+        return DetailedPage(await self._details(fitting), page.next if is_whole else fitting[-1].job.seq)
 
     async def unfinished(self, limit: int) -> list[JobSnapshot]:
         """Return the newest jobs that aren't finished: running ones first, then queued, then retrying."""
@@ -193,6 +232,16 @@ class JobActions:
         wait = f" (next attempt in {duration(job.due_ms - self._clock.now())})" if state is JobState.RETRYING else ""
         message = f"job {job.short_id} is {state}{wait}; only {possible} jobs can be {done}"
         return WrongState(message, HINTS[state].format(id=job.short_id) if state in HINTS else "")
+
+
+def _fitting(jobs: Sequence[JobSnapshot], sizes: Mapping[int, int]) -> Sequence[JobSnapshot]:
+    """Return the first jobs, as many as DETAILS_LIMIT allows, but at least one."""
+    total = 0
+    for number, snapshot in enumerate(jobs):
+        total += sizes.get(snapshot.job.seq, 0)
+        if number > 0 and total > DETAILS_LIMIT:
+            return jobs[:number]
+    return jobs
 
 
 def _unknown(id_: str) -> NotFound:

@@ -15,7 +15,7 @@ import aiosqlite
 from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
 from localqueue.store import connections, job_listing, statements
 from localqueue.store.connections import read_rows
-from localqueue.store.row_mapping import ATTEMPT_COLUMNS, JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
+from localqueue.store.row_mapping import JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
 
 
 class JobQueries:
@@ -43,10 +43,20 @@ class JobQueries:
         sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE substr(id, -8) = ? LIMIT ?)"
         return [to_job(row) for row in await self._rows(sql, (short_id, limit))]
 
-    async def attempts(self, seq: int) -> list[Attempt]:
-        """Return the attempts of a job in starting order."""
-        sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE seq = ? ORDER BY id"
-        return [to_attempt(row) for row in await self._rows(sql, (seq,))]
+    async def detail_sizes(self, seqs: Sequence[int]) -> dict[int, int]:
+        """Return for each of these jobs how many bytes its data and the responses to its attempts have."""
+        return dict(await self._rows(statements.DETAIL_SIZES, _values(seqs)))
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, bytes]:
+        """Return the bytes of `data` of each of these jobs."""
+        return {seq: bytes(data) for seq, data in await self._rows(statements.PAYLOADS, _values(seqs))}
+
+    async def attempts(self, seqs: Sequence[int]) -> dict[int, list[Attempt]]:
+        """Return the attempts of each of these jobs in starting order."""
+        attempts: dict[int, list[Attempt]] = {seq: [] for seq in seqs}
+        for seq, *row in await self._rows(statements.ATTEMPTS, _values(seqs)):
+            attempts[seq].append(to_attempt(row))
+        return attempts
 
     async def jobs(
         self, wanted: JobFilter, keys: Collection[QueueKey], now_ms: int, running: Sequence[int]
@@ -77,7 +87,7 @@ class JobQueries:
 
     async def previews(self, seqs: Sequence[int]) -> dict[int, JobPreview]:
         """Return what lists show of these jobs in addition to their own fields."""
-        return {row[0]: to_preview(row) for row in await self._rows(statements.PREVIEWS, (json.dumps(list(seqs)),))}
+        return {row[0]: to_preview(row) for row in await self._rows(statements.PREVIEWS, _values(seqs))}
 
     async def counts(self, now_ms: int) -> dict[QueueKey, dict[str, int]]:
         """Return how many jobs each queue has on disk: pending, completed, failed, cancelled.
@@ -114,3 +124,8 @@ class JobQueries:
 
     async def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         return await read_rows(self._connection, sql, values)
+
+
+def _values(seqs: Sequence[int]) -> tuple[str]:
+    """Return the argument for `json_each(?)`."""
+    return (json.dumps(list(seqs)),)

@@ -92,5 +92,9 @@ def to_attempt(row: Any) -> Attempt:
 
 
 def _to_response(headers: str, body: bytes, truncated: int) -> Response:
-    pairs = tuple((name, value) for name, value in json.loads(headers))
-    return Response(pairs, body, bool(truncated))
+    return Response(_header_pairs(headers), body, bool(truncated))
+
+
+@functools.lru_cache(maxsize=256)
+def _header_pairs(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in json.loads(text))

@@ -49,6 +49,14 @@ PREVIEWS = """
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
+DETAIL_SIZES = """
+    SELECT seq, data_size + coalesce((SELECT sum(length(response_body)) FROM attempts WHERE seq = jobs.seq), 0)
+    FROM jobs WHERE seq IN (SELECT value FROM json_each(?))
+"""
+PAYLOADS = "SELECT seq, data FROM payloads WHERE seq IN (SELECT value FROM json_each(?))"
+ATTEMPTS = f"""
+    SELECT seq, {ATTEMPT_COLUMNS} FROM attempts WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY id
+"""
 COUNTS = """
     SELECT namespace, queue, state, n, CASE state WHEN 'pending' THEN (
         SELECT count(*) FROM jobs WHERE jobs.namespace = counts.namespace AND jobs.queue = counts.queue

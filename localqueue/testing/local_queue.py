@@ -197,10 +197,10 @@ class LocalQueue:
         return results.job(self.client.job(to_id(id)))
 
     def jobs(self, queue: str | None = None, state: str | None = None, namespace: str | None = None) -> list[Job]:
-        """Return every matching job, oldest first, without data and attempts. Raises ClientError."""
+        """Return every matching job, oldest first, with its data and its attempts. Raises ClientError."""
         if queue is not None:
             namespace, queue = self._key(queue, namespace)
-        listed = self.client.jobs(queue=queue, state=state, namespace=namespace)
+        listed = self.client.jobs(queue=queue, state=state, namespace=namespace, details="true")
         return [results.job(content) for content in listed][::-1]
 
     def retry(self, job: Job | str) -> None:
@@ -279,7 +279,7 @@ class LocalQueue:
         matches = self._matching(queue, data)
         if len(matches) == count or (count is None and matches):
             return matches
-        raise AssertionError(assertions.missing_message(queue, data, count, matches, self._complete(self.jobs())))
+        raise AssertionError(assertions.missing_message(queue, data, count, matches, self.jobs()))
 
     def refute_enqueued(self, queue: str, data: Any = ANY) -> None:
         """Check that no job with this data was enqueued. Raises AssertionError."""
@@ -288,10 +288,7 @@ class LocalQueue:
             raise AssertionError(assertions.unexpected_message(queue, data, matches))
 
     def _matching(self, queue: str, data: Any) -> list[Job]:
-        return assertions.matching(self._complete(self.jobs(queue=queue)), data)
-
-    def _complete(self, jobs: Sequence[Job]) -> list[Job]:
-        return [self.job(job.id) for job in jobs]
+        return assertions.matching(self.jobs(queue=queue), data)
 
     # reports
 

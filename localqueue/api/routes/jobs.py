@@ -24,6 +24,8 @@ _PART_OF_ID = re.compile(r"[0-9a-f-]{1,36}")
 async def list_jobs(context: Context, request: Request) -> Response:
     """Respond with a page of jobs."""
     jobs = context.engine.jobs
+    if requests.one_of(request, "details", ("true", "false")) == "true":
+        return responses.json_bytes(serializers.detailed_page(await jobs.detailed_page(_filter(request))))
     page = await jobs.page(_filter(request))
     previews = await jobs.previews(page.jobs)
     listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
@@ -33,9 +35,7 @@ async def list_jobs(context: Context, request: Request) -> Response:
 async def get_job(context: Context, request: Request) -> Response:
     """Respond with a job, its data and its attempts."""
     jobs = context.engine.jobs
-    job = await jobs.find(request.path_params["id"])
-    attempts, data = await jobs.attempts(job), await jobs.data(job)
-    return responses.json_bytes(serializers.job_with_attempts(jobs.snapshot(job), attempts, data))
+    return responses.json_bytes(serializers.job_details(await jobs.details(await jobs.find(request.path_params["id"]))))
 
 
 async def get_job_data(context: Context, request: Request) -> Response:
@@ -104,7 +104,7 @@ OPERATIONS = (
         list_jobs,
         "List jobs, newest first",
         schemas.record(
-            jobs=schemas.list_of(schemas.ref("ListedJob")),
+            jobs=schemas.list_of({"anyOf": [schemas.ref("ListedJob"), schemas.ref("WholeJob")]}),
             next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last page"),
         ),
         description="Pages stay correct while jobs arrive: no job is listed twice or left out.",
@@ -115,6 +115,11 @@ OPERATIONS = (
             Parameter("id", "only jobs whose ID or short ID starts with this", {"type": "string", "maxLength": 36}),
             Parameter(
                 "limit", f"the largest number of jobs; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}
+            ),
+            Parameter(
+                "details",
+                "true: each job with its data and attempts, as a WholeJob; a page with large data may be shorter",
+                {"enum": ["true", "false"]},
             ),
             Parameter("after", "the start of the page: `next` of the previous page", schemas.TEXT),
         ),
