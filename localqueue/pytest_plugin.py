@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from localqueue.core import real_time  # noqa: F401 - now, before a test replaces the system's clocks
+
 if TYPE_CHECKING:
     from localqueue.testing.local_queue import LocalQueue
     from localqueue.testing.server_pool import ServerPool
 
 _QUEUE: pytest.StashKey[LocalQueue] = pytest.StashKey()
+_HAS_PROBLEM: pytest.StashKey[bool] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +47,19 @@ def _localqueue_servers() -> Iterator[ServerPool]:
         yield servers
 
 
+@pytest.fixture(scope="session")
+def localqueue_url(
+    pytestconfig: pytest.Config,
+    localqueue_catalog: Any,
+    localqueue_options: Mapping[str, Any],
+    _localqueue_servers: ServerPool,
+) -> Iterator[str]:
+    """The URL of the queue, for settings that are read at import: the environment is set for the whole session."""
+    queue = _taken(_localqueue_servers, localqueue_catalog, localqueue_options, pytestconfig)
+    with _environment(queue):
+        yield queue.url
+
+
 @pytest.fixture
 def localqueue(
     request: pytest.FixtureRequest,
@@ -52,19 +68,29 @@ def localqueue(
     _localqueue_servers: ServerPool,
 ) -> Iterator[LocalQueue]:
     """An empty queue with the virtual clock; IEC_QUEUE_URL and SERVICE_NAMESPACE are set during the test."""
+    queue = _taken(_localqueue_servers, localqueue_catalog, localqueue_options, request.config)
+    request.node.stash[_QUEUE] = queue
+    with _environment(queue):
+        yield queue
+    _localqueue_servers.put_back(queue)
+
+
+def _taken(servers: ServerPool, catalog: Any, options: Mapping[str, Any], config: pytest.Config) -> LocalQueue:
     from localqueue.core.errors import LocalqueueError
 
     try:
-        folder = request.config.invocation_params.dir
-        queue = _localqueue_servers.take(localqueue_catalog, localqueue_options, folder)
+        return servers.take(catalog, options, config.invocation_params.dir)
     except LocalqueueError as error:
         pytest.fail(f"localqueue can't start: {error.message}\n{error.hint}".rstrip(), pytrace=False)
-    request.node.stash[_QUEUE] = queue
-    with pytest.MonkeyPatch.context() as environment:  # its own: a test may undo those of `monkeypatch`
+
+
+@contextlib.contextmanager
+def _environment(queue: LocalQueue) -> Iterator[None]:
+    """Set the variables of a service; not with the fixture `monkeypatch`, whose changes a test may undo."""
+    with pytest.MonkeyPatch.context() as environment:
         environment.setenv("IEC_QUEUE_URL", queue.url)
         environment.setenv("SERVICE_NAMESPACE", queue.namespace)
-        yield queue
-    _localqueue_servers.put_back(queue)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,6 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     result = yield
     queue = item.stash.get(_QUEUE, None)
     if queue is not None and (problem := queue.problem()):
+        item.stash[_HAS_PROBLEM] = True
         pytest.fail(problem, pytrace=False)
     return result
 
@@ -83,13 +110,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     report = yield
     queue = item.stash.get(_QUEUE, None) if call.when == "call" and report.failed else None
     if queue is not None:
-        report.sections.extend((f"localqueue: {title}", text) for title, text in _notes(queue))
+        is_shown = item.stash.get(_HAS_PROBLEM, False)
+        report.sections.extend((f"localqueue: {title}", text) for title, text in _notes(queue, is_shown))
     return report
 
 
-def _notes(queue: LocalQueue) -> list[tuple[str, str]]:
-    """Return the notes; an exception in a report hook would end the whole run."""
+def _notes(queue: LocalQueue, has_problem: bool) -> list[tuple[str, str]]:
+    """Return the notes without the problem that is the failure; an exception in a report hook would end the run."""
     try:
-        return queue.notes()
+        return queue.notes(is_problem_shown=has_problem)
     except Exception as error:
         return [("no notes", f"{type(error).__name__}: {error}")]

@@ -23,6 +23,7 @@ from localqueue.cli import main
 from localqueue.core.clock import Clock
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
+from localqueue.engine.executor import Deliverer
 
 T = TypeVar("T")
 Told = tuple[str, str, Any]
@@ -139,10 +140,11 @@ def write_catalog(folder: Path, concurrency: int = 5, retries: int = 3, delay: i
 
 
 @contextlib.asynccontextmanager
-async def running_engine(catalog: Path, clock: Clock) -> AsyncIterator[Engine]:
+async def running_engine(catalog: Path, clock: Clock, deliverer: Deliverer | None = None) -> AsyncIterator[Engine]:
     """Run an engine without a server; its database is `queue.db` beside the catalog."""
     delivery = Delivery()
-    engine = await Engine.open(catalog.parent / "queue.db", load([catalog]), clock, delivery, lambda _: None)
+    database = catalog.parent / "queue.db"
+    engine = await Engine.open(database, load([catalog]), clock, deliverer or delivery, lambda _: None)
     try:
         engine.start()
         yield engine

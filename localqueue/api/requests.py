@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,14 @@ def one_of(request: Request, name: str, choices: Collection[str]) -> str | None:
     if text is None or text in choices:
         return text
     raise InvalidRequest(f"{name} must be one of {', '.join(choices)}, not {safe(text)!r}")
+
+
+def text(content: Mapping[str, Any], name: str) -> str:
+    """Return a string of a body. Raises InvalidRequest."""
+    value = content[name]
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a string, not {safe(str(value), 60)}")
+    return value
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from localqueue.core.errors import ClientError, ErrorResponse
@@ -15,6 +15,7 @@ from localqueue.core.text import safe
 RESPONSE_LIMIT = 256 * 1024 * 1024
 """The largest response that is read, in bytes."""
 PAGE = 200
+T = TypeVar("T")
 
 Parameters = Mapping[str, str | int]
 
@@ -92,7 +93,7 @@ class Client:
     def events(self, last_id: str | None = None, **filters: str | None) -> Iterator[ServerEvent]:
         """Yield events until the server stops: new ones, or first those since `last_id`."""
         headers = {"Accept": "text/event-stream", **({} if last_id is None else {"Last-Event-ID": last_id})}
-        parameters = {name: value for name, value in filters.items() if value is not None}
+        parameters = _given(filters)
         with self._connection.stream("/_localqueue/events", parameters, headers) as (status, chunks):
             if status != 200:
                 raise _error_response(status, b"".join(chunks))
@@ -165,8 +166,7 @@ class Client:
 
     def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
         """Start a new round of every failed job; return how many."""
-        wanted = {"namespace": namespace, "queue": queue}
-        body = {name: value for name, value in wanted.items() if value is not None}
+        body = _given({"namespace": namespace, "queue": queue})
         return int(self._post("/jobs/retry", body, work_s=None)["retried"])
 
     def cancel(self, id_: str) -> dict[str, Any]:
@@ -188,14 +188,23 @@ class Client:
         """Return the clock's mode, time and offset."""
         return self._text("/clock")
 
-    def advance(self, *, ms: int | None = None, to: str | None = None, settle_ms: int = 0) -> dict[str, Any]:
-        """Advance the clock by `ms`, or `to` a time or `next`; takes as long as the attempts do."""
+    def advance(
+        self, *, ms: int | None = None, to: str | None = None, settle_ms: int = 0, timeout_ms: int | None = None
+    ) -> dict[str, Any]:
+        """Advance the clock by `ms`, or `to` a time or `next`; takes as long as the attempts do, or `timeout_ms`."""
         move = {"ms": ms} if to is None else {"to": to}
-        return dict(self._post("/clock/advance", {**move, "settleMs": settle_ms}, work_s=None))
+        body = _given({**move, "settleMs": settle_ms, "timeoutMs": timeout_ms})
+        return dict(self._post("/clock/advance", body, work_s=None))
 
-    def drain(self, timeout_ms: int, settle_ms: int = 0) -> dict[str, Any]:
-        """Run until every job has finished, or for `timeout_ms`."""
-        body = {"timeoutMs": timeout_ms, "settleMs": settle_ms}
+    def step(self, timeout_ms: int | None = None) -> dict[str, Any]:
+        """Run one attempt."""
+        return dict(self._post("/clock/step", _given({"timeoutMs": timeout_ms}), work_s=None))
+
+    def drain(
+        self, timeout_ms: int, settle_ms: int = 0, namespace: str | None = None, queue: str | None = None
+    ) -> dict[str, Any]:
+        """Run until every job has finished, or those of a queue, or for `timeout_ms`."""
+        body = _given({"timeoutMs": timeout_ms, "settleMs": settle_ms, "namespace": namespace, "queue": queue})
         return dict(self._post("/drain", body, work_s=timeout_ms / 1000))
 
     def reset(self) -> dict[str, Any]:
@@ -212,8 +221,7 @@ class Client:
         return _parse(self._text(path, **parameters))
 
     def _text(self, path: str, **parameters: str | int | None) -> str:
-        present = {name: value for name, value in parameters.items() if value is not None}
-        return self._call("GET", f"/_localqueue{path}", parameters=present).decode("utf-8", "replace")
+        return self._call("GET", f"/_localqueue{path}", parameters=_given(parameters)).decode("utf-8", "replace")
 
     def _post(self, path: str, body: Mapping[str, Any] | None = None, *, work_s: float | None = 0) -> Any:
         return self._json("POST", f"/_localqueue{path}", json.dumps(body or {}), work_s)
@@ -235,6 +243,11 @@ class Client:
         if 200 <= status < 300:
             return body
         raise _error_response(status, body)
+
+
+def _given(values: Mapping[str, T | None]) -> dict[str, T]:
+    """Return the values that aren't None."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def path_of(*parts: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from typing import Protocol
+
+from localqueue.core.real_time import monotonic, sleep, system_time
 
 JUMP_MS = 1000
 """A difference between wall and monotonic time over this is a jump (a set clock, a laptop that slept)."""
@@ -14,9 +15,9 @@ JUMP_MS = 1000
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float = 0.005) -> bool:
     """Poll until the condition holds, for at most `timeout_s`; return whether it holds. For threads without a loop."""
-    end = time.monotonic() + timeout_s
-    while not (is_met := condition()) and time.monotonic() < end:
-        time.sleep(period_s)
+    end = monotonic() + timeout_s
+    while not (is_met := condition()) and monotonic() < end:
+        sleep(period_s)
     return is_met
 
 
@@ -25,9 +26,14 @@ async def yield_to_others() -> None:
     await asyncio.sleep(0)
 
 
+async def delay(seconds: float) -> None:
+    """Return after some real time. For tasks of a loop."""
+    await asyncio.sleep(seconds)
+
+
 def pause(seconds: float) -> None:
     """Return after some real time. For threads without a loop."""
-    time.sleep(seconds)
+    sleep(seconds)
 
 
 class Deadline:
@@ -76,8 +82,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds that only measure how long something took."""
 
-    def uncounted(self, timeout_ms: int) -> int:
-        """Return the part of an expired timeout that this clock hasn't counted yet, in ms."""
+    def uncounted(self, duration_ms: int) -> int:
+        """Return the part of an expired timeout or a scripted duration that this clock hasn't counted yet, in ms."""
 
     @property
     def offset_ms(self) -> int:
@@ -107,7 +113,7 @@ class WallClock:
     mode = "wall"
 
     def __init__(self) -> None:
-        self._ahead = time.time() - time.monotonic()
+        self._ahead = system_time() - monotonic()
         self._offset_ms = 0
 
     def now(self) -> int:
@@ -119,16 +125,16 @@ class WallClock:
         return math.ceil(self._time() * 1000)
 
     def _time(self) -> float:
-        ahead = time.time() - time.monotonic()
+        ahead = system_time() - monotonic()
         if ahead - self._ahead > JUMP_MS / 1000:
             self._ahead = ahead
-        return time.monotonic() + self._ahead + self._offset_ms / 1000
+        return monotonic() + self._ahead + self._offset_ms / 1000
 
     def monotonic(self) -> float:
         """Return seconds of the monotonic clock."""
-        return time.monotonic()
+        return monotonic()
 
-    def uncounted(self, timeout_ms: int) -> int:
+    def uncounted(self, duration_ms: int) -> int:
         """Return 0: a timeout takes real time, which this clock has counted."""
         return 0
 
@@ -187,9 +193,9 @@ class VirtualClock:
         """Return virtual seconds: an attempt takes none."""
         return self._now_ms / 1000
 
-    def uncounted(self, timeout_ms: int) -> int:
-        """Return the whole timeout: it took real time, and this clock has counted none of it."""
-        return timeout_ms
+    def uncounted(self, duration_ms: int) -> int:
+        """Return the whole duration: this clock has counted none of it."""
+        return duration_ms
 
     @property
     def offset_ms(self) -> int:

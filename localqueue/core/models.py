@@ -140,12 +140,16 @@ class Response:
 
 @record
 class Outcome:
-    """The result of an attempt, without its consequences for the job."""
+    """The result of an attempt, without its consequences for the job.
+
+    `simulated_ms` is how long a scripted attempt takes on a clock that stands still.
+    """
 
     kind: OutcomeKind
     status: int | None = None
     error: AttemptError | None = None
     response: Response | None = None
+    simulated_ms: int = 0
 
 
 @record

@@ -78,6 +78,24 @@ class Option:
         """Return the option as it is written on the command line."""
         return "--" + self.name.replace("_", "-")
 
+    def problem(self, value: object) -> str | None:
+        """Return what a single value must be instead, such as `must be a number from 0 to 65535`, or None."""
+        if self.flag:
+            return None if isinstance(value, bool) else "must be True or False"
+        if self.choices:
+            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+        if self.kind in (int, float):
+            return self._number_problem(value)
+        return None if isinstance(value, self.kind) else f"must be a {self.kind.__name__}"
+
+    def _number_problem(self, value: object) -> str | None:
+        kinds = (int, float) if self.kind is float else (int,)
+        lowest, largest = self.minimum or 0, self.maximum or 0
+        if isinstance(value, kinds) and not isinstance(value, bool) and lowest <= value <= largest:
+            return None
+        noun = "number" if self.kind is float else "whole number"
+        return f"must be a {noun} from {lowest:.0f} to {largest:.0f}"
+
     @property
     def env(self) -> str:
         """Return the environment variable that sets the option."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 
 from localqueue.core import events
 from localqueue.core.clock import Clock
@@ -151,6 +152,21 @@ class Dispatcher:
                 return
             await self._loader.wait()
 
+    @contextlib.contextmanager
+    def only(self, is_wanted: Callable[[QueueKey], bool]) -> Iterator[None]:
+        """Start no job of an unwanted queue meanwhile."""
+        suspended = [state for state in self._states.by_key.values() if not is_wanted(state.key)]
+        try:
+            self._suspend(suspended, True)
+            yield
+        finally:
+            self._suspend(suspended, False)
+
+    def _suspend(self, states: Iterable[QueueState], is_suspended: bool) -> None:
+        for state in states:
+            state.is_suspended = is_suspended
+            self._changed(state)
+
     # changes by hand
 
     def claim(self, job: Job) -> bool:
@@ -224,18 +240,22 @@ class Dispatcher:
         if self.next_due() != self._alarm:
             self._wake.set()
 
-    def start_due(self, batch: AttemptBatch | None = None) -> bool:
-        """Start everything that is due and has a slot, by due time and enqueue sequence; return whether anything was.
+    def start_due(self, batch: AttemptBatch | None = None, limit: int | None = None) -> bool:
+        """Start what is due and has a slot, by due time and enqueue sequence; return whether anything was.
 
-        The outcomes of a batch are applied in starting order.
+        The outcomes of a batch are applied in starting order. `limit` is the largest number of attempts.
         """
         if self._is_blocked or self._is_stopping:
             return False
         now = self._clock.now()
         states = self._states.take_ready(now)
         due = [(pending.order, pending, state) for state in states for pending in state.take_due(now)]
-        for _, pending, state in sorted(due, key=lambda item: item[0]):
+        due.sort(key=lambda item: item[0])
+        for _, pending, state in due[:limit]:
             self._executor.start(state, pending, self._targets[pending.job.namespace], now, batch)
+        if limit is not None:
+            for _, pending, state in due[limit:]:
+                self.take_back(state, pending.job, pending.data)
         for state in states:
             self._fill(state)
             self._states.schedule(state, now)

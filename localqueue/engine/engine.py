@@ -12,7 +12,7 @@ from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events
 from localqueue.core.clock import Clock
 from localqueue.core.errors import DatabaseUnusable, StorageUnavailable
-from localqueue.core.models import Catalog, Job, LedgerEntry, Queue
+from localqueue.core.models import Catalog, Job, JobFilter, LedgerEntry, Queue
 from localqueue.engine import snapshots
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
@@ -21,7 +21,7 @@ from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
 from localqueue.engine.snapshots import QueueSnapshot
-from localqueue.engine.timeline import DrainResult, EndedAttempts, Timeline, VirtualTimeline, WallTimeline
+from localqueue.engine.timeline import PlayResult, Timeline, VirtualTimeline, WallTimeline
 from localqueue.store.store import Store
 
 
@@ -207,24 +207,39 @@ class Engine:
         """Return the time from which the ledger counts, in ms."""
         return self._start_ms
 
-    async def advance(self, ms: int, settle_ms: int = 0) -> EndedAttempts:
-        """Advance the clock by `ms` and run everything due by then; return the attempts."""
-        return await self._timeline.advance_by(ms, settle_ms)
+    async def advance(self, ms: int, settle_ms: int = 0, timeout_ms: int | None = None) -> PlayResult:
+        """Advance the clock by `ms` and run everything due by then; return the attempts.
 
-    async def advance_to(self, to_ms: int, settle_ms: int = 0) -> EndedAttempts:
+        Source: our decision. `settle_ms` and `timeout_ms` are real time.
+        """
+        return await self._timeline.advance_by(ms, settle_ms, timeout_ms)
+
+    async def advance_to(self, to_ms: int, settle_ms: int = 0, timeout_ms: int | None = None) -> PlayResult:
         """Advance the clock to an instant and run everything due by then; a past instant only runs what is due now."""
-        return await self._timeline.advance_to(to_ms, settle_ms)
+        return await self._timeline.advance_to(to_ms, settle_ms, timeout_ms)
 
-    async def advance_to_next(self, settle_ms: int = 0) -> EndedAttempts:
+    async def advance_to_next(self, settle_ms: int = 0, timeout_ms: int | None = None) -> PlayResult:
         """Advance the clock to the next due time; if nothing is due, leave it."""
-        return await self._timeline.advance_to_next(settle_ms)
+        return await self._timeline.advance_to_next(settle_ms, timeout_ms)
 
-    async def drain(self, timeout_ms: int = 30_000, settle_ms: int = 0) -> DrainResult:
+    async def step(self, timeout_ms: int | None = None) -> PlayResult:
+        """Run the first attempt that can start, at its due time. Raises InvalidRequest on the wall clock."""
+        return await self._timeline.step(timeout_ms)
+
+    async def drain(
+        self,
+        timeout_ms: int = 30_000,
+        settle_ms: int = 0,
+        namespace: str | None = None,
+        queue: str | None = None,
+    ) -> PlayResult:
         """Run until nothing is queued, running or retrying; held jobs don't count.
 
-        Source: our decision. `timeout_ms` and `settle_ms` are real time.
+        With a namespace or a queue, only their jobs run and count; the others wait. Source: our decision.
+        `timeout_ms` and `settle_ms` are real time. Raises NotFound (unknown_namespace, unknown_queue).
         """
-        return await self._timeline.drain(timeout_ms, settle_ms)
+        self._active.check_known(namespace, queue, self._enqueuer.numbers)
+        return await self._timeline.drain(timeout_ms, settle_ms, JobFilter(namespace, queue).fits)
 
     async def reset(self) -> None:
         """Restore the state after the first start: no jobs, no pauses, no changed settings, time at its start.

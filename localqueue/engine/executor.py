@@ -131,7 +131,7 @@ class Executor:
     async def _finish(self, state: QueueState, attempt: RunningAttempt, outcome: Outcome, data: bytes | None) -> None:
         """Apply an outcome. No await may come before the record is submitted, or batches lose their order."""
         is_timeout = outcome.kind is OutcomeKind.TIMEOUT
-        uncounted_ms = self._clock.uncounted(attempt.queue.timeout_ms) if is_timeout else 0
+        uncounted_ms = self._clock.uncounted(attempt.queue.timeout_ms if is_timeout else outcome.simulated_ms)
         duration_ms = round((self._clock.monotonic() - attempt.monotonic_start) * 1000) + uncounted_ms
         ended_ms = max(self._clock.now_rounded_up(), attempt.started_ms) + uncounted_ms
         if uncounted_ms:

@@ -7,25 +7,28 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from localqueue.core import events
 from localqueue.core.clock import Clock
+from localqueue.core.errors import InvalidRequest
+from localqueue.core.models import QueueKey
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.running_attempts import AttemptBatch
 from localqueue.store.store import Store
 
 EndedAttempts = list[events.AttemptEnded]
+StoppedBy = Literal["timeout", "reset", "shutdown"]
 Until = int | None
 """An instant in ms, or None: until every job has finished."""
 
 
 @dataclass(frozen=True, slots=True)
-class DrainResult:
-    """Whether every job has finished, and the attempts that ended meanwhile."""
+class PlayResult:
+    """The attempts that ended, and what stopped the call before its end, None if nothing did."""
 
-    is_idle: bool
     attempts: EndedAttempts
+    stopped_by: StoppedBy | None = None
 
 
 class Timeline(ABC):
@@ -52,6 +55,10 @@ class Timeline(ABC):
         """Run every attempt that is due by then."""
 
     @abstractmethod
+    async def _play_first(self) -> None:
+        """Run the first attempt that can start, at its due time. Raises InvalidRequest if the clock runs."""
+
+    @abstractmethod
     async def _rest(self) -> None:
         """Return when the next due time is known."""
 
@@ -59,53 +66,42 @@ class Timeline(ABC):
     def _is_over(self, until: Until) -> bool:
         """Return whether nothing is due by then."""
 
-    async def advance_by(self, ms: int, settle_ms: int) -> EndedAttempts:
+    async def advance_by(self, ms: int, settle_ms: int, timeout_ms: int | None) -> PlayResult:
         """Advance the clock by `ms`, run everything due by then, and return the attempts.
 
-        With `settle_ms`, return only after that much real time without a new job.
+        With `settle_ms`, return only after that much real time without a new job. Every move ends after
+        `timeout_ms` of real time: a handler that enqueues into its own queue would otherwise run for ever.
         """
 
         async def end() -> int:
             return self._clock.now() + ms
 
-        return await self._advance(end, settle_ms)
+        return await self._guarded(lambda: self._play_to(end, settle_ms), timeout_ms)
 
-    async def advance_to(self, to_ms: int, settle_ms: int) -> EndedAttempts:
+    async def advance_to(self, to_ms: int, settle_ms: int, timeout_ms: int | None) -> PlayResult:
         """Advance the clock to an instant; a past one runs only what is due now."""
 
         async def end() -> int:
             return max(to_ms, self._clock.now())
 
-        return await self._advance(end, settle_ms)
+        return await self._guarded(lambda: self._play_to(end, settle_ms), timeout_ms)
 
-    async def advance_to_next(self, settle_ms: int) -> EndedAttempts:
+    async def advance_to_next(self, settle_ms: int, timeout_ms: int | None) -> PlayResult:
         """Advance the clock to the next due time; if nothing is due, leave it."""
-        return await self._advance(self._next_due, settle_ms)
+        return await self._guarded(lambda: self._play_to(self._next_due, settle_ms), timeout_ms)
 
-    async def _advance(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> EndedAttempts:
-        """Play up to `end()`, which is called once, when it is this caller's turn; None plays nothing."""
-        ended: EndedAttempts = []
-        interruptions = self._interruptions
-        async with self._lock:
-            if self._interruptions == interruptions:
-                await self._guarded(self._play_to(end, settle_ms), ended)
-        return ended
+    async def step(self, timeout_ms: int | None) -> PlayResult:
+        """Run the first attempt that can start, at its due time. Raises InvalidRequest if the clock runs."""
+        return await self._guarded(self._play_first, timeout_ms)
 
-    async def drain(self, timeout_ms: int, settle_ms: int) -> DrainResult:
-        """Run until no job waits, runs or waits for a retry; held jobs don't count.
+    async def drain(self, timeout_ms: int, settle_ms: int, is_wanted: Callable[[QueueKey], bool]) -> PlayResult:
+        """Run until no job waits, runs or waits for a retry; held jobs and those of unwanted queues don't count."""
 
-        Stops after `timeout_ms` of real time.
-        """
-        ended: EndedAttempts = []
-        interruptions = self._interruptions
-        try:
-            async with asyncio.timeout(timeout_ms / 1000), self._lock:
-                if self._interruptions == interruptions:
-                    is_idle = await self._guarded(self._play_and_settle(None, settle_ms), ended)
-                    return DrainResult(is_idle, ended)
-        except TimeoutError:
-            return DrainResult(False, ended)
-        return DrainResult(self._dispatcher.is_drained(None), ended)
+        async def play() -> None:
+            with self._dispatcher.only(is_wanted):
+                await self._play_and_settle(None, settle_ms)
+
+        return await self._guarded(play, timeout_ms)
 
     async def interrupt(self, work: Callable[[], Awaitable[None]]) -> None:
         """End every running `advance` and `drain`, then do `work` while no other one can start."""
@@ -127,11 +123,23 @@ class Timeline(ABC):
         if to_ms > before:
             self._hub(events.TimeMoved(self._clock.now(), self._clock.offset_ms))
 
-    async def _guarded(self, playing: Coroutine[Any, Any, None], ended: EndedAttempts) -> bool:
-        """Play in a separate task, so that a reset can end it without ending the caller.
+    async def _guarded(self, play: Callable[[], Coroutine[Any, Any, None]], timeout_ms: int | None) -> PlayResult:
+        """Play when it is this caller's turn, for at most `timeout_ms`, and collect the attempts that end meanwhile.
 
-        Collect the attempts that end meanwhile, and return whether it finished.
+        It plays in a separate task, so that a reset can end it without ending the caller.
         """
+        ended: EndedAttempts = []
+        interruptions = self._interruptions
+        try:
+            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000), self._lock:
+                if self._interruptions == interruptions and await self._finished(play(), ended):
+                    return PlayResult(ended)
+        except TimeoutError:
+            return PlayResult(ended, "timeout")
+        return PlayResult(ended, "shutdown" if self._dispatcher.is_stopping else "reset")
+
+    async def _finished(self, playing: Coroutine[Any, Any, None], ended: EndedAttempts) -> bool:
+        """Play in a task; return whether it finished."""
         self._playing = asyncio.create_task(playing)
         try:
             with self._collecting(ended):
@@ -183,6 +191,12 @@ class WallTimeline(Timeline):
         while not self._dispatcher.is_drained(until) and not self._dispatcher.is_stopping:
             await self._dispatcher.next_change()
 
+    async def _play_first(self) -> None:
+        raise InvalidRequest(
+            "a single attempt can only be run on the virtual clock",
+            "Start the server with: localqueue up --clock virtual",
+        )
+
     async def _rest(self) -> None:
         await self._dispatcher.wait_loaded()
 
@@ -205,18 +219,32 @@ class VirtualTimeline(Timeline):
             await self._dispatcher.next_change()
 
     async def _play(self, until: Until) -> None:
+        await self._move_through(lambda: self._next_instant(until), self._play_instant)
+
+    async def _play_first(self) -> None:
+        await self._move_through(self._next_start, self._rest)
+        self._dispatcher.start_due(AttemptBatch(), limit=1)
+        await self._rest()
+
+    async def _move_through(self, next_instant: Callable[[], int | None], play: Callable[[], Awaitable[None]]) -> None:
+        """Play now, and at one instant after another while there is a next one."""
         on_disk = None  # the time on disk may be ahead of the clock, never behind it
-        await self._play_instant()
-        while (instant := self._next_instant(until)) is not None:
+        await play()
+        while (instant := next_instant()) is not None:
             if instant == on_disk:
                 self._move(instant)
             else:
                 await self._store.save({"now_ms": str(instant)})
                 on_disk = instant  # and look again: a job may have arrived meanwhile
-            await self._play_instant()
+            await play()
 
     def _is_over(self, until: Until) -> bool:
         return self._next_instant(until) is None
+
+    def _next_start(self) -> int | None:
+        """Return when the first attempt can start, or None if that is now or never."""
+        due = None if self._dispatcher.is_stopping else self._dispatcher.next_due()
+        return due if due is not None and due > self._clock.now() else None
 
     def _next_instant(self, until: Until) -> int | None:
         """Return the next instant to play, or None after the last one."""

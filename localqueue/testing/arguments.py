@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from localqueue.core.times import iso, parse_duration
+from localqueue.core.times import duration, iso, parse_duration
 from localqueue.testing.results import Job
 
 Duration = str | timedelta
 
 
-def to_ms(duration: Duration) -> int:
+def to_ms(given: Duration) -> int:
     """Return a duration such as `"5s"` or a timedelta in ms. Raises TypeError, ValueError."""
-    if isinstance(duration, timedelta):
-        return duration // timedelta(milliseconds=1)
-    if not isinstance(duration, str):
-        raise TypeError(f'{duration!r} is not a duration; use one like "5s", or a timedelta')
-    return parse_duration(duration)
+    if isinstance(given, timedelta):
+        return given // timedelta(milliseconds=1)
+    if not isinstance(given, str):
+        raise TypeError(f'{given!r} is not a duration; use one like "5s", or a timedelta')
+    return parse_duration(given)
 
 
 def to_time(time: str | datetime) -> str:
@@ -31,3 +31,8 @@ def to_time(time: str | datetime) -> str:
 def to_id(job: Job | str) -> str:
     """Return the ID of a job."""
     return job if isinstance(job, str) else job.id
+
+
+def written(given: Duration) -> str:
+    """Return a duration for a message, such as `5s`."""
+    return given if isinstance(given, str) else duration(to_ms(given))

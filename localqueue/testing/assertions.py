@@ -1,40 +1,50 @@
-"""Assertions on the jobs that were enqueued."""
+"""The messages of failed assertions."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from localqueue.core.text import counted
-from localqueue.testing import results
+from localqueue.core.text import counted, cut
+from localqueue.testing.matching import Matcher, shown
 from localqueue.testing.results import Job
 
-ANY = object()
-"""Accepts every payload."""
+LISTED = 20
+"""How many jobs a message lists."""
+LINE = 500
+"""How many characters of a job's data a message shows."""
 
 
-def matching(jobs: Sequence[Job], data: Any) -> list[Job]:
-    """Return the jobs with this data."""
-    return [job for job in jobs if data is ANY or job.data == data]
-
-
-def missing_message(queue: str, data: Any, count: int | None, matches: Sequence[Job], jobs: Sequence[Job]) -> str:
+def missing_message(
+    queue: str, matcher: Matcher, count: int | None, matches: Sequence[Job], jobs: Sequence[Job]
+) -> str:
     """Return why `assert_enqueued` failed; `jobs` are all jobs."""
     expected = "a job" if count is None else counted(count, "job")
-    listed = f"enqueued were:\n{list_jobs(jobs)}" if jobs else "no jobs were enqueued"
-    return f"expected {expected} {_wanted(queue, data)}, got {len(matches)}; {listed}"
+    others = [job for job in jobs if job.queue == queue] + [job for job in jobs if job.queue != queue]
+    listed = f"enqueued were:\n{list_jobs(others, matcher, queue)}" if jobs else "no jobs were enqueued"
+    return f"expected {expected} {_wanted(queue, matcher)}, got {len(matches)}; {listed}"
 
 
-def unexpected_message(queue: str, data: Any, matches: Sequence[Job]) -> str:
+def unexpected_message(queue: str, matcher: Matcher, matches: Sequence[Job]) -> str:
     """Return why `refute_enqueued` failed."""
-    return f"expected no jobs {_wanted(queue, data)}, got {len(matches)}:\n{list_jobs(matches)}"
+    return f"expected no jobs {_wanted(queue, matcher)}, got {len(matches)}:\n{list_jobs(matches)}"
 
 
-def list_jobs(jobs: Sequence[Job]) -> str:
-    """Return one line per job."""
-    return "\n".join(f"  {results.describe(job)}" for job in jobs)
+def list_jobs(jobs: Sequence[Job], matcher: Matcher | None = None, queue: str = "") -> str:
+    """Return one line per job, the first LISTED of them; with a matcher, why those of the queue don't match."""
+    lines = [f"  {describe(job)}{_why_not(job, matcher, queue)}" for job in jobs[:LISTED]]
+    rest = len(jobs) - len(lines)
+    return "\n".join([*lines, *([f"  and {rest} more"] if rest else [])])
 
 
-def _wanted(queue: str, data: Any) -> str:
-    return f"in {queue}" + ("" if data is ANY else f" with data {json.dumps(data)}")
+def describe(job: Job) -> str:
+    """Return a job as a line for a message."""
+    return f"{job.queue} {job.short_id} {job.state} {cut(shown(job.data), LINE)}"
+
+
+def _why_not(job: Job, matcher: Matcher | None, queue: str) -> str:
+    reason = matcher.mismatch(job.data) if matcher is not None and job.queue == queue else None
+    return f"  ({cut(reason, LINE)})" if reason else ""
+
+
+def _wanted(queue: str, matcher: Matcher) -> str:
+    return f"in {queue} {matcher}".rstrip()

@@ -35,11 +35,11 @@ class BackgroundThread:
             self._thread.join()
             raise self._error
 
-    def stop(self) -> None:
-        """Stop the thread and wait for it. Raises what went wrong in it."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Stop the thread and wait for it, for at most `timeout_s`. Raises what went wrong in it."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._thread.join(timeout_s)
         if self._error is not None:
             raise self._error
 

@@ -3,59 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from localqueue.catalog import loader, targets
-from localqueue.client.client import Client
-from localqueue.core import clock, events
-from localqueue.core.errors import ClientError
-from localqueue.core.models import Catalog, QueueKey
-from localqueue.core.text import counted, nearest
-from localqueue.engine.engine import Engine
-from localqueue.server import event_loop, server
-from localqueue.store.temporary_folder import TemporaryFolder
-from localqueue.testing import assertions, results, tracebacks
-from localqueue.testing.app_server import AppServer, ExceptionLog, start_app
-from localqueue.testing.arguments import Duration, to_id, to_ms, to_time
-from localqueue.testing.assertions import ANY
-from localqueue.testing.background_thread import BackgroundThread
-from localqueue.testing.in_process import InProcessConnection
-from localqueue.testing.results import EndedAttempt, Job
-from localqueue.testing.setup import CatalogSource, catalog_paths, make_settings, served_namespaces
-from localqueue.testing.stub_workers import StubWorker, StubWorkers
+import anyio.to_thread
+
+from localqueue.core import clock
+from localqueue.core.models import QueueKey
+from localqueue.core.text import counted
+from localqueue.testing import assertions, report, results
+from localqueue.testing.arguments import Duration, to_id, to_ms, to_time, written
+from localqueue.testing.matching import ANY, Matcher
+from localqueue.testing.queue_server import QueueServer
+from localqueue.testing.results import EndedAttempt, Job, JobState
+
+T = TypeVar("T")
+TIMEOUT = "60s"
+"""How long `advance`, `step` and `drain` may take: longer than the default timeoutMs of an attempt."""
+BLOCKED_LOOP = (
+    "This call blocks the event loop of this thread. If the service runs on it, use drain_async() or another of the "
+    "async methods."
+)
 
 
-class LocalQueue:
-    """A queue for tests: a server on a free port, with the virtual clock and a temporary file.
+class LocalQueue(QueueServer):
+    """A queue for tests, such as the fixture `localqueue`.
 
-    `catalog` is a path, a catalog as a dict, or a list of those; by default the catalog of the current folder.
-    `target` is the base URL of the service, unless it is given with `serve`. `options` are those of `up`.
+    Outside pytest it is a context manager, which raises AssertionError if a delivery had neither a service nor a stub.
     """
-
-    def __init__(
-        self, catalog: CatalogSource | Sequence[CatalogSource] | None = None, target: str | None = None, **options: Any
-    ) -> None:
-        self._settings = make_settings(target, options)
-        self._folder = TemporaryFolder()
-        try:
-            self._paths = catalog_paths(catalog, self._folder.path)
-        except BaseException:
-            self._folder.close()
-            raise
-        self._served = served_namespaces(self._settings)
-        self._stubs = StubWorkers(None if self._served is None else set(self._served))
-        self._warnings: list[str] = []
-        self._apps: dict[str, AppServer] = {}
-        self._exception_log = ExceptionLog(self._add_exception)
-        self._background = BackgroundThread("localqueue", self._serve, event_loop.loop_factory())
-        self._client: Client | None = None
-
-    # start and stop
 
     def __enter__(self) -> LocalQueue:
         self.start()
@@ -68,125 +46,7 @@ class LocalQueue:
         finally:
             self.close()
 
-    def start(self) -> None:
-        """Start the server; return once it accepts requests. Raises StartError."""
-        try:
-            self._background.start()
-        except BaseException:
-            self._folder.close()
-            raise
-
-    def close(self) -> None:
-        """Stop the server and the service under test."""
-        try:
-            self._stop_apps()
-            if self._client is not None:
-                self._client.close()
-            self._background.stop()
-        finally:
-            self._stubs.close()
-            self._folder.close()
-
-    async def _serve(self, started: Callable[[], None], stop: Any) -> None:
-        async def use(where: server.RunningServer, engine: Engine) -> None:
-            assert where.app is not None
-            self.url, self._engine = where.url, engine
-            self._client = Client(InProcessConnection(where.url, where.app, asyncio.get_running_loop()))
-            started()
-            await stop.wait()
-
-        config = server.ServerConfig(self._settings, self._load, self._paths, self._on_event, wrap=self._stubs.wrap)
-        await server.serve(config, use)
-
-    def _load(self) -> Catalog:
-        target, by_namespace = targets.split_targets(self._settings.target)
-        return loader.load(self._paths, namespace=self._settings.namespace, target=target, targets=by_namespace)
-
-    def _on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Warned):
-            self._warnings.append(event.message)
-        elif isinstance(event, events.Rejected) and event.is_news:
-            self._warnings.append(f"refused: {event.rejection.code}: {event.rejection.message}")
-
-    def _add_exception(self, error: BaseException) -> None:
-        text = tracebacks.format_exception(error)
-        if text not in self._stubs.exceptions:
-            self._stubs.exceptions.append(text)
-
-    @property
-    def client(self) -> Client:
-        """Return the client of the control API, for what this class has no method for."""
-        if self._client is None:
-            raise ClientError("this queue hasn't been started", "Use it in a with statement, or call start().")
-        return self._client
-
-    def reset(self) -> None:
-        """Delete all jobs, restore the initial state, and forget stubs and the service under test."""
-        self.client.reset()
-        self._stop_apps()
-        self._stubs.clear(self._served)
-        self._warnings.clear()
-
-    # the service under test
-
-    def serve(self, app: Any, namespace: str | None = None) -> str:
-        """Run the service under test, an ASGI or WSGI app, or name its URL; return the URL.
-
-        Each namespace has its own service. Raises ClientError.
-        """
-        namespace = namespace or self.namespace
-        if (previous := self._apps.pop(namespace, None)) is not None:
-            previous.stop()
-        if isinstance(app, str):
-            url = app
-        else:
-            logging.getLogger().addHandler(self._exception_log)
-            self._apps[namespace] = start_app(app, self._add_exception)
-            url = self._apps[namespace].url
-        self.client.change_target(namespace, url)
-        if self._stubs.served is not None:
-            self._stubs.served.add(namespace)
-        return url
-
-    @property
-    def target(self) -> str:
-        """Return the base URL of the (first) service."""
-        return str(self._engine.catalog.targets[self.namespace])
-
-    @target.setter
-    def target(self, url: str) -> None:
-        self.serve(url)
-
-    def worker(self, queue: str, namespace: str | None = None) -> StubWorker:
-        """Return the stub for the service on a queue; it takes precedence over `serve`. Raises ClientError."""
-        return self._stubs.get(self._key(queue, namespace))
-
-    def _stop_apps(self) -> None:
-        apps, self._apps = self._apps, {}
-        logging.getLogger().removeHandler(self._exception_log)
-        with contextlib.ExitStack() as stack:  # every one, whatever another one raises
-            for app in apps.values():
-                stack.callback(app.stop)
-
     # jobs
-
-    @property
-    def namespace(self) -> str:
-        """Return the namespace of the (first) service in the catalog."""
-        return next(iter(self._engine.catalog.targets), "")
-
-    def _key(self, queue: str, namespace: str | None) -> QueueKey:
-        """Return the key of a declared queue. Raises ClientError: a mistyped name must not pass a test."""
-        declared = self._engine.catalog.queues
-        matches = [key for key in declared if key[1] == queue and namespace in (None, key[0])]
-        if len(matches) > 1:
-            names = ", ".join(key[0] for key in matches)
-            raise ClientError(f"several namespaces have a queue {queue!r}: {names}", "Give namespace=...")
-        if not matches:
-            where = "" if namespace is None else f" in namespace {namespace!r}"
-            known = ", ".join(nearest(queue, {key[1] for key in declared})) or "none"
-            raise ClientError(f"unknown queue {queue!r}{where}; declared: {known}")
-        return matches[0]
 
     def enqueue(self, queue: str, data: Any = None, namespace: str | None = None) -> Job:
         """Enqueue a job as a service would; return it. Raises ClientError."""
@@ -196,20 +56,35 @@ class LocalQueue:
         """Return a job as it is now, with its data and its attempts. Raises ClientError."""
         return results.job(self.client.job(to_id(id)))
 
-    def jobs(self, queue: str | None = None, state: str | None = None, namespace: str | None = None) -> list[Job]:
+    def jobs(self, queue: str | None = None, state: JobState | None = None, namespace: str | None = None) -> list[Job]:
         """Return every matching job, oldest first, with its data and its attempts. Raises ClientError."""
+        return [results.job(content) for content in self._contents(queue, state, namespace)]
+
+    def _contents(self, queue: str | None, state: str | None, namespace: str | None) -> list[dict[str, Any]]:
         if queue is not None:
             namespace, queue = self._key(queue, namespace)
         listed = self.client.jobs(queue=queue, state=state, namespace=namespace, details="true")
-        return [results.job(content) for content in listed][::-1]
+        return list(listed)[::-1]
 
     def retry(self, job: Job | str) -> None:
-        """Start a new round of a failed or cancelled job."""
+        """Start a new round of a failed or cancelled job. Raises ClientError."""
         self.client.retry(to_id(job))
 
     def cancel(self, job: Job | str) -> None:
-        """Cancel a job."""
+        """Cancel a job. Raises ClientError."""
         self.client.cancel(to_id(job))
+
+    def replay(self, job: Job | str, data: Any = ANY) -> Job:
+        """Enqueue a copy of a job, with its data or with other data; return the copy. Raises ClientError."""
+        return self.job(self.client.replay(to_id(job), None if data is ANY else json.dumps(data))["id"])
+
+    def pause(self, queue: str, namespace: str | None = None) -> None:
+        """Pause a queue: its jobs wait. Raises ClientError."""
+        self.client.pause(*self._key(queue, namespace))
+
+    def resume(self, queue: str, namespace: str | None = None) -> None:
+        """Resume a paused queue. Raises ClientError."""
+        self.client.resume(*self._key(queue, namespace))
 
     def configure(self, queue: str, namespace: str | None = None, **settings: int) -> None:
         """Change settings of a queue, under the catalog's names, for this test. Raises ClientError."""
@@ -228,40 +103,100 @@ class LocalQueue:
         *,
         to: str | datetime | None = None,
         settle: Duration = "0ms",
+        timeout: Duration = TIMEOUT,
+        raise_exceptions: bool = False,
         **parts: float,
     ) -> list[EndedAttempt]:
         """Advance the clock by `"5s"`, `seconds=5` or a timedelta, or `to` a time or `"next"`; return the attempts.
 
-        `settle` is real time that must pass without a new job.
+        `settle` is real time that must pass without a new job. Raises AssertionError if jobs still run after
+        `timeout`, in real time; with `raise_exceptions`, also the first exception of a handler.
         """
+        __tracebackhide__ = True
         if (by is not None) + (to is not None) + bool(parts) != 1:
             raise TypeError('use one of advance("5s"), advance(seconds=5), advance(to="next")')
-        if to is not None:
-            result = self.client.advance(to=to_time(to), settle_ms=to_ms(settle))
-        else:
-            result = self.client.advance(ms=to_ms(timedelta(**parts) if by is None else by), settle_ms=to_ms(settle))
-        return [results.ended_attempt(content) for content in result["attempts"]]
+        ms = None if to is not None else to_ms(timedelta(**parts) if by is None else by)
+        move = functools.partial(
+            self.client.advance,
+            ms=ms,
+            to=None if to is None else to_time(to),
+            settle_ms=to_ms(settle),
+            timeout_ms=to_ms(timeout),
+        )
+        return self._run(move, f"advance was still running jobs after {written(timeout)}", raise_exceptions)
 
-    def drain(self, timeout: Duration = "30s", settle: Duration = "0ms") -> list[EndedAttempt]:
-        """Run until nothing is queued, running or retrying; return the attempts.
+    def step(self, *, timeout: Duration = TIMEOUT, raise_exceptions: bool = False) -> list[EndedAttempt]:
+        """Run one attempt: the one that starts next, at its due time; return it, or nothing if no job waits."""
+        __tracebackhide__ = True
+        move = functools.partial(self.client.step, to_ms(timeout))
+        return self._run(move, f"step was still running a job after {written(timeout)}", raise_exceptions)
 
-        Raises AssertionError if that takes longer than `timeout`, in real time.
+    def drain(
+        self,
+        timeout: Duration = TIMEOUT,
+        settle: Duration = "0ms",
+        *,
+        queue: str | None = None,
+        namespace: str | None = None,
+        raise_exceptions: bool = False,
+    ) -> list[EndedAttempt]:
+        """Run until nothing is queued, running or retrying, in all queues or in one; return the attempts.
+
+        Raises AssertionError if that takes longer than `timeout`, in real time; with `raise_exceptions`, also the
+        first exception of a handler.
         """
         __tracebackhide__ = True
-        result = self.client.drain(to_ms(timeout), to_ms(settle))
-        if not result["idle"]:
-            unfinished = [self.job(content["jobId"]) for content in result["unfinished"] if not content["held"]]
-            raise AssertionError(f"jobs are unfinished after {timeout}:\n{assertions.list_jobs(unfinished)}")
+        if queue is not None:
+            namespace, queue = self._key(queue, namespace)
+        move = functools.partial(self.client.drain, to_ms(timeout), to_ms(settle), namespace=namespace, queue=queue)
+        return self._run(move, f"jobs are unfinished after {written(timeout)}", raise_exceptions)
+
+    def _run(self, move: Callable[[], Any], late: str, raise_exceptions: bool) -> list[EndedAttempt]:
+        __tracebackhide__ = True
+        errors = self._errors.count
+        result = move()
+        if raise_exceptions and (error := self._errors.first_since(errors)) is not None:
+            raise error
+        if result["stoppedBy"] is not None:
+            raise AssertionError(self._why_stopped(result, late))
         return [results.ended_attempt(content) for content in result["attempts"]]
 
-    def wait_for(self, jobs: int, queue: str | None = None, timeout: Duration = "5s") -> None:
+    def _why_stopped(self, result: Mapping[str, Any], late: str) -> str:
+        if result["stoppedBy"] != "timeout":
+            return f"stopped by a {result['stoppedBy']} of the queue meanwhile"
+        unfinished = [self.job(content["jobId"]) for content in result["unfinished"] if not content["held"]]
+        hint = f"\n{BLOCKED_LOOP}" if _runs_loop() else ""
+        return f"{late}:\n{assertions.list_jobs(unfinished)}{hint}"
+
+    async def advance_async(self, *arguments: Any, **options: Any) -> list[EndedAttempt]:
+        """Do what `advance` does, without blocking the event loop (asyncio or trio)."""
+        return await _on_thread(self.advance, *arguments, **options)
+
+    async def drain_async(self, *arguments: Any, **options: Any) -> list[EndedAttempt]:
+        """Do what `drain` does, without blocking the event loop (asyncio or trio)."""
+        return await _on_thread(self.drain, *arguments, **options)
+
+    async def step_async(self, **options: Any) -> list[EndedAttempt]:
+        """Do what `step` does, without blocking the event loop (asyncio or trio)."""
+        return await _on_thread(self.step, **options)
+
+    async def wait_for_async(self, jobs: int, **options: Any) -> None:
+        """Do what `wait_for` does, without blocking the event loop (asyncio or trio)."""
+        await _on_thread(self.wait_for, jobs, **options)
+
+    def wait_for(
+        self, jobs: int, queue: str | None = None, timeout: Duration = "5s", namespace: str | None = None
+    ) -> None:
         """Wait, in real time, until this many jobs were enqueued since the reset. Raises AssertionError."""
         __tracebackhide__ = True
-        key = None if queue is None else self._key(queue, None)
+        key = None if queue is None else self._key(queue, namespace)
         if not clock.wait_until(lambda: self._enqueued(key) >= jobs, to_ms(timeout) / 1000):
             where = f" in {queue}" if queue else ""
             expected = counted(jobs, "job")
-            raise AssertionError(f"expected {expected}{where} within {timeout}, got {self._enqueued(key)}")
+            hint = f"\n{BLOCKED_LOOP}" if _runs_loop() else ""
+            raise AssertionError(
+                f"expected {expected}{where} within {written(timeout)}, got {self._enqueued(key)}{hint}"
+            )
 
     def _enqueued(self, key: QueueKey | None) -> int:
         queues = self.client.queues()
@@ -273,35 +208,76 @@ class LocalQueue:
 
     # assertions
 
-    def assert_enqueued(self, queue: str, data: Any = ANY, count: int | None = None) -> list[Job]:
-        """Check that jobs were enqueued, with this data, this many; return them. Raises AssertionError."""
+    def assert_enqueued(
+        self,
+        queue: str,
+        data: Any = ANY,
+        count: int | None = None,
+        *,
+        data_contains: Any = ANY,
+        where: Callable[[Any], object] | None = None,
+        namespace: str | None = None,
+    ) -> list[Job]:
+        """Check that jobs were enqueued, with matching data, this many; return them. Raises AssertionError.
+
+        `data` is compared as JSON and may have matchers such as `mock.ANY` in it. `data_contains` may lack keys, at
+        any depth. `where` is called with the data.
+        """
         __tracebackhide__ = True
-        matches = self._matching(queue, data)
+        matcher = Matcher(data, data_contains, where)
+        matches = self._matching(queue, matcher, namespace)
         if len(matches) == count or (count is None and matches):
             return matches
-        raise AssertionError(assertions.missing_message(queue, data, count, matches, self.jobs()))
+        raise AssertionError(assertions.missing_message(queue, matcher, count, matches, self.jobs()))
 
-    def refute_enqueued(self, queue: str, data: Any = ANY) -> None:
-        """Check that no job with this data was enqueued. Raises AssertionError."""
+    def refute_enqueued(
+        self,
+        queue: str,
+        data: Any = ANY,
+        *,
+        data_contains: Any = ANY,
+        where: Callable[[Any], object] | None = None,
+        namespace: str | None = None,
+    ) -> None:
+        """Check that no job with matching data was enqueued. Raises AssertionError."""
         __tracebackhide__ = True
-        if matches := self._matching(queue, data):
-            raise AssertionError(assertions.unexpected_message(queue, data, matches))
+        matcher = Matcher(data, data_contains, where)
+        if matches := self._matching(queue, matcher, namespace):
+            raise AssertionError(assertions.unexpected_message(queue, matcher, matches))
 
-    def _matching(self, queue: str, data: Any) -> list[Job]:
-        return assertions.matching(self.jobs(queue=queue), data)
+    def _matching(self, queue: str, matcher: Matcher, namespace: str | None) -> list[Job]:
+        contents = self._contents(queue, None, namespace)
+        return [results.job(content) for content in contents if matcher.mismatch(content["data"]) is None]
+
+    def assert_all_replies_used(self) -> None:
+        """Check that no stub has replies left. Raises AssertionError."""
+        __tracebackhide__ = True
+        if unused := self._stubs.unused():
+            raise AssertionError("unused replies:\n" + "\n".join(f"  {line}" for line in unused))
 
     # reports
 
-    def problem(self) -> str | None:
-        """Return which deliveries had neither a service nor a stub, or None."""
-        return self._stubs.report() if self._stubs.unexpected else None
-
-    def notes(self) -> list[tuple[str, str]]:
+    def notes(self, is_problem_shown: bool = False) -> list[tuple[str, str]]:
         """Return what helps to understand a failure, as (title, text)."""
+        jobs, ledger = self.jobs(), self.ledger()
         sections = [
-            ("exceptions in handlers", "\n".join(self._stubs.exceptions)),
-            ("unexpected deliveries", self.problem() or ""),
+            ("exceptions in handlers", self._errors.report(report.EXCEPTIONS)),
+            ("failed attempts", report.failed_attempts(jobs)),
+            ("unexpected deliveries", "" if is_problem_shown else self.problem() or ""),
             ("warnings", "\n".join(self._warnings)),
-            ("ledger", self.ledger()),
+            ("ledger", report.shortened(ledger)),
         ]
         return [(title, text) for title, text in sections if text]
+
+
+def _runs_loop() -> bool:
+    """Return whether the caller runs on an event loop, which a service on the same loop would need."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def _on_thread(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    return await anyio.to_thread.run_sync(functools.partial(call, *arguments, **options))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+JobState = Literal["queued", "running", "retrying", "completed", "failed", "cancelled"]
+Outcome = Literal["completed", "http_error", "timeout", "connection_error", "interrupted", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt of a job."""
+    """An attempt of a job; `url` is where it was delivered."""
 
     round: int
     number: int
@@ -37,12 +39,13 @@ class Attempt:
     started_at: datetime
     ended_at: datetime
     duration_ms: int
-    outcome: str
+    outcome: Outcome
     status: int | None
     error: Failure | None
     response: Response | None
     next_due_at: datetime | None
     reason: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Job:
     short_id: str
     namespace: str
     queue: str
-    state: str
-    held: str | None
+    state: JobState
+    held: Literal["paused", "queue_missing"] | None
     round: int
     attempt: int
     max_attempts: int
@@ -77,7 +80,7 @@ class EndedAttempt:
     number: int
     max_attempts: int
     started_at: datetime
-    outcome: str
+    outcome: Outcome
     status: int | None
     next_due_at: datetime | None
 
@@ -119,11 +122,6 @@ def ended_attempt(content: Mapping[str, Any]) -> EndedAttempt:
     )
 
 
-def describe(job: Job) -> str:
-    """Return a job as a line for a failure message."""
-    return f"{job.queue} {job.short_id} {job.state} {json.dumps(job.data)}"
-
-
 def _attempt(content: Mapping[str, Any]) -> Attempt:
     error, response = content["error"], content["response"]
     return Attempt(
@@ -140,6 +138,7 @@ def _attempt(content: Mapping[str, Any]) -> Attempt:
         response=None if response is None else Response(**response),
         next_due_at=_time_or_none(content["nextDueAt"]),
         reason=content["reason"],
+        url=content["request"]["url"],
     )
 
 

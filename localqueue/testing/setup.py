@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from localqueue.catalog import discovery, targets
 from localqueue.core.errors import ClientError
-from localqueue.core.settings import Settings
+from localqueue.core.settings import OPTIONS, Option, Settings
 from localqueue.core.text import nearest
+from localqueue.testing.arguments import to_time
 
 CatalogSource = str | Path | Mapping[str, Any]
+_OPTIONS = {option.name: option for option in OPTIONS}
 DEFAULTS: dict[str, Any] = {"port": 0, "ephemeral": True, "clock": "virtual", "grace": 0.0}
 
 
@@ -43,21 +46,35 @@ def _catalog_path(source: CatalogSource, path: Path) -> Path:
 
 def make_settings(target: str | None, options: Mapping[str, Any]) -> Settings:
     """Return the settings for options of `up`. Raises ClientError."""
-    known = [field.name for field in dataclasses.fields(Settings)]
     for name in options:
-        if name not in known:
-            raise ClientError(f"unknown option {name!r}; options: {', '.join(nearest(name, known))}")
+        if name not in _OPTIONS:
+            raise ClientError(f"unknown option {name!r}; options: {', '.join(nearest(name, _OPTIONS))}")
     values = DEFAULTS | dict(options) | ({"target": target} if target is not None else {})
     if "db" in values:
         values = {"ephemeral": False} | {name: value for name, value in values.items() if name != "ephemeral"}
-        values["db"] = Path(values["db"])
-    for name in ("target", "allow_host"):
-        if isinstance(values.get(name), str):
-            values[name] = (values[name],)
-    settings = Settings(**values)
+    settings = Settings(**{name: _value(_OPTIONS[name], value) for name, value in values.items()})
     if problem := settings.problem():
         raise ClientError(problem)
     return settings
+
+
+def _value(option: Option, value: Any) -> Any:
+    """Return the value of an option as Settings has it. Raises ClientError."""
+    if value is None:
+        return None
+    if option.many:
+        return tuple(_value(dataclasses.replace(option, many=False), each) for each in _listed(value))
+    if option.kind is Path and isinstance(value, str):
+        return Path(value)
+    if option.name == "start" and isinstance(value, datetime):
+        return to_time(value)
+    if problem := option.problem(value):
+        raise ClientError(f"the option {option.name} {problem}, not {value!r}")
+    return value
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def served_namespaces(settings: Settings) -> set[str] | None:

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import json
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from starlette.datastructures import Headers
 
-from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Queue, QueueKey, Request, Response
+from localqueue.core import clock
+from localqueue.core.models import Outcome, Queue, QueueKey, Request
 from localqueue.core.text import counted, safe
-from localqueue.core.times import duration
 from localqueue.engine.executor import Deliverer, Send
-from localqueue.testing import tracebacks
-
-Reply = Any
-"""A status, (status, body), "timeout", "reset", or a callable that gets the WorkerRequest and returns one of these."""
-
-
-@dataclass(frozen=True)
-class WorkerRequest:
-    """A request that was delivered to a stub."""
-
-    url: str
-    body: bytes
-    headers: Mapping[str, str]
-
-    @cached_property
-    def json(self) -> Any:
-        """Return the body: {"jobId", "queue", "attempt", "data"}."""
-        return json.loads(self.body)
-
-    @property
-    def attempt(self) -> int:
-        """Return the number of the attempt, from 1."""
-        return int(self.json["attempt"])
-
-    @property
-    def data(self) -> Any:
-        """Return the job's data."""
-        return self.json["data"]
+from localqueue.testing.handler_errors import HandlerErrors
+from localqueue.testing.late_threads import GRACE_S, interrupt
+from localqueue.testing.replies import Reply, ScriptedReply, checked, outcome
+from localqueue.testing.worker_request import WorkerRequest
 
 
 class StubWorker:
@@ -54,19 +27,22 @@ class StubWorker:
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
-        self._script: deque[Reply] = deque()
-        self._always: tuple[Reply, ...] = ()
+        self._script: deque[Any] = deque()
+        self._always: tuple[Any, ...] = ()
         self._deliveries = 0
         self._received: list[tuple[int, WorkerRequest]] = []
 
-    def replies(self, *replies: Reply) -> StubWorker:
-        """Add replies: statuses, (status, body), "timeout", "reset", callables. Raises ValueError, TypeError."""
-        self._script.extend(_checked(reply) for reply in replies)
+    def replies(self, *replies: ScriptedReply) -> StubWorker:
+        """Add replies: statuses, (status, body), "timeout", "reset", Reply(...), callables.
+
+        Raises ValueError, TypeError.
+        """
+        self._script.extend([checked(reply) for reply in replies])
         return self
 
-    def always(self, reply: Reply) -> StubWorker:
+    def always(self, reply: ScriptedReply) -> StubWorker:
         """Respond with this when the script is used up. Raises ValueError, TypeError."""
-        self._always = (_checked(reply),)
+        self._always = (checked(reply),)
         return self
 
     @property
@@ -74,7 +50,12 @@ class StubWorker:
         """Return the requests, in starting order."""
         return [request for _, request in sorted(self._received, key=lambda item: item[0])]
 
-    def take(self) -> tuple[int, tuple[Reply, ...]]:
+    @property
+    def unused(self) -> int:
+        """Return the number of replies that weren't used."""
+        return len(self._script)
+
+    def take(self) -> tuple[int, tuple[Any, ...]]:
         """Return the number of a delivery that starts now, and its reply if there is one."""
         self._deliveries += 1
         return self._deliveries, (self._script.popleft(),) if self._script else self._always
@@ -88,7 +69,7 @@ class StubWorker:
     def expected(self) -> str:
         """Describe this stub for a failure message."""
         deliveries = counted(self._deliveries, "delivery", "deliveries")
-        return f"worker({self.queue!r}) got {deliveries}; {counted(len(self._script), 'reply', 'replies')} left"
+        return f"worker({self.queue!r}) got {deliveries}; {counted(self.unused, 'reply', 'replies')} left"
 
 
 @dataclass
@@ -98,14 +79,16 @@ class StubWorkers:
     Other queues are delivered to the service if their namespace is in `served`, which has every one if it is None.
     """
 
+    errors: HandlerErrors
+    is_virtual: bool = True
     served: set[str] | None = field(default_factory=set)
     unexpected: list[str] = field(default_factory=list)
-    exceptions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._by_queue: dict[QueueKey, StubWorker] = {}
         self._lock = threading.Lock()
         self._thread: ThreadPoolExecutor | None = None
+        self._calling: tuple[int, str] | None = None
         self._previous: asyncio.Future[None] | None = None
 
     def wrap(self, inner: Deliverer) -> Deliverer:
@@ -123,12 +106,27 @@ class StubWorkers:
         with self._lock:
             self._by_queue.clear()
             self.served = None if served is None else set(served)
-            self.unexpected, self.exceptions = [], []
+            self.unexpected = []
+
+    def cut_off(self) -> list[str]:
+        """End a callable that is still running, and return its name."""
+        if clock.wait_until(lambda: self._calling is None, GRACE_S) or self._calling is None:
+            return []
+        ident, queue = self._calling
+        interrupt([ident])
+        self.close()
+        return [f"the reply of worker({queue!r})"]
 
     def close(self) -> None:
         """Stop the thread that callables run on."""
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+        thread, self._thread, self._calling = self._thread, None, None
+        if thread is not None:
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    def unused(self) -> list[str]:
+        """Describe the stubs that have replies left."""
+        with self._lock:
+            return [stub.expected() for stub in self._by_queue.values() if stub.unused]
 
     def report(self) -> str:
         """Return what was delivered unexpectedly, and what was expected."""
@@ -159,16 +157,16 @@ class StubWorkers:
             self.unexpected.append(
                 f"{queue.namespace}/{queue.name} got {safe(request.body.decode('utf-8', 'replace'))}"
             )
-            return _response_outcome(500, "localqueue: unexpected delivery")
+            return outcome(Reply(500, "localqueue: unexpected delivery"), request.timeout_ms)
 
         return send
 
-    def _reply(self, stub: StubWorker, number: int, reply: Reply) -> Send:
+    def _reply(self, stub: StubWorker, number: int, reply: Any) -> Send:
         if not callable(reply):
 
             async def send(request: Request) -> Outcome:
                 stub.receive(number, request)
-                return _outcome(reply, request.timeout_ms)
+                return await self._after_delay(reply, request.timeout_ms)
 
             return send
 
@@ -180,86 +178,60 @@ class StubWorkers:
             try:
                 if previous is not None:
                     await asyncio.wait([previous])
-                return await self._call(reply, stub.receive(number, request), request.timeout_ms)
+                return await self._call(stub, reply, stub.receive(number, request), request.timeout_ms)
             finally:
                 done.set_result(None)
 
         return call
 
-    async def _call(self, reply: Callable[[WorkerRequest], Reply], received: WorkerRequest, timeout_ms: int) -> Outcome:
+    async def _after_delay(self, reply: Any, timeout_ms: int) -> Outcome:
+        if isinstance(reply, Reply) and not self.is_virtual:
+            await clock.delay(min(reply.delay_ms, timeout_ms) / 1000)
+        return outcome(reply, timeout_ms)
+
+    async def _call(
+        self,
+        stub: StubWorker,
+        reply: Callable[[WorkerRequest], ScriptedReply],
+        received: WorkerRequest,
+        timeout_ms: int,
+    ) -> Outcome:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "localqueue-stub")
         running: Awaitable[_CallResult] = asyncio.get_running_loop().run_in_executor(
-            self._thread, _call_safely, reply, received
+            self._thread, self._call_safely, stub.queue, reply, received
         )
         try:
-            async with asyncio.timeout(timeout_ms / 1000):
+            async with clock.Deadline(timeout_ms / 1000):
                 result = await running
         except TimeoutError:
-            return _outcome("timeout", timeout_ms)
+            return outcome("timeout", timeout_ms)
         if result.error is not None:
-            self.exceptions.append(tracebacks.format_exception(result.error))
+            self.errors.add(result.error, received.job_id)
             if not isinstance(result.error, Exception) or isinstance(result.error, AssertionError):
                 self.unexpected.append(f"a reply raised {type(result.error).__name__}: {result.error}")
-            return _response_outcome(500, "the stub raised an exception")
-        return _outcome(200 if result.reply is None else result.reply, timeout_ms)
+            return outcome(Reply(500, "the stub raised an exception"), timeout_ms)
+        return await self._after_delay(result.reply, timeout_ms)
+
+    def _call_safely(
+        self, queue: str, reply: Callable[[WorkerRequest], ScriptedReply], received: WorkerRequest
+    ) -> _CallResult:
+        """Call a reply; nothing that it raises may end the server of the whole session."""
+        self._calling = calling = (threading.get_ident(), queue)
+        try:
+            result = reply(received)
+            answer = checked(200 if result is None else result)
+            if callable(answer):
+                raise TypeError("a callable reply can't return another callable")
+            return _CallResult(answer)
+        except BaseException as error:
+            return _CallResult(error=error)
+        finally:
+            if self._calling is calling:
+                self._calling = None
 
 
 @dataclass(frozen=True)
 class _CallResult:
-    reply: Reply = None
+    reply: Any = None
     error: BaseException | None = None
-
-
-def _call_safely(reply: Callable[[WorkerRequest], Reply], received: WorkerRequest) -> _CallResult:
-    """Call a reply; nothing that it raises may end the server of the whole session."""
-    try:
-        result = reply(received)
-        return _CallResult(None if result is None else _checked(result))
-    except BaseException as error:
-        return _CallResult(error=error)
-
-
-def _checked(reply: Reply) -> Reply:
-    """Return a reply that can be sent. Raises ValueError, TypeError."""
-    if inspect.iscoroutinefunction(reply) or inspect.iscoroutine(reply):
-        raise TypeError("a reply can't be an async function; use a plain function")
-    if callable(reply) or reply in ("timeout", "reset"):
-        return reply
-    status = reply[0] if isinstance(reply, tuple) and len(reply) == 2 else reply
-    if type(status) is not int or not 200 <= status <= 999:
-        raise ValueError(
-            f'a reply must be a status from 200 to 999, (status, body), "timeout", "reset" or a callable, not {reply!r}'
-        )
-    if isinstance(reply, tuple):
-        _encoded(reply[1])
-    return reply
-
-
-def _outcome(reply: Reply, timeout_ms: int) -> Outcome:
-    if reply == "timeout":
-        error = AttemptError("timeout", f"timed out after {duration(timeout_ms)} (scripted)")
-        return Outcome(OutcomeKind.TIMEOUT, None, error)
-    if reply == "reset":
-        error = AttemptError("connection_reset", "the connection was reset (scripted)")
-        return Outcome(OutcomeKind.CONNECTION_ERROR, None, error)
-    return _response_outcome(*reply) if isinstance(reply, tuple) else _response_outcome(reply, b"")
-
-
-def _response_outcome(status: int, body: Any) -> Outcome:
-    kind = "text/plain; charset=utf-8" if isinstance(body, bytes | str) else "application/json"
-    response = Response((("content-type", kind),), _encoded(body))
-    if status < 300:
-        return Outcome(OutcomeKind.COMPLETED, status, None, response)
-    error = AttemptError(f"http_{status}", f"the service responded {status}")
-    return Outcome(OutcomeKind.HTTP_ERROR, status, error, response)
-
-
-def _encoded(body: Any) -> bytes:
-    """Return a body as bytes. Raises ValueError if it can't be sent."""
-    if isinstance(body, bytes):
-        return body
-    try:
-        return (body if isinstance(body, str) else json.dumps(body)).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"the body {body!r} of a reply can't be sent as JSON: {error}") from None

@@ -178,7 +178,7 @@ def test_many_failed_jobs_are_retried_step_by_step_in_the_order_of_their_enqueue
         async with running_engine(write_catalog(tmp_path, concurrency=20), VirtualClock(50)) as engine:
             assert await engine.jobs.retry_failed() == 11
             assert await engine.jobs.retry_failed() == 0
-            made = await engine.advance(0)
+            made = (await engine.advance(0)).attempts
             assert [each.job.seq for each in made] == list(range(1, 12))
             assert {(each.attempt.round, each.attempt.number, each.attempt.due_ms) for each in made} == {(2, 1, 50)}
 

@@ -143,6 +143,7 @@ def walk(call: Caller) -> None:
     call("POST", f"{OURS}/jobs/{{id}}/replay", {"data": [1]}, id=id_)
     call("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retries": 0}, **queue)
     call("PUT", f"{OURS}/targets/{{namespace}}", {"url": "http://127.0.0.1:9"}, **queue)
+    call("POST", f"{OURS}/clock/step")
     call("POST", f"{OURS}/clock/advance", {"to": "next"})
     call("POST", f"{OURS}/drain")
     for path in ("jobs", "jobs/{id}", "jobs/{id}/data", "queues", "status", "clock", "ledger", "metrics"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from localqueue.core import clock, envelope, lifecycle
+from localqueue.core import clock, envelope, lifecycle, real_time
 from localqueue.core.models import OutcomeKind, Queue
 from localqueue.delivery import delivery
 from localqueue.delivery.errors import ExchangeError
@@ -256,7 +256,7 @@ def _clock_follows_back() -> Any:
     real = clock.WallClock._time
 
     def time(self: clock.WallClock) -> float:
-        self._ahead = clock.time.time() - self.monotonic()  # type: ignore[attr-defined]
+        self._ahead = real_time.system_time() - self.monotonic()  # type: ignore[attr-defined]
         return real(self)
 
     return mock.patch.object(clock.WallClock, "_time", time)

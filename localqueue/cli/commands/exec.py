@@ -167,7 +167,8 @@ class Run:
         is_cut_off = waiting.cancel()
         stop.cancel()
         await asyncio.wait([waiting, stop])
-        return run_summary.NOT_WAITED_FOR if is_cut_off or waiting.result().is_idle else run_summary.TIMED_OUT
+        is_timed_out = not is_cut_off and waiting.result().stopped_by == "timeout"
+        return run_summary.TIMED_OUT if is_timed_out else run_summary.NOT_WAITED_FOR
 
     async def _show_progress(self, engine: Engine) -> None:
         if self._progress.is_terminal and self._settings.log == "text":

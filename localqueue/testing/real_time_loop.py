@@ -1,0 +1,22 @@
+"""Event loops whose timers follow real time, whatever a test has done to `time.monotonic`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from localqueue.core import real_time
+from localqueue.server import event_loop
+
+
+class RealTimeLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop, with real time."""
+
+    def time(self) -> float:
+        """Return seconds of the monotonic clock."""
+        return real_time.monotonic()
+
+
+def fastest_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop, which has its own clock, or a RealTimeLoop if it isn't installed."""
+    make = event_loop.loop_factory() or RealTimeLoop
+    return make()
