@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterator
 from types import TracebackType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from localqueue.server import sockets
-
-
-class _UvicornServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process and says when it is up."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+from localqueue.server.prompt_server import PromptServer
 
 
 class HttpServer:
     """The HTTP side of a server: it stops at the end of its `async with` block."""
 
     def __init__(self) -> None:
-        self._server: _UvicornServer | None = None
+        self._server: PromptServer | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HttpServer:
@@ -44,14 +27,15 @@ class HttpServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
+            self._server.stop()
             await self._serving
 
     async def start(self, asgi: ASGIApp, listeners: list[socket.socket]) -> None:
         """Serve an app on these sockets; return once it accepts requests."""
-        self._server = _UvicornServer(_config(asgi))
+        is_up = asyncio.Event()
+        self._server = PromptServer(_config(asgi), is_up.set)
         self._serving = asyncio.create_task(self._server.serve(sockets=listeners))
-        await self._server.is_up.wait()
+        await is_up.wait()
 
 
 def _config(asgi: ASGIApp) -> uvicorn.Config:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 
 from localqueue.core.errors import ClientError
 from localqueue.server import sockets
+from localqueue.server.prompt_server import PromptServer
 from localqueue.testing.background_thread import BackgroundThread
 from localqueue.testing.late_threads import GRACE_S, interrupt, is_busy
 from localqueue.testing.real_time_loop import RealTimeLoop
@@ -20,28 +20,20 @@ STOP_S = 5.0
 """How long the lifespan's shutdown may take, in seconds."""
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that stops at once; uvicorn's own loop checks every 100 ms."""
+class _Server(PromptServer):
+    """The server of an app under test."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stop: asyncio.Event) -> None:
-        super().__init__(config)
-        self._started = started
-        self._stop = stop
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        self._started()
-        await self._stop.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        await _end(self.server_state.tasks)
-        await self.lifespan.shutdown()
-        for server in self.servers:
-            await server.wait_closed()
+    async def end_requests(self) -> None:
+        """Let handlers end by themselves for a moment, then cancel them and interrupt the threads they wait for."""
+        if not (running := set(self.server_state.tasks)):
+            return
+        _, hanging = await asyncio.wait(running, timeout=GRACE_S)
+        for task in hanging:
+            task.cancel()
+        if hanging:
+            threads = _worker_threads(asyncio.get_running_loop())
+            interrupt(thread.ident for thread in threads if is_busy(thread))
+            await asyncio.wait(hanging, timeout=GRACE_S)
 
 
 class AsgiServer:
@@ -81,7 +73,12 @@ class AsgiServer:
             proxy_headers=False,
             server_header=False,
         )
-        await _Server(config, started, stop).serve(sockets=[self._socket])
+        server = _Server(config, started)
+        stopping = asyncio.create_task(_stop_after(stop, server))
+        try:
+            await server.serve(sockets=[self._socket])
+        finally:
+            stopping.cancel()
 
     async def _called(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -100,16 +97,9 @@ class AsgiServer:
             self._running.pop(id(scope), None)
 
 
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Let tasks end by themselves for a moment, then cancel them and interrupt the threads that they wait for."""
-    if not (running := set(tasks)):
-        return
-    _, hanging = await asyncio.wait(running, timeout=GRACE_S)
-    for task in hanging:
-        task.cancel()
-    if hanging:
-        interrupt(thread.ident for thread in _worker_threads(asyncio.get_running_loop()) if is_busy(thread))
-        await asyncio.wait(hanging, timeout=GRACE_S)
+async def _stop_after(stop: asyncio.Event, server: _Server) -> None:
+    await stop.wait()
+    server.stop()
 
 
 def _worker_threads(loop: asyncio.AbstractEventLoop) -> list[threading.Thread]:

@@ -73,14 +73,15 @@ def _clock(engine: Engine) -> dict[str, Any]:
 
 async def _result(engine: Engine, result: PlayResult) -> dict[str, Any]:
     """Return the attempts, and the jobs that are still unfinished: a client should notice trouble."""
-    unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED)
     counts = [queue.counts for queue in await engine.queues()]
+    number = sum(count[state] for count in counts for state in JobState if not state.is_finished)
+    unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED) if number else []
     return {
         "now": iso(engine.now()),
         "attempts": [serializers.ended_attempt(event) for event in result.attempts],
         "stoppedBy": result.stopped_by,
         "unfinished": [serializers.unfinished_job(snapshot) for snapshot in unfinished],
-        "unfinishedCount": sum(count[state] for count in counts for state in JobState if not state.is_finished),
+        "unfinishedCount": number,
     }
 
 
