@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-long test-sim browser bench lint docs messages pictures clean
+.PHONY: demo demo-node test test-plain test-compat test-long test-sim browser bench lint docs messages pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -45,6 +45,11 @@ test-plain: .venv-plain/ready
 
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
+
+# The fixture with other pytest plugins and with frameworks, which are installed beside the virtual environment.
+test-compat: .venv/ready
+	tests/testing/compatibility/install
+	$(BIN)/python -m pytest -n $(WORKERS) -m compat tests/testing/compatibility
 
 # Random histories against the real engine (COUNT=1000 for a short run); failing seeds are added to the default suite.
 COUNT ?= 50000

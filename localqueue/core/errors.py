@@ -203,6 +203,9 @@ class ClientError(LocalqueueError):
 
     code = "client_error"
 
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message  # a test's report shows only this
+
 
 class NoServer(ClientError):
     """Say that nothing answers where a server was expected."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
+from localqueue.core.errors import ClientError
 from localqueue.core.times import duration, iso, parse_duration
 from localqueue.testing.results import Job
 
 Duration = str | timedelta
+_ID = re.compile(r"[0-9A-Fa-f-]{1,36}")
 
 
 def to_ms(given: Duration) -> int:
@@ -29,8 +32,13 @@ def to_time(time: str | datetime) -> str:
 
 
 def to_id(job: Job | str) -> str:
-    """Return the ID of a job."""
-    return job if isinstance(job, str) else job.id
+    """Return the ID of a job. Raises ClientError, TypeError."""
+    id_ = job.id if isinstance(job, Job) else job
+    if not isinstance(id_, str):
+        raise TypeError(f"{id_!r} is not a job; use one that enqueue() or jobs() returned, or its ID")
+    if not _ID.fullmatch(id_):
+        raise ClientError(f"{id_!r} isn't the ID of a job", "Use job.id, or the short ID of a log line.")
+    return id_
 
 
 def written(given: Duration) -> str:

@@ -43,16 +43,17 @@ class AsgiServer:
         self._socket = sockets.bind("127.0.0.1", 0)[0]
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._app, self._on_exception = app, on_exception
-        self._running: dict[int, str] = {}
         self._cut_off: list[str] = []
-        self._lifespan_error: BaseException | None = None
+        self._is_in_shutdown = False
+        self._startup_error: Exception | None = None
+        self._shutdown_error: Exception | None = None
         self._background = BackgroundThread("localqueue-service", self._main, RealTimeLoop)
         try:
             self._background.start()
         except SystemExit:
             self._socket.close()
             error = ClientError("the service under test could not start: its lifespan failed")
-            raise error from self._lifespan_error
+            raise error from self._startup_error
 
     def stop(self) -> list[str]:
         """Stop the app and its lifespan, and return the requests that were cut off. Raises what the lifespan raised."""
@@ -60,8 +61,8 @@ class AsgiServer:
             self._background.stop(GRACE_S + STOP_S)
         finally:
             self._socket.close()
-        if self._lifespan_error is not None:
-            raise self._lifespan_error
+        if self._shutdown_error is not None:
+            raise self._shutdown_error
         return self._cut_off
 
     async def _main(self, started: Callable[[], None], stop: asyncio.Event) -> None:
@@ -81,20 +82,32 @@ class AsgiServer:
             stopping.cancel()
 
     async def _called(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            self._running[id(scope)] = f"{scope['method']} {scope['path']}"
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        name = f"{scope.get('method', scope['type'])} {scope['path']}"
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            self._cut_off += [self._running[id(scope)]] if id(scope) in self._running else []
+            self._cut_off.append(name)
             raise
         except Exception as error:
             self._on_exception(error)
-            if scope["type"] == "lifespan":
-                self._lifespan_error = error
             raise
-        finally:
-            self._running.pop(id(scope), None)
+
+    async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        """Run the lifespan; an app without one raises at once, which is no error."""
+
+        async def received() -> Any:
+            message = await receive()
+            self._is_in_shutdown = message["type"] == "lifespan.shutdown"
+            return message
+
+        try:
+            await self._app(scope, received, send)
+        except Exception as error:
+            self._startup_error, self._shutdown_error = (None, error) if self._is_in_shutdown else (error, None)
+            raise
 
 
 async def _stop_after(stop: asyncio.Event, server: _Server) -> None:

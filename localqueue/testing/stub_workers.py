@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.datastructures import Headers
-
 from localqueue.core import clock
 from localqueue.core.models import Outcome, Queue, QueueKey, Request
 from localqueue.core.text import counted, safe
 from localqueue.engine.executor import Deliverer, Send
 from localqueue.testing.handler_errors import HandlerErrors
 from localqueue.testing.late_threads import GRACE_S, interrupt
+from localqueue.testing.matching import shown
 from localqueue.testing.replies import Reply, ScriptedReply, checked, outcome
 from localqueue.testing.worker_request import WorkerRequest
 
@@ -62,7 +61,7 @@ class StubWorker:
 
     def receive(self, number: int, request: Request) -> WorkerRequest:
         """Remember a request."""
-        received = WorkerRequest(request.url, request.body, Headers(dict(request.headers)))
+        received = WorkerRequest.of(request)
         self._received.append((number, received))
         return received
 
@@ -152,10 +151,10 @@ class StubWorkers:
 
     def _refuse(self, queue: Queue, stub: StubWorker | None, number: int) -> Send:
         async def send(request: Request) -> Outcome:
-            if stub is not None:
-                stub.receive(number, request)
+            received = WorkerRequest.of(request) if stub is None else stub.receive(number, request)
             self.unexpected.append(
-                f"{queue.namespace}/{queue.name} got {safe(request.body.decode('utf-8', 'replace'))}"
+                f"{queue.namespace}/{queue.name} got attempt {received.attempt} of job {received.job_id[-8:]} "
+                f"with data {safe(shown(received.data))}"
             )
             return outcome(Reply(500, "localqueue: unexpected delivery"), request.timeout_ms)
 

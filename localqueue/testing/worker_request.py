@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from starlette.datastructures import Headers
+
+from localqueue.core.models import Request
+
 
 @dataclass(frozen=True)
 class WorkerRequest:
@@ -16,6 +20,11 @@ class WorkerRequest:
     url: str
     body: bytes
     headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, request: Request) -> WorkerRequest:
+        """Return a delivery as a test sees it."""
+        return cls(request.url, request.body, Headers(dict(request.headers)))
 
     @cached_property
     def json(self) -> Any:

@@ -16,7 +16,7 @@ from tests.docs.pages import ROOT, write_files
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("how-to-pytest")
-    assert len(write_files("docs/how-to-pytest.md", folder)) == 11
+    assert len(write_files("docs/how-to-pytest.md", folder)) == 16
     return folder
 
 
@@ -31,13 +31,13 @@ def run(folder: Path, *arguments: str) -> str:
 def test_the_tests_of_the_page_pass_with_flask_fastapi_and_starlette(folder: Path) -> None:
     """Rule testing.frameworks."""
     output = run(folder, "-W", "error", "-m", "pytest", "-q", "-W", "error")
-    assert re.search(r"^13 passed", output, re.MULTILINE), output
+    assert re.search(r"^18 passed", output, re.MULTILINE), output
 
 
 def test_the_tests_of_the_page_pass_in_two_processes_at_once(folder: Path) -> None:
     """Rule testing.xdist."""
     output = run(folder, "-m", "pytest", "-q", "-n", "2")
-    assert re.search(r"^13 passed", output, re.MULTILINE), output
+    assert re.search(r"^18 passed", output, re.MULTILINE), output
 
 
 def test_the_script_of_the_page_prints_its_ledger(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 CONFTEST = """
@@ -27,10 +29,15 @@ class Runner:
         (folder / "conftest.py").write_text(CONFTEST)
         (folder / "pytest.ini").write_text("[pytest]\n")
 
-    def __call__(self, code: str, *options: str) -> tuple[str, dict[str, int]]:
+    def __call__(
+        self, code: str, *options: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    ) -> tuple[str, dict[str, int]]:
         """Return the output and the counts of `passed`, `failed`, `error`."""
         (self.folder / "test_it.py").write_text(textwrap.dedent(code))
         command = [sys.executable, "-X", "dev", "-m", "pytest", "-W", "error", "-q", *WITHOUT, *options]
-        found = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        environment = {**os.environ, **(env or {})}
+        found = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, env=environment
+        )
         counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", found.stdout)}
         return found.stdout + found.stderr, counts
