@@ -198,18 +198,26 @@ class Dispatcher:
         await asyncio.wait([self.running[seq].cut_off(kind)])
 
     async def clear(self, wipe: Callable[[], Awaitable[None]]) -> None:
-        """End the running attempts, let `wipe` empty the disk, and forget every job."""
+        """End the running attempts, forget every job, and let `wipe` empty the disk.
+
+        Forget first: jobs that arrive meanwhile belong to the time after it. If `wipe` fails, read the jobs again.
+        """
         self._is_clearing = True
+        states = self._states.by_key.values()
         try:
             self._cut_off_all()
             await self.wait_attempts()
             await self._loader.wait()
+            for state in states:
+                state.window = state.window.emptied()
             await wipe()
-            for state in self._states.by_key.values():
+            for state in states:
                 state.occupied_until.clear()
+        except BaseException:
+            for state in states:
+                state.window = state.window.reloaded()
+            raise
         finally:
-            for state in self._states.by_key.values():
-                state.forget_jobs()
             self._states.mark_all_changed()
             self._is_clearing = False
             self.wake()

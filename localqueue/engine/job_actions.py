@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +118,7 @@ class JobActions:
     async def _details(self, jobs: Sequence[JobSnapshot]) -> list[JobDetails]:
         """Return the details of the jobs that weren't pruned meanwhile."""
         seqs = [snapshot.job.seq for snapshot in jobs]
-        attempts, data = await self._store.queries.attempts(seqs), await self._store.queries.payloads(seqs)
+        attempts, data = await asyncio.gather(self._store.queries.attempts(seqs), self._store.queries.payloads(seqs))
         return [
             JobDetails(snapshot, attempts[seq], data[seq])
             for snapshot, seq in zip(jobs, seqs, strict=True)

@@ -103,6 +103,12 @@ class PrefetchWindow:
         self._touch(seq)
         self._taken.discard(seq)
 
+    def emptied(self) -> PrefetchWindow:
+        """Return a window that holds no job and knows that none is on disk."""
+        window = PrefetchWindow(self.limit)
+        window._horizon = None
+        return window
+
     def reloaded(self) -> PrefetchWindow:
         """Return a window that reads everything again; taken jobs stay taken."""
         window = PrefetchWindow(self.limit)

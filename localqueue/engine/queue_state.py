@@ -34,10 +34,6 @@ class QueueState:
         if queue is not None:
             self.window.limit = window_size(queue.concurrency)
 
-    def forget_jobs(self) -> None:
-        """Forget every job; those that are still on disk are read again."""
-        self.window = PrefetchWindow(self.window.limit)
-
     @property
     def needs_load(self) -> bool:
         """Return whether jobs of the queue should be read from disk."""

@@ -219,7 +219,7 @@ def _pause_is_not_stored() -> Any:
 
 
 def _reset_leaves_the_backlog() -> Any:
-    return mock.patch.object(queue_state.QueueState, "forget_jobs", lambda self: None)
+    return mock.patch.object(prefetch.PrefetchWindow, "emptied", lambda self: self)
 
 
 def _edit_is_late() -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import anyio
 import pytest
 
 from localqueue.core.errors import ClientError
@@ -194,11 +193,8 @@ def test_an_exception_of_on_time_fails_the_test_and_not_the_server(queue: LocalQ
     assert "on_time raised RuntimeError: no such time" in (queue.problem() or "")
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_time_is_moved_without_blocking_the_loop(queue: LocalQueue, backend: str) -> None:
+def test_time_is_moved_without_blocking_the_loop(queue: LocalQueue) -> None:
     """Rule testing.async."""
-    if backend == "trio":
-        pytest.importorskip("trio")
     queue.worker("work").replies(500, 200, 200)
 
     async def main() -> None:
@@ -209,7 +205,7 @@ def test_time_is_moved_without_blocking_the_loop(queue: LocalQueue, backend: str
         queue.enqueue("work")
         assert [each.status for each in await queue.drain_async(queue="work")] == [200]
 
-    anyio.run(main, backend=backend)
+    asyncio.run(main())
 
 
 def test_a_call_that_blocks_the_service_s_own_loop_names_the_async_method(queue: LocalQueue) -> None:
