@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ def is_this_machine(host: str) -> bool:
     return is_loopback(host) or is_unspecified(host)
 
 
+@functools.lru_cache(maxsize=256)
 def parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return an IP address, or None for a name."""
     try:

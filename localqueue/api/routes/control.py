@@ -17,11 +17,12 @@ from localqueue.dashboard import routes as dashboard
 from localqueue.engine.engine import Engine
 
 PREFIX = "/_localqueue"
+# Routes are tried in this order, so tests find what they call most at the beginning.
 OPERATIONS = (
-    *status.OPERATIONS,
-    *queues.OPERATIONS,
-    *jobs.OPERATIONS,
     *clock.OPERATIONS,
+    *jobs.OPERATIONS,
+    *queues.OPERATIONS,
+    *status.OPERATIONS,
     *events.OPERATIONS,
 )
 
