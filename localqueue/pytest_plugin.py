@@ -54,7 +54,7 @@ def localqueue_url(
     localqueue_options: Mapping[str, Any],
     _localqueue_servers: ServerPool,
 ) -> Iterator[str]:
-    """The URL of the queue, for settings that are read at import: the environment is set for the whole session."""
+    """Yield the URL of the queue; the environment is set for the session, for settings that are read at import."""
     queue = _taken(_localqueue_servers, localqueue_catalog, localqueue_options, pytestconfig)
     with _environment(queue):
         yield queue.url
@@ -67,7 +67,7 @@ def localqueue(
     localqueue_options: Mapping[str, Any],
     _localqueue_servers: ServerPool,
 ) -> Iterator[LocalQueue]:
-    """An empty queue with the virtual clock; IEC_QUEUE_URL and SERVICE_NAMESPACE are set during the test."""
+    """Yield an empty queue with the virtual clock; IEC_QUEUE_URL and SERVICE_NAMESPACE are set during the test."""
     queue = _taken(_localqueue_servers, localqueue_catalog, localqueue_options, request.config)
     request.node.stash[_QUEUE] = queue
     with _environment(queue):

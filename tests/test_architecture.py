@@ -166,6 +166,19 @@ def test_only_the_clock_knows_the_time_and_sleeps(path: Path) -> None:
 
 
 @PACKAGE_FILES
+def test_docstrings_of_functions_start_with_a_verb_and_those_of_classes_with_a_noun_phrase(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            first = text.partition(" ")[0]
+            is_command = path.is_relative_to(PACKAGE / "cli") and node.name == "main"  # its docstring is `--help`
+            if text and not is_command:
+                is_class = isinstance(node, ast.ClassDef)
+                assert (first in ("A", "An", "The")) is is_class, f"{named(path)}: {node.name}: {text.splitlines()[0]}"
+                assert is_class or not first.endswith("s") or first in ("Pass",), f"{named(path)}: {node.name}: {first}"
+
+
+@PACKAGE_FILES
 def test_functions_and_files_stay_small(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= PACKAGE_LINES

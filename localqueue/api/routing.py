@@ -21,7 +21,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path.
+    """A method of a path.
 
     `errors` are its error codes, in addition to those of every route; `also` is another status with the same schema.
     A `strict` operation refuses unknown parameters.

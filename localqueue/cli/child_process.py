@@ -28,7 +28,7 @@ _PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Child:
-    """COMMAND while it runs, and the rest of its process group afterwards."""
+    """The process of COMMAND while it runs, and the rest of its process group afterwards."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Start it. Raises CommandNotRun."""

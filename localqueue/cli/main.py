@@ -38,7 +38,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Import a command when it is asked for: most of them need neither the server nor the database."""
+    """The commands, each imported when it is asked for: most need neither the server nor the database."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the names of all commands."""

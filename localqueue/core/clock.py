@@ -37,7 +37,7 @@ def pause(seconds: float) -> None:
 
 
 class Deadline:
-    """`asyncio.timeout` at a third of its cost, for the two places that every job passes.
+    """A deadline: `asyncio.timeout` at a third of its cost, for the two places that every job passes.
 
     Raises TimeoutError if the block takes longer than `seconds`. It can be entered once.
     """

@@ -27,7 +27,7 @@ _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean
 
 @record
 class Envelope:
-    """Hold an enqueue request; `unknown` are the top-level keys that mean nothing here."""
+    """An enqueue request; `unknown` are the top-level keys that mean nothing here."""
 
     namespace: str
     queue: str

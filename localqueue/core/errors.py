@@ -1,10 +1,10 @@
-"""Define every error that localqueue raises on purpose.
+"""Every error that localqueue raises on purpose.
 
 LocalqueueError
 ├── RequestError                 somebody asked for something that can't be done (4xx)
 │   ├── InvalidJson              400 invalid_json
 │   ├── InvalidRequest           400 invalid_request
-│   ├── Refused                  403, one code for each rule of the security gate
+│   ├── Refused                  403, one code for each rule of the security check
 │   ├── NotFound                 404 unknown_namespace, unknown_queue, unknown_job, not_found
 │   ├── MethodNotAllowed         405 method_not_allowed
 │   ├── RequestTimeout           408 request_timeout
@@ -26,9 +26,9 @@ LocalqueueError
 ├── CommandNotRun                `exec` can't run its COMMAND (exit code 126 or 127, as shells have it)
 └── ClientError                  a command or a test could not do what it was told (exit code 1)
     ├── NoServer                 nothing answers there
-    ├── Broken                   the connection broke while it was used
+    ├── ConnectionBroken         the connection broke while it was used
     ├── NotLocalqueue            something else answers there
-    └── Answered                 the server refused; carries its code, message and hint
+    └── ErrorResponse            the server refused, with its code, message and hint
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class LocalqueueError(Exception):
-    """Carry a stable code, a message that says what is wrong, and a hint that says what to do."""
+    """An error with a stable code, a message that says what is wrong, and a hint that says what to do."""
 
     code = "error"
     status = 500
@@ -55,113 +55,113 @@ class LocalqueueError(Exception):
 
 
 class RequestError(LocalqueueError):
-    """Refuse a request that is wrong in itself."""
+    """The error of a request that is wrong in itself."""
 
     code, status = "invalid_request", 400
 
 
 class InvalidJson(RequestError):
-    """Refuse a body that is no JSON text."""
+    """The error of a body that isn't JSON."""
 
     code = "invalid_json"
 
 
 class InvalidRequest(RequestError):
-    """Refuse a request of which a field or a parameter is wrong."""
+    """The error of a request with a wrong field or parameter."""
 
 
 class Refused(RequestError):
-    """Refuse a request at the security gate."""
+    """The error of a request that the security check refuses."""
 
     code, status = "refused", 403
 
 
 class NotFound(RequestError):
-    """Refuse a request for something that does not exist."""
+    """The error of a request for something that doesn't exist."""
 
     code, status = "not_found", 404
 
 
 class MethodNotAllowed(RequestError):
-    """Refuse a method that the route does not have."""
+    """The error of a method that the route doesn't have."""
 
     code, status = "method_not_allowed", 405
 
 
 class RequestTimeout(RequestError):
-    """Refuse a request whose body did not arrive in time."""
+    """The error of a request whose body didn't arrive in time."""
 
     code, status = "request_timeout", 408
 
 
 class WrongState(RequestError):
-    """Refuse an action that the state of the job does not allow."""
+    """The error of an action that the state of the job doesn't allow."""
 
     code, status = "wrong_state", 409
 
 
 class AmbiguousId(RequestError):
-    """Refuse a short id that several jobs have; the message lists them."""
+    """The error of a short ID that several jobs have; the message lists them."""
 
     code, status = "ambiguous_id", 409
 
 
 class PayloadTooLarge(RequestError):
-    """Refuse a body over the limit."""
+    """The error of a body over the limit."""
 
     code, status = "payload_too_large", 413
 
 
 class UriTooLong(RequestError):
-    """Refuse a request target over the limit."""
+    """The error of a request target over the limit."""
 
     code, status = "uri_too_long", 414
 
 
 class UnsupportedMediaType(RequestError):
-    """Refuse a body that is not declared as JSON."""
+    """The error of a body that isn't declared as JSON."""
 
     code, status = "unsupported_media_type", 415
 
 
 class HeadersTooLarge(RequestError):
-    """Refuse a header block over the limit."""
+    """The error of headers over the limit."""
 
     code, status = "headers_too_large", 431
 
 
 class Unavailable(LocalqueueError):
-    """Refuse a request that would be right at another time."""
+    """The error of a request that the server can't serve now."""
 
     code, status = "unavailable", 503
 
 
 class ShuttingDown(Unavailable):
-    """Refuse new work while the server stops."""
+    """The error of new work while the server stops."""
 
     code = "shutting_down"
 
 
 class StorageUnavailable(Unavailable):
-    """Refuse work that can't be written to disk."""
+    """The error of work that can't be written to disk or read from it."""
 
     code = "storage_unavailable"
 
 
 class TooManyStreams(Unavailable):
-    """Refuse one more client that follows the events."""
+    """The error of one more client that follows the events."""
 
     code = "too_many_streams"
 
 
 class StartError(LocalqueueError):
-    """Stop the start of the server; the process ends with exit code 1."""
+    """The reason why a server can't start; the process ends with exit code 1."""
 
     code = "start_failed"
 
 
 class CatalogError(StartError):
-    """Stop the start because of the catalog; carry every finding at once."""
+    """The reason why a server can't start with a catalog, with every finding."""
 
     code = "invalid_catalog"
 
@@ -171,25 +171,25 @@ class CatalogError(StartError):
 
 
 class DatabaseInUse(StartError):
-    """Stop the start because another server holds the database."""
+    """The reason why a server can't start: another one uses the database."""
 
     code = "database_in_use"
 
 
 class DatabaseUnusable(StartError):
-    """Stop the start because the file can't be used as a database."""
+    """The reason why a server can't start: the file can't be used as a database."""
 
     code = "database_unusable"
 
 
 class PortInUse(StartError):
-    """Stop the start because the port is taken."""
+    """The reason why a server can't start: the port is taken."""
 
     code = "port_in_use"
 
 
 class CommandNotRun(LocalqueueError):
-    """Say that the COMMAND of `exec` can't be run."""
+    """The reason why the COMMAND of `exec` can't be run."""
 
     code = "command_not_run"
 
@@ -199,7 +199,7 @@ class CommandNotRun(LocalqueueError):
 
 
 class ClientError(LocalqueueError):
-    """Stop a command or a test that can't do what it was told."""
+    """The reason why a command or a test can't do what it was told."""
 
     code = "client_error"
 
@@ -208,22 +208,22 @@ class ClientError(LocalqueueError):
 
 
 class NoServer(ClientError):
-    """Say that nothing answers where a server was expected."""
+    """The error of a URL at which nothing answers."""
 
     code = "no_server"
 
 
 class ConnectionBroken(ClientError):
-    """Say that the connection broke: the server has gone, or gave no answer in time."""
+    """The error of a connection that broke: the server has gone, or didn't respond in time."""
 
     code = "broken"
 
 
 class NotLocalqueue(ClientError):
-    """Refuse to talk to a server that isn't localqueue: the URL may lead to a shared environment."""
+    """The error of a server that isn't localqueue: the URL may lead to a shared environment."""
 
     code = "not_localqueue"
 
 
 class ErrorResponse(ClientError):
-    """Carry an error response of the server."""
+    """An error response of the server."""

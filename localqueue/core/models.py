@@ -154,7 +154,7 @@ class Outcome:
 
 @record
 class Request:
-    """One delivery: its URL, its body, and its timeout in ms."""
+    """A delivery: its URL, its body, and its timeout in ms."""
 
     url: str
     body: bytes
@@ -225,7 +225,7 @@ class Attempt:
 
 @record
 class JobPreview:
-    """How a job's payload begins (None if it is large) and how its latest attempt ended, for lists."""
+    """The beginning of a job's payload (None if it is large) and the end of its latest attempt, for lists."""
 
     preview: str | None
     outcome: OutcomeKind | None = None

@@ -1,4 +1,4 @@
-"""Hold the settings of a server, and the one table of options that CLI, validation and docs are made from."""
+"""The settings of a server, and the one table of options that CLI, validation and docs are made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_START = "2026-01-01T00:00:00.000Z"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hold everything that `up` was told."""
+    """The options of a server."""
 
     catalog: tuple[Path, ...] = ()
     target: tuple[str, ...] = ()

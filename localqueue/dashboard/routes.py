@@ -23,7 +23,7 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Hold one file as it is sent."""
+    """A file as it is sent."""
 
     content: bytes
     media_type: str

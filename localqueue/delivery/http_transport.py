@@ -32,7 +32,7 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
 class Connection(asyncio.Protocol):
-    """Feed received bytes to the current exchange; between exchanges no bytes may arrive.
+    """A connection that feeds received bytes to the current exchange; between exchanges no bytes may arrive.
 
     The socket is ours as well as the loop's. Writing starts on it directly, because that alone tells for sure
     whether any of a request was handed over; looking ahead on it sees an end that the loop has not seen yet.

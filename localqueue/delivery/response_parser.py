@@ -20,7 +20,7 @@ _NO_BODY = (204, 304)
 
 
 class ResponseParser(abc.ABC):
-    """One response: its final headers, the body that wasn't taken yet, and whether it is complete.
+    """A response: its final headers, the body that wasn't taken yet, and whether it is complete.
 
     `status` is 0 until the final head is in. `is_reusable` says whether the connection may carry another
     exchange, once `is_complete`.

@@ -61,7 +61,7 @@ class DetailedPage:
 
 
 class JobActions:
-    """What people do with jobs."""
+    """The actions that people take on jobs."""
 
     def __init__(
         self,

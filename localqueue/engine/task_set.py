@@ -8,7 +8,7 @@ from typing import Any
 
 
 class TaskSet:
-    """Background tasks; the first exception in one of them is set on `failure`."""
+    """A set of background tasks; the first exception in one of them is set on `failure`."""
 
     def __init__(self, failure: asyncio.Future[None]) -> None:
         self._failure = failure

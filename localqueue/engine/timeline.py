@@ -178,7 +178,7 @@ class Timeline(ABC):
 
 
 class WallTimeline(Timeline):
-    """Real time: due jobs start without being asked, so advancing moves the offset and waits."""
+    """The timeline of real time: due jobs start without being asked, so advancing moves the offset and waits."""
 
     async def run(self) -> None:
         """Start every job when it is due."""
@@ -205,7 +205,7 @@ class WallTimeline(Timeline):
 
 
 class VirtualTimeline(Timeline):
-    """Virtual time, played instant by instant.
+    """The timeline of virtual time, played instant by instant.
 
     At each instant it starts what is due and has a slot, waits until those attempts have ended and are on disk, and
     starts what has become possible at the same instant. Then it moves to the next due time. Time never moves while a

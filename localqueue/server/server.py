@@ -39,7 +39,7 @@ EXIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a server listens and where it stores jobs; `app` answers calls from within the process."""
+    """The URL of a server and the place where it stores jobs; `app` answers calls from within the process."""
 
     url: str
     port: int
@@ -56,7 +56,7 @@ Use = Callable[[RunningServer, Engine], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """What to serve: settings, the catalog files and how to load them, and the listener for events.
+    """The things to serve: settings, the catalog files and how to load them, and the listener for events.
 
     `wrap` puts something around the delivery: stubs in tests. `skip_grace` ends the grace period of a stop.
     """

@@ -52,7 +52,7 @@ def _in_sizes(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Rows for statements, or one call with the connection, that are written together.
+    """A set of rows for statements, or a call with the connection, that are written together.
 
     Rows for equal statements of all waiting writes are executed together, in the order in which the statements first
     appear. So two writes with rows must not depend on each other. A write that is `alone` has a transaction of its

@@ -58,7 +58,7 @@ class InProcessConnection:
 
 
 class _Call:
-    """One request to the app and what it responded."""
+    """A request to the app and what it responded."""
 
     def __init__(self, app: App, scope: dict[str, Any], body: bytes) -> None:
         self._app = app

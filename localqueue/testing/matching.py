@@ -13,7 +13,7 @@ ANY = object()
 
 @dataclass(frozen=True)
 class Matcher:
-    """What the data of a job must be (`data`), must contain (`data_contains`), and must satisfy (`where`)."""
+    """A condition on the data of a job: what it must be, must contain, and a function that it must satisfy."""
 
     data: Any = ANY
     data_contains: Any = ANY

@@ -9,7 +9,7 @@ from localqueue.server import event_loop
 
 
 class RealTimeLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop, with real time."""
+    """A loop of asyncio, with real time."""
 
     def time(self) -> float:
         """Return seconds of the monotonic clock."""

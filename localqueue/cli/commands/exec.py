@@ -77,7 +77,7 @@ def _ephemeral_by_default(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Run:
-    """One run of COMMAND with its server, and the `exit_code` that follows from it."""
+    """A run of COMMAND with its server, and the `exit_code` that follows from it."""
 
     def __init__(
         self, command: Sequence[str], settings: Settings, wait_ms: int | None, is_failure_allowed: bool

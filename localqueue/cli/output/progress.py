@@ -20,7 +20,7 @@ _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Lines and a progress line on a stream, by default standard error; a closed stream is ignored."""
+    """The lines and a progress line on a stream, by default standard error; a closed stream is ignored."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr

@@ -129,7 +129,7 @@ def _message(entry: LedgerEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """What isn't delivered: paused queues, and targets on which nothing listens or ever listened, by namespace."""
+    """The reasons why jobs wait: paused queues, and targets on which nothing listens or ever listened, by namespace."""
 
     paused: Collection[QueueKey]
     gone: Mapping[str, str]
