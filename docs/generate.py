@@ -27,9 +27,14 @@ def cli() -> str:
 
 def _command(command: click.Command, parent: click.Context) -> Iterator[str]:
     context = click.Context(command, info_name=command.name, parent=parent)
-    yield f"## {command.name}\n"
+    yield f"## {context.command_path.removeprefix('localqueue ')}\n"
     yield f"    {' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n"
     yield f"{inspect.cleandoc(command.help or '')}\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            if (inner := command.get_command(context, name)) is not None:
+                yield from _command(inner, context)
+        return
     records = [param.get_help_record(context) for param in command.params if isinstance(param, click.Option)]
     yield from ["| option | |", "| --- | --- |"]
     for record in filter(None, records):

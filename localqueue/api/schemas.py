@@ -98,8 +98,9 @@ BARE_ATTEMPT: dict[str, Schema] = {
     "error": said(
         or_null(record(code=TEXT, message=TEXT)),
         "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
-        "`broken_response` or `protocol`",
+        "`broken_response`, `protocol` or `lost_ack`",
     ),
+    "injected": said(or_null(TEXT), "the scripted outcome, such as `lost-ack`; null if there was none"),
     "nextDueAt": said(or_null(TIME), "when the next attempt is due; null if there is none"),
     "reason": said(TEXT, "why there is a next attempt, or why not"),
 }

@@ -152,6 +152,7 @@ def bare_attempt(ended: Attempt) -> dict[str, Any]:
         "outcome": outcome.kind.value,
         "status": outcome.status,
         "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "injected": outcome.injected,
         "nextDueAt": _time(ended.next_due_ms),
         "reason": ended.reason,
     }

@@ -25,6 +25,7 @@ COMMANDS = {
     "retry": "manage:retry",
     "cancel": "manage:cancel",
     "replay": "manage:replay",
+    "fault": "fault:fault",
     "pause": "manage:pause",
     "resume": "manage:resume",
     "clock": "clock:clock",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -124,6 +124,22 @@ class Client:
     def change_target(self, namespace: str, url: str) -> Any:
         """Change the base URL of a service until the next reset."""
         return self._json("PUT", f"/_localqueue{path_of('targets', namespace)}", json.dumps({"url": url}))
+
+    # faults
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the scripted outcomes that are left, by queue."""
+        return list(self._get("/faults")["faults"])
+
+    def add_faults(self, namespace: str, queue: str, outcomes: Sequence[str | int]) -> list[dict[str, Any]]:
+        """Script the outcomes of the next attempts of a queue; return those that are left."""
+        body = {"namespace": namespace, "queue": queue, "outcomes": list(outcomes)}
+        return list(self._post("/faults", body)["faults"])
+
+    def clear_faults(self, namespace: str | None = None, queue: str | None = None) -> list[dict[str, Any]]:
+        """Forget the scripted outcomes of all queues, or of one; return those that are left."""
+        parameters = _given({"namespace": namespace, "queue": queue})
+        return list(_parse(self._call("DELETE", "/_localqueue/faults", parameters=parameters))["faults"])
 
     # jobs
 

@@ -69,6 +69,7 @@ def _outcome(content: Content) -> Outcome:
         status=None if status is None else int(status),
         error=None if error is None else AttemptError(str(error["code"]), str(error["message"])),
         response=None if response is None else _response(response),
+        injected=content.get("injected"),
     )
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from localqueue.core.models import LedgerEntry
+from localqueue.core.models import LedgerEntry, Outcome
 from localqueue.core.text import safe
 from localqueue.core.times import iso, offset
 
@@ -46,6 +46,10 @@ def _columns(entry: LedgerEntry, name: str, start_ms: int) -> tuple[str, ...]:
 
 def _outcome(entry: LedgerEntry) -> str:
     found = entry.attempt.outcome
+    return _way(found) if found.injected is None else f"{_way(found)} (injected)"
+
+
+def _way(found: Outcome) -> str:
     if found.status is not None:
         return f"{found.kind} {found.status}"
     if found.error is not None and found.error.code != found.kind:
@@ -81,5 +85,6 @@ def _as_json(entry: LedgerEntry, start_ms: int) -> dict[str, Any]:
         "outcome": attempt.outcome.kind.value,
         "status": attempt.outcome.status,
         "error": None if error is None else error.code,
+        "injected": attempt.outcome.injected,
         "nextDueAt": None if attempt.next_due_ms is None else iso(attempt.next_due_ms),
     }

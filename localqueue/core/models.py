@@ -142,7 +142,8 @@ class Response:
 class Outcome:
     """The result of an attempt, without its consequences for the job.
 
-    `simulated_ms` is how long a scripted attempt takes on a clock that stands still.
+    `simulated_ms` is how long a scripted attempt takes on a clock that stands still; `injected` is the word of the
+    scripted outcome, such as `lost-ack`, if there was one.
     """
 
     kind: OutcomeKind
@@ -150,6 +151,7 @@ class Outcome:
     error: AttemptError | None = None
     response: Response | None = None
     simulated_ms: int = 0
+    injected: str | None = None
 
 
 @record

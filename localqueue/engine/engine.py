@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events
 from localqueue.core.clock import Clock
-from localqueue.core.errors import DatabaseUnusable, StorageUnavailable
+from localqueue.core.errors import DatabaseUnusable, InvalidRequest, StorageUnavailable
+from localqueue.core.faults import Fault
 from localqueue.core.models import Catalog, Job, JobFilter, LedgerEntry, Queue
+from localqueue.core.text import safe
 from localqueue.engine import snapshots
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
+from localqueue.engine.fault_injector import FaultInjector
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
@@ -50,7 +53,8 @@ class Engine:
         self._clock = clock
         self._store = store
         self.hub = events.Hub(report)
-        self._dispatcher = Dispatcher(clock, store, deliverer, self.hub)
+        self.faults = FaultInjector(deliverer, clock)
+        self._dispatcher = Dispatcher(clock, store, self.faults, self.hub)
         self._enqueuer = Enqueuer(self._active, clock, store, self._dispatcher, self.hub, seed)
         make_timeline = VirtualTimeline if clock.mode == "virtual" else WallTimeline
         self._timeline: Timeline = make_timeline(
@@ -180,6 +184,23 @@ class Engine:
         self._configure()
         self.hub(events.Configured())
 
+    def add_faults(self, namespace: str | None, name: str, faults: Sequence[Fault]) -> None:
+        """Script the outcomes of the next attempts of a queue.
+
+        Source: our decision. Raises NotFound (unknown_namespace, unknown_queue), InvalidRequest.
+        """
+        self._active.check_known(namespace, name, ())
+        keys = [key for key in self._active.queues if JobFilter(namespace, name).fits(key)]
+        if len(keys) > 1:
+            owners = ", ".join(key[0] for key in keys)
+            raise InvalidRequest(f"several services have a queue {safe(name)!r}: {owners}", "Give the namespace too.")
+        self.faults.add(keys[0], faults)
+
+    def clear_faults(self, namespace: str | None = None, name: str | None = None) -> None:
+        """Forget the scripted outcomes of the queues that fit. Raises NotFound (unknown_namespace, unknown_queue)."""
+        self._active.check_known(namespace, name, ())
+        self.faults.clear(JobFilter(namespace, name).fits)
+
     async def queues(self) -> list[QueueSnapshot]:
         """Return every queue that is declared or has jobs."""
         counts = await self._store.queries.counts(self._clock.now())
@@ -263,6 +284,7 @@ class Engine:
             raise
         self._active.reset()
         self.rejections.clear()
+        self.faults.clear()
         self._configure()
 
     # jobs

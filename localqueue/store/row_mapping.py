@@ -24,7 +24,7 @@ JOB_COLUMNS = (
 )
 ATTEMPT_COLUMNS = (
     "round, number, max_attempts, due_ms, started_ms, ended_ms, duration_ms, url, outcome, status, "
-    "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason"
+    "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason, injected"
 )
 
 
@@ -68,7 +68,7 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         None if response is None else _headers_text(response.headers),
         None if response is None else response.body,
         None if response is None else response.truncated,
-        attempt.next_due_ms, attempt.reason,
+        attempt.next_due_ms, attempt.reason, outcome.injected,
     )  # fmt: skip
 
 
@@ -85,9 +85,10 @@ def to_attempt(row: Any) -> Attempt:
         status=status,
         error=None if code is None else AttemptError(code, message),
         response=None if headers is None else _to_response(headers, body, truncated),
+        injected=row[17],
     )
     round_, number, maximum, due, started, ended, duration, url = row[:8]
-    next_due, reason = row[15:]
+    next_due, reason = row[15:17]
     return Attempt(round_, number, maximum, due, started, ended, duration, url, outcome, next_due, reason)
 
 

@@ -14,11 +14,11 @@ INSERT_PAYLOAD = Statement("INSERT INTO payloads (seq, data) VALUES {rows}", 2)
 _AS_BEFORE = (
     "seq = column1 AND finished IS column2 AND jobs.round = column3 AND attempt = column4 AND failures = column5"
 )
-_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 23))
+_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 24))
 INSERT_ATTEMPT = Statement(
     f"INSERT INTO attempts (seq, {ATTEMPT_COLUMNS}) "
     f"SELECT seq, {_ATTEMPT_VALUES} FROM (VALUES {{rows}}) CROSS JOIN jobs ON {_AS_BEFORE}",
-    22,
+    23,
 )
 UPDATE_JOB = Statement(
     "UPDATE jobs SET due_ms = column6, finished = column7, finished_ms = column8, round = column9, "

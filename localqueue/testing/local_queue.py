@@ -86,6 +86,14 @@ class LocalQueue(QueueServer):
         """Resume a paused queue. Raises ClientError."""
         self.client.resume(*self._key(queue, namespace))
 
+    def fault(self, queue: str, *outcomes: str | int, namespace: str | None = None) -> None:
+        """Script the outcomes of the next attempts of a queue, in front of its service or stub. Raises ClientError.
+
+        They are those of `localqueue fault add`: `"ok"`, a status, `"timeout"`, `"reset"`, `"refuse"`, `"slow=250"`,
+        and `"lost-ack"`, which calls the service and loses its response.
+        """
+        self.client.add_faults(*self._key(queue, namespace), outcomes)
+
     def configure(self, queue: str, namespace: str | None = None, **settings: int) -> None:
         """Change settings of a queue, under the catalog's names, for this test. Raises ClientError."""
         self.client.change_queue(*self._key(queue, namespace), settings)

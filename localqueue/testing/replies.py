@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localqueue.core.faults import FaultKind, parse_fault
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Response
 from localqueue.core.times import duration
 from localqueue.testing.arguments import Duration, to_ms
 
+_CONNECTION_ERRORS = {
+    "reset": AttemptError("connection_reset", "the connection was reset (scripted)"),
+    "refuse": AttemptError("connect_refused", "connection refused (scripted)"),
+}
 ScriptedReply = Any
-"""A status, (status, body), "timeout", "reset", a Reply, or a callable that gets the request and returns one."""
+"""A status, (status, body), a word of `faults`, a Reply, or a callable that gets the request and returns one."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,13 @@ class Reply:
 
 
 def checked(reply: ScriptedReply) -> Any:
-    """Return a reply as a Reply, "timeout", "reset" or a callable. Raises ValueError, TypeError."""
+    """Return a reply as a Reply, "timeout", "reset", "refuse" or a callable. Raises ValueError, TypeError."""
     if inspect.iscoroutinefunction(reply) or inspect.iscoroutine(reply):
         raise TypeError("a reply can't be an async function; use a plain function")
-    if isinstance(reply, Reply) or callable(reply) or (isinstance(reply, str) and reply in ("timeout", "reset")):
+    if isinstance(reply, Reply) or callable(reply):
         return reply
+    if isinstance(reply, str):
+        return _word(reply)
     if isinstance(reply, tuple) and len(reply) == 2:
         _check_status(reply[0], reply)
         return Reply(*reply)
@@ -56,11 +63,22 @@ def checked(reply: ScriptedReply) -> Any:
     return Reply(reply)
 
 
+def _word(word: str) -> Reply | str:
+    fault = parse_fault(word)
+    if fault.kind is FaultKind.LOST_ACK:
+        raise ValueError(
+            "a stub has no service whose response could be lost; use fault(queue, 'lost-ack') and serve(app)"
+        )
+    if fault.kind is FaultKind.SLOW:
+        return Reply(delay=f"{fault.value}ms")
+    return Reply(fault.value or 200) if fault.kind in (FaultKind.OK, FaultKind.STATUS) else word
+
+
 def _check_status(status: Any, reply: ScriptedReply) -> None:
     if type(status) is not int or not 200 <= status <= 999:
         raise ValueError(
-            'a reply must be a status from 200 to 999, (status, body), "timeout", "reset", Reply(...) or a callable, '
-            f"not {reply!r}"
+            "a reply must be a status from 200 to 999, (status, body), a word such as 'timeout', Reply(...) or a "
+            f"callable, not {reply!r}"
         )
 
 
@@ -71,9 +89,8 @@ def _is_header(name: object, value: object) -> bool:
 
 def outcome(reply: Any, timeout_ms: int) -> Outcome:
     """Return the outcome of an attempt that got a checked reply, which isn't a callable."""
-    if reply == "reset":
-        error = AttemptError("connection_reset", "the connection was reset (scripted)")
-        return Outcome(OutcomeKind.CONNECTION_ERROR, None, error)
+    if reply in ("reset", "refuse"):
+        return Outcome(OutcomeKind.CONNECTION_ERROR, None, _CONNECTION_ERRORS[reply])
     if reply == "timeout" or reply.delay_ms >= timeout_ms:
         error = AttemptError("timeout", f"timed out after {duration(timeout_ms)} (scripted)")
         return Outcome(OutcomeKind.TIMEOUT, None, error)

@@ -42,6 +42,7 @@ class Attempt:
     outcome: Outcome
     status: int | None
     error: Failure | None
+    injected: str | None
     response: Response | None
     next_due_at: datetime | None
     reason: str
@@ -135,6 +136,7 @@ def _attempt(content: Mapping[str, Any]) -> Attempt:
         outcome=content["outcome"],
         status=content["status"],
         error=None if error is None else Failure(**error),
+        injected=content["injected"],
         response=None if response is None else Response(**response),
         next_due_at=_time_or_none(content["nextDueAt"]),
         reason=content["reason"],

@@ -11,7 +11,8 @@ from localqueue.core.models import Attempt, AttemptError, Job, Outcome, OutcomeK
 from localqueue.store.row_mapping import ATTEMPT_COLUMNS, attempt_row, to_attempt
 from localqueue.testing import results
 
-FAILED = Outcome(OutcomeKind.HTTP_ERROR, 503, AttemptError("http_503", "the service responded 503"), Response((), b"x"))
+ERROR = AttemptError("http_503", "the service responded 503")
+FAILED = Outcome(OutcomeKind.HTTP_ERROR, 503, ERROR, Response((), b"x"), injected="503")
 ATTEMPT = Attempt(2, 3, 4, 10, 11, 12, 1, "http://localhost:3000/work", FAILED, 5012, "retry 3 of 3")
 JOB = Job(seq=1, id="0" * 32, namespace="shop", queue="work", created_ms=1, due_ms=2)
 FLAT = {"request": "url"}

@@ -144,6 +144,9 @@ def walk(call: Caller) -> None:
     call("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retries": 0}, **queue)
     call("PUT", f"{OURS}/targets/{{namespace}}", {"url": "http://127.0.0.1:9"}, **queue)
     call("POST", f"{OURS}/clock/step")
+    call("POST", f"{OURS}/faults", {**queue, "outcomes": [503, "lost-ack"]})
+    call("GET", f"{OURS}/faults")
+    call("DELETE", f"{OURS}/faults", {})
     call("POST", f"{OURS}/clock/advance", {"to": "next"})
     call("POST", f"{OURS}/drain")
     for path in ("jobs", "jobs/{id}", "jobs/{id}/data", "queues", "status", "clock", "ledger", "metrics"):
@@ -197,6 +200,10 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("PUT", f"{OURS}/targets/{{namespace}}", {"url": "ftp://x"}, "invalid_request"),
         ("PUT", f"{OURS}/targets/{{namespace}}", {"url": "http://x"}, "unknown_namespace"),
         ("POST", f"{OURS}/clock/advance", {"ms": -1}, "invalid_request"),
+        ("POST", f"{OURS}/faults", {"queue": "work"}, "invalid_request"),
+        ("POST", f"{OURS}/faults", {"queue": "work", "outcomes": ["lostack"]}, "invalid_request"),
+        ("POST", f"{OURS}/faults", {"queue": "wrk", "outcomes": ["ok"]}, "unknown_queue"),
+        ("DELETE", f"{OURS}/faults?queue=wrk", {}, "unknown_queue"),
         ("POST", f"{OURS}/drain", {"timeoutMs": "x"}, "invalid_request"),
         ("GET", f"{OURS}/ledger?format=xml", None, "invalid_request"),
         ("GET", f"{OURS}/events?x=1", None, "invalid_request"),

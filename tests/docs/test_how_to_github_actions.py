@@ -51,5 +51,5 @@ def test_the_steps_behind_the_installation_pass_for_node(jobs: dict[str, Any], t
     assert len(steps) == 3
     found = [run(tmp_path, "bash", "-e", "-c", step, PORT=free_port()) for step in steps]
     assert found[0].stdout == ""  # no problem, no annotation
-    assert "# pass 3" in found[1].stdout
+    assert "# pass 4" in found[1].stdout
     assert "localqueue: 2 jobs: 2 completed" in found[2].stderr

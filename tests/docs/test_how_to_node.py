@@ -31,7 +31,7 @@ def test_the_helper_has_ten_lines(folder: Path) -> None:
 def test_the_tests_with_node_s_own_runner_pass(folder: Path) -> None:
     """Rule exec.output."""
     found = run(folder, "npm", "test")
-    assert "# pass 3" in found.stdout and "# fail 0" in found.stdout
+    assert "# pass 4" in found.stdout and "# fail 0" in found.stdout
     assert "failed: process-claim#1 " in found.stderr
 
 

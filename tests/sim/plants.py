@@ -16,6 +16,7 @@ from localqueue.delivery import delivery
 from localqueue.delivery.errors import ExchangeError
 from localqueue.engine import dispatcher, executor, prefetch, queue_state, recovery, running_attempts, timeline
 from localqueue.engine.engine import Engine
+from localqueue.store.row_mapping import ATTEMPT_COLUMNS
 from localqueue.store.store import Store
 
 Plant = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -166,9 +167,7 @@ def _recorded_twice() -> Any:
     async def record(self: Store, before: Any, after: Any, attempt: Any) -> None:
         await real(self, before, after, attempt)
         sql = "INSERT INTO attempts SELECT (SELECT max(id) + 1 FROM attempts), * FROM ({}) LIMIT 1"
-        columns = "seq, round, number, max_attempts, due_ms, started_ms, ended_ms, duration_ms, url, outcome, status, "
-        columns += "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason"
-        copy = sql.format(f"SELECT {columns} FROM attempts WHERE seq = ? ORDER BY id DESC")
+        copy = sql.format(f"SELECT seq, {ATTEMPT_COLUMNS} FROM attempts WHERE seq = ? ORDER BY id DESC")
         if attempt.number == 2:
             await self._writer.call(lambda db: db.execute(copy, (before.seq,)))
 

@@ -67,12 +67,12 @@ def test_replies_may_be_callables_that_enqueue_and_always_is_used_after_the_scri
             assert found == [202, 200, 204, 204]
             localqueue.assert_enqueued("other", data=0, count=1)
 
-        @pytest.mark.parametrize("reply", ["later", 199, 1000, True, (200,), None, ("timeout", 1)])
+        @pytest.mark.parametrize("reply", [199, 1000, True, (200,), None, ("timeout", 1)])
         def test_wrong_replies_are_refused(localqueue, reply):
             with pytest.raises(ValueError, match="a reply must be a status from 200 to 999"):
                 localqueue.worker("work").replies(reply)
     """)
-    assert counts == {"passed": 8}, output
+    assert counts == {"passed": 7}, output
 
 
 def test_a_delivery_without_a_reply_gets_a_500_and_fails_the_test(run: Runner) -> None:

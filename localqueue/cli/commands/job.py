@@ -115,6 +115,7 @@ class JobPage:
     def _attempt(self, attempt: Attempt, after: Attempt | None) -> Iterator[str]:
         tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
         word = self.paint(tone, safe(phrases.outcome_word(attempt) + _phrase(attempt.outcome.status)))
+        word += phrases.injected_mark(attempt)
         yield f"  {self.paint(tone, '●')} attempt {attempt.number}/{attempt.max_attempts}  {word}"
         for line in self._details(attempt, after):
             yield f"  {self.paint('dim', '│')} {line}".rstrip()

@@ -61,6 +61,7 @@ def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *,
     return (
         f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
         f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
+        f"{injected_mark(attempt)}"
     ).rstrip()
 
 
@@ -70,6 +71,11 @@ def outcome_word(attempt: Attempt) -> str:
     if outcome.status is not None:
         return str(outcome.status)
     return outcome.error.code if outcome.error is not None else outcome.kind.value
+
+
+def injected_mark(attempt: Attempt) -> str:
+    """Return ` (injected)` if the outcome was scripted."""
+    return "" if attempt.outcome.injected is None else " (injected)"
 
 
 def _next(job: Job, attempt: Attempt, is_wide: bool) -> str:

@@ -14,6 +14,7 @@ const CODES = {
   closed_no_response: ["closed", () => "connection closed without a response"],
   broken_response: ["cut short", () => "response cut short"],
   protocol: ["not HTTP", () => "not an HTTP response"],
+  lost_ack: ["lost ack", () => "response lost"],
 };
 
 /** Return what to do about a failure: the handler is not always at fault. */
@@ -34,8 +35,12 @@ export function outcomeWord(attempt) {
   return String(CODES[code]?.[0] ?? attempt.status ?? code ?? attempt.outcome);
 }
 
-/** Return how an attempt ended: `500 Internal Server Error`, `connection refused`. */
+/** Return how an attempt ended: `500 Internal Server Error`, `connection refused (injected)`. */
 export function ending(attempt) {
+  return attempt.injected ? `${words(attempt)} (injected)` : words(attempt);
+}
+
+function words(attempt) {
   if (attempt.outcome === "interrupted" || attempt.outcome === "cancelled") return attempt.outcome;
   const [, word] = CODES[attempt.error?.code] ?? [];
   if (word) return word(attempt);

@@ -1,0 +1,66 @@
+"""The page docs/how-to-rehearse-failure.md: its test passes, fails without the idempotency check, and its curl runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localqueue.core.faults import WORDS
+from tests.docs.pages import ENV, ROOT, block, write_files
+from tests.support import serving
+
+PAGE = "docs/how-to-rehearse-failure.md"
+CHECK = 'if job["jobId"] not in seen:  # the idempotency check'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    assert write_files(PAGE, tmp_path) == ["catalog.py", "service.py", "conftest.py", "test_payment.py"]
+    return tmp_path
+
+
+def run_pytest(folder: Path) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:hypothesispytest",
+        "-p",
+        "no:cacheprovider",
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120).stdout
+
+
+def test_the_test_of_the_page_passes_and_fails_without_the_check(folder: Path) -> None:
+    """Rule faults.outcomes."""
+    assert re.search(r"^1 passed", run_pytest(folder), re.MULTILINE)
+    service = folder / "service.py"
+    service.write_text(service.read_text().replace(CHECK, "if True:"))
+    output = run_pytest(folder)
+    assert "assert [7, 7] == [7]" in output and "1 failed" in output
+
+
+def test_the_table_has_every_word() -> None:
+    table = re.findall(r"^\| `([a-z0-9=-]+)`", (ROOT / PAGE).read_text(), re.MULTILINE)
+    assert table == list(WORDS)
+
+
+def test_the_lines_for_curl_run(tmp_path: Path) -> None:
+    queues = [{"name": "pay-claim", "endpoint": "/x"}]
+    catalog = {"kind": "Component", "metadata": {"name": "claims"}, "spec": {"queues": queues}}
+    (tmp_path / "catalog-info.yaml").write_text(json.dumps(catalog))
+    with serving(tmp_path, "--clock", "virtual") as server:
+        command = ["sh", "-ec", block(PAGE, "sh")]
+        env = ENV | {"IEC_QUEUE_URL": server.url}
+        found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    left = '{"faults":[{"namespace":"claims","queue":"pay-claim","outcomes":["503","slow=250","lost-ack"]}]}'
+    assert (found.returncode, found.stdout) == (0, left + left + '{"faults":[]}'), found.stderr
