@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from localqueue.core.errors import ClientError
 
+T = TypeVar("T")
 START_S = 30.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Main = Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]]
@@ -42,6 +43,12 @@ class BackgroundThread:
         self._thread.join(timeout_s)
         if self._error is not None:
             raise self._error
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the thread's loop, and return its result. Raises ClientError if the thread has ended."""
+        if self._loop is None or self._loop.is_closed():
+            raise ClientError(f"{self._thread.name} isn't running")
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
     def _run(self) -> None:
         try:

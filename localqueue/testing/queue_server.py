@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from localqueue.testing.in_process import InProcessConnection
 from localqueue.testing.late_threads import LateHandlerWarning
 from localqueue.testing.real_time_loop import fastest_loop
 from localqueue.testing.setup import CatalogSource, catalog_paths, make_settings, served_namespaces
+from localqueue.testing.store_log_filter import LOGGER, StoreLogFilter
 from localqueue.testing.stub_workers import StubWorker, StubWorkers
 
 OnTime = Callable[[datetime], object]
@@ -61,21 +63,28 @@ class QueueServer:
         self._exception_log = ExceptionLog(self._errors.add)
         self._background = BackgroundThread("localqueue", self._serve, fastest_loop)
         self._client: Client | None = None
+        self._log_filter = StoreLogFilter()
 
     # start and stop
 
     def start(self) -> None:
         """Start the server; return once it accepts requests. Raises StartError."""
+        _check_threads()
+        self._log_filter = StoreLogFilter()
+        LOGGER.addFilter(self._log_filter)
         try:
             self._background.start()
         except BaseException:
+            LOGGER.removeFilter(self._log_filter)
             self._folder.close()
             raise
+        self._log_filter.started()
 
     def close(self) -> None:
         """Stop the server and the service under test. Raises what its lifespan raised."""
         with contextlib.ExitStack() as stack:  # every step, whatever another one raises
             stack.callback(self._folder.close)
+            stack.callback(LOGGER.removeFilter, self._log_filter)
             stack.callback(self._stubs.close)
             stack.callback(self._background.stop)
             if self._client is not None:
@@ -91,7 +100,7 @@ class QueueServer:
             self._stop_handlers()
         finally:
             self._on_time.clear()
-            self.client.reset()
+            self._background.call(lambda: self._engine.reset())
             self._stubs.clear(self._served)
             self._errors.clear()
             self._warnings.clear()
@@ -209,6 +218,16 @@ class QueueServer:
     def problem(self) -> str | None:
         """Return which deliveries had neither a service nor a stub, or None."""
         return self._stubs.report() if self._stubs.unexpected else None
+
+
+def _check_threads() -> None:
+    """Check that threads are real. Raises ClientError: with gevent's, waiting for the server would never end."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        raise ClientError(
+            "gevent has replaced the threads of this process, and the queue needs real ones",
+            "Run the queue in a process of its own: localqueue exec --clock virtual -- pytest",
+        )
 
 
 def _moment(now_ms: int) -> datetime:

@@ -15,10 +15,17 @@ class ServerPool:
 
     def __init__(self) -> None:
         self._by_key: dict[str, LocalQueue] = {}
+        self._last: tuple[Any, Any, LocalQueue] | None = None
 
     def take(self, catalog: Any, options: Mapping[str, Any], folder: Path) -> LocalQueue:
         """Return an empty queue; relative paths start at `folder`. Raises StartError, ClientError."""
-        catalog = _absolute(catalog, folder)
+        if self._last is not None and self._last[0] is catalog and self._last[1] is options:
+            return self._last[2]
+        queue = self._started(_absolute(catalog, folder), options)
+        self._last = catalog, options, queue
+        return queue
+
+    def _started(self, catalog: Any, options: Mapping[str, Any]) -> LocalQueue:
         key = json.dumps([catalog, options], default=str, sort_keys=True)
         queue = self._by_key.get(key)
         if queue is None:
@@ -32,12 +39,14 @@ class ServerPool:
         try:
             queue.reset()
         except BaseException:
+            self._last = None
             self._by_key = {key: kept for key, kept in self._by_key.items() if kept is not queue}
             queue.close()
             raise
 
     def close(self) -> None:
         """Stop every server."""
+        self._last = None
         while self._by_key:
             self._by_key.popitem()[1].close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -365,3 +366,10 @@ def test_an_instance_leaves_no_thread_no_descriptor_and_no_folder() -> None:
     folder = use()
     until(lambda: set(threading.enumerate()) <= threads, "the threads have ended")
     assert (len(os.listdir("/proc/self/fd")), folder.exists()) == (descriptors, False)
+
+
+def test_threads_that_gevent_has_replaced_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule testing.options."""
+    monkeypatch.setitem(sys.modules, "gevent.monkey", mock.Mock(is_module_patched=lambda name: name == "threading"))
+    with pytest.raises(ClientError, match="gevent has replaced the threads"), LocalQueue(CATALOG):
+        pass

@@ -101,3 +101,32 @@ def test_settings_that_are_read_at_import_get_the_url_of_the_session(run: Runner
             assert len(localqueue.jobs()) == 1
     """)
     assert counts == {"passed": 2}, output
+
+
+def test_the_fixture_logs_nothing_that_a_test_would_record(run: Runner) -> None:
+    """Rule testing.isolation."""
+    output, counts = run(
+        """
+        import logging
+
+        async def app(scope, receive, send):
+            assert scope["type"] == "http"
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+        def test_logs(localqueue, caplog):
+            caplog.set_level(logging.DEBUG)
+            localqueue.serve(app)
+            localqueue.enqueue("work")
+            localqueue.worker("other").replies(500, 200)
+            localqueue.enqueue("other")
+            assert len(localqueue.drain()) == 3
+            localqueue.reset()
+            assert caplog.records == []
+
+        def test_setup(localqueue, caplog):
+            assert caplog.get_records("setup") == []
+    """,
+        "--log-level=DEBUG",
+    )
+    assert counts == {"passed": 2}, output
