@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from typing import Any
 
 import click
 
 from localqueue import __version__
+from localqueue.cli.output import standard_streams
 from localqueue.core.text import nearest, safe
 
 COMMANDS = {
@@ -40,6 +42,11 @@ COMMANDS = {
 
 class Commands(click.Group):
     """The commands, each imported when it is asked for: most need neither the server nor the database."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command, with standard streams that are open."""
+        standard_streams.ensure_open()
+        return super().main(*arguments, **options)
 
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the names of all commands."""

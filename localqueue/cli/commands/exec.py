@@ -67,6 +67,8 @@ def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_ti
     except CommandNotRun as error:
         explain(error)
         raise SystemExit(error.exit_code) from None
+    finally:
+        run.finish_output()
     sys.exit(run.exit_code)
 
 
@@ -94,6 +96,10 @@ class Run:
         self._stop_requested = asyncio.Event()
         self._is_over = False
         self.exit_code = 0
+
+    def finish_output(self) -> None:
+        """Write what waits for a reader."""
+        self._progress.finish()
 
     async def main(self, paths: list[Path], load: Callable[[], Catalog]) -> None:
         """Run everything. Raises StartError, CommandNotRun."""

@@ -12,6 +12,7 @@ import click
 
 from localqueue import __version__
 from localqueue.cli.output.event_log import JsonLog, TextLog
+from localqueue.cli.output.line_output import LineOutput
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
 from localqueue.core import events
 from localqueue.core.errors import StartError
@@ -33,10 +34,14 @@ def up(**options: Any) -> None:
     settings = checked_settings(options)
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()
+    output = LineOutput(sys.stdout)
+    log = make_log(settings, lambda line: output.write(f"{line}\n"), sys.stdout)
     try:
-        event_loop.run(_serve(settings, paths, load, make_log(settings, _write, sys.stdout)))
+        event_loop.run(_serve(settings, paths, load, log))
     except StartError as error:
         raise SystemExit(explain(error)) from None
+    finally:
+        output.flush()
 
 
 async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catalog], log: TextLog | JsonLog) -> None:
@@ -61,11 +66,3 @@ async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catal
 
 def _not_announced(url: str, other: str) -> str:
     return f"commands in this folder use the server that is already running at {other}; for this one, add: --url {url}"
-
-
-def _write(line: str) -> None:
-    """Write a line at once; a closed output stops nothing."""
-    try:
-        print(line, flush=True)
-    except (BrokenPipeError, ValueError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from localqueue.cli.output.line_output import LineOutput
 from localqueue.client.client import Client
 from localqueue.client.connect import connect
 from localqueue.core.errors import LocalqueueError
@@ -24,6 +25,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
+        self._output = LineOutput(self._stream)
         self.is_terminal = self._stream.isatty()
         self._shown = ""
 
@@ -52,12 +54,12 @@ class Progress:
     def _clearing(self) -> str:
         return _CLEAR if self._shown else ""
 
+    def finish(self) -> None:
+        """Write what waits for a reader."""
+        self._output.flush()
+
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = open(os.devnull, "w")  # noqa: SIM115
+        self._output.write(text)
 
 
 @contextlib.contextmanager

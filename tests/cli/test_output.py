@@ -1,0 +1,143 @@
+"""Standard streams that nobody reads, that are closed, or that can't be written."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localqueue.cli.output.line_output import LineOutput
+from tests.support import JSON, http, until, working, write_catalog
+
+COMMAND = [sys.executable, "-W", "error", "-m", "localqueue"]
+
+
+def small_pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    return reader, writer
+
+
+def read_all(descriptor: int) -> str:
+    parts = []
+    while part := os.read(descriptor, 65_536):
+        parts.append(part)
+    return b"".join(parts).decode()
+
+
+def server_url(folder: Path) -> str:
+
+    return str(json.loads((folder / ".localqueue" / "server.json").read_text())["url"])
+
+
+@contextlib.contextmanager
+def unread(folder: Path, output: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `up` with an output that nobody reads."""
+    command = [*COMMAND, "up", "--port=0", *options]
+    process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.PIPE)
+    os.close(output)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_log_that_nobody_reads_stops_neither_the_queue_nor_its_stop(tmp_path: Path, log: str) -> None:
+    """Rule cli.output."""
+    write_catalog(tmp_path)
+    reader, writer = small_pipe()
+    with working() as worker, unread(tmp_path, writer, f"--log={log}", "--target", worker.url) as process:
+        until((tmp_path / ".localqueue" / "server.json").exists, "the server is up")
+        url = server_url(tmp_path)
+        for number in range(200):  # more lines than the pipe holds
+            body = f'{{"namespace":"shop","queue":"work","data":{number}}}'
+            http.post(f"{url}/jobs", content=body, headers=JSON).raise_for_status()
+        until(lambda: len(worker.bodies) == 200, "every job is delivered")
+        assert http.get(f"{url}/_localqueue/status").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stderr is not None and process.stderr.read() == b""
+    assert read_all(reader)  # what the pipe held
+    os.close(reader)
+
+
+def test_lines_wait_for_a_slow_reader_in_order(tmp_path: Path) -> None:
+    """Rule cli.output."""
+    reader, writer = small_pipe()
+    with open(writer, "w", closefd=True) as stream:
+        output = LineOutput(stream)
+        lines = [f"{number} " + "é" * 50 + "\n" for number in range(500)]
+        for line in lines:
+            output.write(line)
+        got = b""
+        while len(got) < len("".join(lines).encode()):
+            got += os.read(reader, 65_536)
+            output.flush(0.1)
+    assert got.decode() == "".join(lines)
+    os.close(reader)
+
+
+def test_dropped_lines_are_counted_once_somebody_reads_again() -> None:
+    """Rule cli.output."""
+    reader, writer = small_pipe()
+    with open(writer, "w") as stream:
+        output = LineOutput(stream)
+        for _ in range(30):
+            output.write("x" * 99_999 + "\n")
+        got = b""
+        while b"dropped" not in got:
+            got += os.read(reader, 65_536)
+            output.flush(0.05)
+        output.write("the end\n")
+    got += read_all(reader).encode()
+    kept = got.count(b"x" * 99_999 + b"\n")
+    assert got.endswith(f"({30 - kept} lines were dropped, because nothing read this output)\nthe end\n".encode())
+    os.close(reader)
+
+
+def test_a_terminal_gets_its_lines() -> None:
+    leader, follower = pty.openpty()
+    with open(follower, "w") as stream:
+        LineOutput(stream).write("hello\n")
+        assert os.read(leader, 100) == b"hello\r\n"
+    os.close(leader)
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "closed reader"])
+def test_an_output_that_breaks_is_ignored(target: str) -> None:
+    """Rule cli.output."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    descriptor = os.open(target, os.O_WRONLY) if target.startswith("/") else os.dup(writer)
+    os.close(writer)
+    stream = os.fdopen(descriptor, "w")
+    output = LineOutput(stream)
+    for _ in range(3):
+        output.write("line\n")
+    output.flush()
+    stream.close()
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("words", [("status",), ("--version",), ("check",), ("exec", "--", "true")], ids=" ".join)
+def test_a_closed_standard_stream_is_no_error(tmp_path: Path, closed: tuple[int, ...], words: tuple[str, ...]) -> None:
+    """Rule cli.output."""
+    write_catalog(tmp_path)
+    redirections = " ".join(f"{number}>&-" if number else "0<&-" for number in closed)
+    script = f'"$@" {redirections}'
+    found = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert found.returncode in (0, 1), found
+    assert "Traceback" not in found.stderr and "Fatal" not in found.stderr
