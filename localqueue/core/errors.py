@@ -18,6 +18,7 @@ LocalqueueError
 │   ├── ShuttingDown             503 shutting_down
 │   ├── StorageUnavailable       503 storage_unavailable
 │   └── TooManyStreams           503 too_many_streams
+├── OutOfResources               a delivery lacks a descriptor or memory; never an attempt
 ├── StartError                   the server can't start (exit code 1)
 │   ├── CatalogError             the catalog is wrong; carries every finding
 │   ├── DatabaseInUse            another server holds the file
@@ -146,6 +147,12 @@ class StorageUnavailable(Unavailable):
     """The error of work that can't be written to disk or read from it."""
 
     code = "storage_unavailable"
+
+
+class OutOfResources(LocalqueueError):
+    """The error of a delivery for which this process lacks a descriptor or memory: no fault of the service."""
+
+    code = "out_of_resources"
 
 
 class TooManyStreams(Unavailable):

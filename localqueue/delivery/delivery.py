@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from localqueue import __version__
 from localqueue.core import clock
+from localqueue.core.errors import OutOfResources
 from localqueue.core.models import RESPONSE_BODY_LIMIT, AttemptError, Outcome, OutcomeKind, Queue, Request, Response
 from localqueue.core.text import safe
 from localqueue.core.times import duration
@@ -44,7 +45,7 @@ class Delivery:
         return self.deliver
 
     async def deliver(self, request: Request) -> Outcome:
-        """Return the outcome of an attempt. Raises only CancelledError; the connection is then closed.
+        """Return the outcome of an attempt. Raises only CancelledError and OutOfResources, which is no attempt.
 
         Source: platform reference (2xx completes, redirects are not followed). Our decision: one deadline
         for the whole attempt; a response is complete at its end, or once 64 KiB of its body were read.
@@ -60,6 +61,8 @@ class Delivery:
             async with clock.Deadline(request.timeout_ms / 1000):
                 outcome = await _exchange(transport, to, headers, request.body)
             is_kept = _is_reusable(outcome)
+        except OutOfResources:
+            raise
         except TimeoutError:
             outcome = _timed_out(transport.phase, request.timeout_ms)
         except Exception as error:

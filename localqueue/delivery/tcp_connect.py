@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from typing import Any
 
 from localqueue.core.addresses import LOOPBACK, OTHER_LOOPBACK, is_localhost, split_url
+from localqueue.core.errors import OutOfResources
 from localqueue.core.text import safe
 from localqueue.delivery.errors import ExchangeError
 
 NEXT_ADDRESS_S = 2.0
 """How long to wait for one address, in seconds, while there is another one to try."""
 
+_OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 Address = tuple[int, tuple[Any, ...]]
 
 
 async def connect(host: str, port: int) -> socket.socket:
-    """Return a connected, non-blocking socket. Raises ExchangeError.
+    """Return a connected, non-blocking socket. Raises ExchangeError, OutOfResources.
 
     `localhost` and names below it mean both loopback addresses, whatever the hosts file says.
     """
@@ -64,7 +68,14 @@ async def _resolve(host: str, port: int) -> list[Address]:
 
 
 async def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    """Return a connected socket. Raises OSError, OutOfResources."""
+    try:
+        opened = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        if error.errno in _OWN_FAULTS:
+            reason = f"can't connect to services: {error.strerror}"
+            raise OutOfResources(reason, "Raise the limit of open files, or close some: ulimit -n 4096") from None
+        raise
     try:
         opened.setblocking(False)
         await asyncio.get_running_loop().sock_connect(opened, address)

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from localqueue.core import crashpoint, envelope, events, lifecycle
 from localqueue.core.clock import Clock
-from localqueue.core.errors import StorageUnavailable
+from localqueue.core.errors import LocalqueueError, OutOfResources, StorageUnavailable
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
+from localqueue.core.real_time import monotonic
 from localqueue.core.records import copy_with
 from localqueue.engine.prefetch import PendingJob
 from localqueue.engine.queue_state import QueueState
@@ -17,11 +18,13 @@ from localqueue.engine.running_attempts import AttemptBatch, RunningAttempt, att
 from localqueue.engine.task_set import TaskSet
 from localqueue.store.store import Store
 
+WARNING_S = 10.0
+"""How long the same warning isn't repeated, in seconds."""
 RETRY_STORE_S = 1.0
 """How long to wait before the next try to write or read what could not be written or read."""
 
 Send = Callable[[Request], Awaitable[Outcome]]
-"""Sends one request and returns its outcome; raises nothing but CancelledError."""
+"""Sends one request and returns its outcome; raises nothing but CancelledError and OutOfResources."""
 
 
 class Deliverer(Protocol):
@@ -69,6 +72,7 @@ class Executor:
         self._report = report
         self._scheduler = scheduler
         self._unrecorded = 0
+        self._warned: tuple[str, float] = ("", 0.0)
         self.running: dict[int, RunningAttempt] = {}
         """The running attempts by the seq of their job."""
         self.tasks = TaskSet(failure)
@@ -97,7 +101,7 @@ class Executor:
     ) -> None:
         try:
             outcome = await self._deliver(attempt, send, data)
-        except StorageUnavailable as error:
+        except (StorageUnavailable, OutOfResources) as error:
             self._abandon(state, attempt, error)
             return
         finally:
@@ -173,8 +177,15 @@ class Executor:
         del self.running[job.seq]
         self._scheduler.take_back(state, job, data)
 
-    def _abandon(self, state: QueueState, attempt: RunningAttempt, error: StorageUnavailable) -> None:
-        """Undo the start of an attempt whose payload could not be read: it was never an attempt."""
-        self._report(events.Warned(error.message))
+    def _warn(self, message: str) -> None:
+        previous, warned_at = self._warned
+        now = monotonic()
+        if message != previous or now - warned_at >= WARNING_S:
+            self._warned = message, now
+            self._report(events.Warned(message))
+
+    def _abandon(self, state: QueueState, attempt: RunningAttempt, error: LocalqueueError) -> None:
+        """Undo the start of an attempt that this process could not make: it was never an attempt."""
+        self._warn(error.message)
         later = copy_with(attempt.before, due_ms=self._clock.now() + int(RETRY_STORE_S * 1000))
         self._release(state, later, None)
