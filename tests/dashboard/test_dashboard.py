@@ -81,6 +81,16 @@ def test_attempts_are_shown_on_a_time_axis_with_status_duration_headers_and_reas
     expect(response).to_contain_text(f"{wall.worker.url}/work")
 
 
+def test_a_scripted_outcome_is_shown_as_one(wall: Board) -> None:
+    """Rule faults.outcomes."""
+    wall.post("/faults", {"queue": "work", "outcomes": ["ok"]})
+    (id_,) = wall.enqueue(b"7")
+    wall.wait("completed", 1)
+    wall.open(f"#/jobs/{id_[-8:]}")
+    wall.see("Scripted outcome: 200 OK (injected)")
+    expect(wall.page.locator(".reason")).to_contain_text("Scripted outcome ok, started")
+
+
 def test_jobs_and_numbers_change_by_themselves(wall: Board) -> None:
     """Rule dashboard.live."""
     wall.open()

@@ -157,7 +157,7 @@ export function response(job, selected) {
     attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(sentence(attempt.error.message))) : null,
     found ? responseBody(heading, found) : null,
     found ? headers(found.headers) : null,
-    h("p", { class: "dim reason" }, `Sent to `, h("code", {}, attempt.request.url), `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, sentence(attempt.reason)));
+    h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, sentence(attempt.reason)));
 }
 
 /** Return whether the message says more than the status: the target of a redirect does. */

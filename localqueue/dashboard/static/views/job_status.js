@@ -57,7 +57,7 @@ export function explain(job, attempts) {
 
 const STATES = {
   completed: (job, last, attempts) => ({
-    head: last ? `Your handler responded ${ending(last)}` : "Completed",
+    head: last ? `${last.injected ? "Scripted outcome:" : "Your handler responded"} ${ending(last)}` : "Completed",
     rest: attempts.length > 1 ? `On attempt ${job.attempt} of ${job.maxAttempts}${job.round > 1 ? ` of round ${job.round}` : ""}.` : "On the first attempt.",
   }),
   failed: (job, last) => ({
