@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -15,6 +15,7 @@ from localqueue.core import clock
 from localqueue.core.errors import InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout
 from localqueue.core.text import nearest, safe
 
+T = TypeVar("T")
 BODY_DEADLINE_S = 10.0
 DROP_BYTES = 16 * 1024 * 1024
 DROP_S = 2.0
@@ -67,6 +68,27 @@ def text(content: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string, not {safe(str(value), 60)}")
     return value
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of work that may take long; cancel it if the client disconnects. Raises InvalidRequest.
+
+    Otherwise the next request would wait for work whose result nobody wants any more. Call it after reading the body.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise InvalidRequest("the client disconnected before the response")
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -140,17 +140,19 @@ class Timeline(ABC):
 
     async def _finished(self, playing: Coroutine[Any, Any, None], ended: EndedAttempts) -> bool:
         """Play in a task; return whether it finished."""
-        self._playing = asyncio.create_task(playing)
+        task = self._playing = asyncio.create_task(playing)
         try:
             with self._collecting(ended):
-                await asyncio.wait([self._playing])
-            if self._playing.cancelled():
+                await asyncio.wait([task])
+            if task.cancelled():
                 return False
-            self._playing.result()
+            task.result()
             return not self._dispatcher.is_stopping
         finally:
-            self._playing.cancel()
             self._playing = None
+            if not task.done():  # the next caller waits until it has restored what it has suspended
+                task.cancel()
+                await asyncio.wait([task])
 
     async def _play_to(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> None:
         until = await end()

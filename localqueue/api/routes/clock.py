@@ -33,13 +33,15 @@ async def get_clock(context: Context, _: Request) -> Response:
 async def advance(context: Context, request: Request) -> Response:
     """Advance the clock and run everything due by then."""
     move = await requests.read_object(request, ("ms", "to", "settleMs", "timeoutMs"))
-    return responses.json_response(await _result(context.engine, await _advance(context.engine, move)))
+    result = await requests.while_connected(request, _advance(context.engine, move))
+    return responses.json_response(await _result(context.engine, result))
 
 
 async def step(context: Context, request: Request) -> Response:
     """Run one attempt."""
     options = await requests.read_object(request, ("timeoutMs",))
-    return responses.json_response(await _result(context.engine, await context.engine.step(_timeout(options))))
+    result = await requests.while_connected(request, context.engine.step(_timeout(options)))
+    return responses.json_response(await _result(context.engine, result))
 
 
 async def drain(context: Context, request: Request) -> Response:
@@ -47,7 +49,8 @@ async def drain(context: Context, request: Request) -> Response:
     options = await requests.read_object(request, ("timeoutMs", "settleMs", "namespace", "queue"))
     timeout_ms = _whole(options, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
     names = {name: requests.text(options, name) for name in ("namespace", "queue") if name in options}
-    result = await context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0), **names)
+    draining = context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0), **names)
+    result = await requests.while_connected(request, draining)
     return responses.json_response({"idle": result.stopped_by is None, **await _result(context.engine, result)})
 
 
