@@ -45,7 +45,7 @@ class Delivery:
         return self.deliver
 
     async def deliver(self, request: Request) -> Outcome:
-        """Return the outcome of an attempt. Raises only CancelledError and OutOfResources, which is no attempt.
+        """Return the outcome of an attempt. Raises only CancelledError, and OutOfResources if none was made.
 
         Source: platform reference (2xx completes, redirects are not followed). Our decision: one deadline
         for the whole attempt; a response is complete at its end, or once 64 KiB of its body were read.

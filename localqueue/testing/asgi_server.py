@@ -96,7 +96,7 @@ class AsgiServer:
             raise
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run the lifespan; an app without one raises at once, which is no error."""
+        """Run the lifespan; an app without one raises at once, and that is fine."""
 
         async def received() -> Any:
             message = await receive()

@@ -70,7 +70,7 @@ class QueueServer:
     def start(self) -> None:
         """Start the server; return once it accepts requests. Raises StartError."""
         _check_threads()
-        self._log_filter = StoreLogFilter()
+        self._log_filter.starting()
         LOGGER.addFilter(self._log_filter)
         try:
             self._background.start()

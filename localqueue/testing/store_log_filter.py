@@ -13,7 +13,7 @@ class StoreLogFilter(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._others = set(threading.enumerate())
+        self._others: set[threading.Thread] = set()
         self._own: set[int | None] | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -21,6 +21,10 @@ class StoreLogFilter(logging.Filter):
         if self._own is not None:
             return record.thread not in self._own
         return record.thread in {thread.ident for thread in self._others}
+
+    def starting(self) -> None:
+        """Note which threads were there before the server."""
+        self._others, self._own = set(threading.enumerate()), None
 
     def started(self) -> None:
         """Note which threads the server has started."""
