@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 LOOPBACK = ("127.0.0.1", "::1")
 OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_ADDRESS = 64
+"""How many characters an IP address has at most, with brackets and a zone; longer texts aren't kept in memory."""
 
 
 def is_localhost(host: str) -> bool:
@@ -34,9 +36,13 @@ def is_this_machine(host: str) -> bool:
     return is_loopback(host) or is_unspecified(host)
 
 
-@functools.lru_cache(maxsize=256)
 def parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return an IP address, or None for a name."""
+    return _parsed(host) if len(host) <= LONGEST_ADDRESS else None
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]").partition("%")[0])
     except ValueError:

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from localqueue.server import sockets
-from localqueue.server.http_protocol import protocol_class
+from localqueue.server.http_protocol import PatientProtocol
 from localqueue.server.prompt_server import PromptServer
 
 
@@ -42,7 +42,7 @@ class HttpServer:
 def _config(asgi: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
-        http=protocol_class(),
+        http=PatientProtocol,
         lifespan="off",
         log_config=None,
         log_level="critical",  # failures become responses or events
