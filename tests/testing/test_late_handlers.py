@@ -105,10 +105,10 @@ def test_a_handler_that_ends_in_time_is_no_late_one(shared: LocalQueue) -> None:
     shared.enqueue("work")
     shared.drain()
     late.go_on.set()
+    until(late.is_over.is_set, "the handler has ended")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         shared.reset()
-    assert late.is_over.is_set()
 
 
 def test_an_exception_in_the_lifespan_s_shutdown_is_raised(shared: LocalQueue) -> None:
