@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
+from localqueue.core.models import AttemptError, Outcome, OutcomeKind
 from localqueue.core.records import record
 from localqueue.core.text import nearest, safe
-from localqueue.core.times import DAY_MS
+from localqueue.core.times import DAY_MS, duration
 
 LOWEST_STATUS, HIGHEST_STATUS = 200, 999
 
@@ -42,6 +43,28 @@ WORDS = ("ok", "503", "timeout", "reset", "refuse", "slow=250", "lost-ack")
 _PLAIN = {kind.value: Fault(kind) for kind in FaultKind if kind not in (FaultKind.STATUS, FaultKind.SLOW)}
 
 
+TIMEOUT = _PLAIN["timeout"]
+_ERRORS = {
+    FaultKind.RESET: AttemptError("connection_reset", "the connection was reset (scripted)"),
+    FaultKind.REFUSE: AttemptError("connect_refused", "connection refused (scripted)"),
+}
+
+
+def outcome_without_service(fault: Fault, timeout_ms: int) -> Outcome:
+    """Return the outcome of an attempt for which the service isn't called."""
+    if fault.kind is FaultKind.TIMEOUT:
+        error = AttemptError("timeout", f"timed out after {duration(timeout_ms)} (scripted)")
+        return Outcome(OutcomeKind.TIMEOUT, None, error)
+    if fault.kind in _ERRORS:
+        return Outcome(OutcomeKind.CONNECTION_ERROR, None, _ERRORS[fault.kind])
+    status = fault.value or 200
+    if status < 300:
+        return Outcome(OutcomeKind.COMPLETED, status)
+    return Outcome(
+        OutcomeKind.HTTP_ERROR, status, AttemptError(f"http_{status}", f"the service responded {status} (scripted)")
+    )
+
+
 def parse_fault(word: object) -> Fault:
     """Return the outcome that a word or a status means. Raises ValueError, naming the nearest word."""
     text = str(word) if type(word) is int else word
@@ -54,7 +77,7 @@ def parse_fault(word: object) -> Fault:
                 return Fault(FaultKind.SLOW, int(value))
             if not is_slow and LOWEST_STATUS <= int(value) <= HIGHEST_STATUS:
                 return Fault(FaultKind.STATUS, int(value))
-        near = nearest(text, [*WORDS, *_PLAIN])[0]
+        near = nearest(text, WORDS)[0]
         raise ValueError(f"unknown outcome {safe(text)!r}; did you mean {near}? Known: {', '.join(WORDS)}")
     raise ValueError(f"an outcome must be a word or a status, not {safe(repr(word), 60)}; known: {', '.join(WORDS)}")
 

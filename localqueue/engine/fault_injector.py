@@ -7,18 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from localqueue.core import clock
 from localqueue.core.clock import Clock
-from localqueue.core.faults import Fault, FaultKind
+from localqueue.core.faults import TIMEOUT, Fault, FaultKind, outcome_without_service
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Queue, QueueKey, Request
 from localqueue.core.records import copy_with
-from localqueue.core.times import duration
 from localqueue.engine.executor import Deliverer, Send
 
 LIMIT = 10_000
 """How many outcomes one queue can have scripted."""
-_ERRORS = {
-    FaultKind.RESET: ("connection_reset", "the connection was reset (injected)"),
-    FaultKind.REFUSE: ("connect_refused", "connection refused (injected)"),
-}
 
 
 class FaultInjector:
@@ -65,34 +60,26 @@ class FaultInjector:
 
     async def _without_service(self, fault: Fault, request: Request) -> Outcome:
         if fault.kind is FaultKind.TIMEOUT:
-            return await self._timeout(request)
-        if fault.kind in _ERRORS:
-            return Outcome(OutcomeKind.CONNECTION_ERROR, None, AttemptError(*_ERRORS[fault.kind]))
-        status = fault.value or 200
-        if status < 300:
-            return Outcome(OutcomeKind.COMPLETED, status)
-        error = AttemptError(f"http_{status}", f"the service responded {status} (injected)")
-        return Outcome(OutcomeKind.HTTP_ERROR, status, error)
+            await self._pass(request.timeout_ms)
+        return outcome_without_service(fault, request.timeout_ms)
 
     async def _around(self, fault: Fault, call: Send, request: Request) -> Outcome:
+        started = self._clock.monotonic()
         outcome = await call(request)
         if fault.kind is FaultKind.SLOW:
-            return await self._slow(outcome, fault.value, request)
+            left_ms = request.timeout_ms - round((self._clock.monotonic() - started) * 1000)
+            return await self._slow(outcome, fault.value, left_ms, request)
         if outcome.status is None:
             return outcome  # no response came that could be lost
-        message = f"the service responded {outcome.status}, but the response was lost (injected)"
+        message = f"the service responded {outcome.status}, but the response was lost (scripted)"
         return Outcome(OutcomeKind.CONNECTION_ERROR, None, AttemptError("lost_ack", message))
 
-    async def _slow(self, outcome: Outcome, ms: int, request: Request) -> Outcome:
-        if ms >= request.timeout_ms:
-            return await self._timeout(request)
-        await self._pass(ms)
+    async def _slow(self, outcome: Outcome, ms: int, left_ms: int, request: Request) -> Outcome:
+        """Return the outcome `ms` later, or a timeout if only `left_ms` are left of the attempt's time."""
+        await self._pass(max(min(ms, left_ms), 0))
+        if ms >= left_ms:
+            return outcome_without_service(TIMEOUT, request.timeout_ms)
         return copy_with(outcome, simulated_ms=ms)
-
-    async def _timeout(self, request: Request) -> Outcome:
-        await self._pass(request.timeout_ms)
-        message = f"timed out after {duration(request.timeout_ms)} (injected)"
-        return Outcome(OutcomeKind.TIMEOUT, None, AttemptError("timeout", message))
 
     async def _pass(self, ms: int) -> None:
         """Let time pass where the clock runs; a clock that stands still counts it afterwards."""

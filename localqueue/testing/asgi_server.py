@@ -63,7 +63,8 @@ class AsgiServer:
             self._socket.close()
         if self._shutdown_error is not None:
             raise self._shutdown_error
-        return self._cut_off
+        hanging = ["the shutdown of the service's lifespan"] if self._background.is_alive else []
+        return self._cut_off + hanging
 
     async def _main(self, started: Callable[[], None], stop: asyncio.Event) -> None:
         config = uvicorn.Config(

@@ -44,6 +44,11 @@ class BackgroundThread:
         if self._error is not None:
             raise self._error
 
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the thread still runs."""
+        return self._thread.is_alive()
+
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the thread's loop, and return its result. Raises ClientError if the thread has ended."""
         if self._loop is None or self._loop.is_closed():

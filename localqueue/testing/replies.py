@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from localqueue.core.faults import FaultKind, parse_fault
+from localqueue.core.faults import (
+    HIGHEST_STATUS,
+    LOWEST_STATUS,
+    TIMEOUT,
+    Fault,
+    FaultKind,
+    outcome_without_service,
+    parse_fault,
+)
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Response
-from localqueue.core.times import duration
 from localqueue.testing.arguments import Duration, to_ms
 
-_CONNECTION_ERRORS = {
-    "reset": AttemptError("connection_reset", "the connection was reset (scripted)"),
-    "refuse": AttemptError("connect_refused", "connection refused (scripted)"),
-}
 ScriptedReply = Any
 """A status, (status, body), a word of `faults`, a Reply, or a callable that gets the request and returns one."""
 
@@ -49,7 +52,7 @@ class Reply:
 
 
 def checked(reply: ScriptedReply) -> Any:
-    """Return a reply as a Reply, "timeout", "reset", "refuse" or a callable. Raises ValueError, TypeError."""
+    """Return a reply as a Reply, a Fault (timeout, reset, refuse) or a callable. Raises ValueError, TypeError."""
     if inspect.iscoroutinefunction(reply) or inspect.iscoroutine(reply):
         raise TypeError("a reply can't be an async function; use a plain function")
     if isinstance(reply, Reply) or callable(reply):
@@ -63,7 +66,7 @@ def checked(reply: ScriptedReply) -> Any:
     return Reply(reply)
 
 
-def _word(word: str) -> Reply | str:
+def _word(word: str) -> Reply | Fault:
     fault = parse_fault(word)
     if fault.kind is FaultKind.LOST_ACK:
         raise ValueError(
@@ -71,11 +74,11 @@ def _word(word: str) -> Reply | str:
         )
     if fault.kind is FaultKind.SLOW:
         return Reply(delay=f"{fault.value}ms")
-    return Reply(fault.value or 200) if fault.kind in (FaultKind.OK, FaultKind.STATUS) else word
+    return Reply(fault.value or 200) if fault.kind in (FaultKind.OK, FaultKind.STATUS) else fault
 
 
 def _check_status(status: Any, reply: ScriptedReply) -> None:
-    if type(status) is not int or not 200 <= status <= 999:
+    if type(status) is not int or not LOWEST_STATUS <= status <= HIGHEST_STATUS:
         raise ValueError(
             "a reply must be a status from 200 to 999, (status, body), a word such as 'timeout', Reply(...) or a "
             f"callable, not {reply!r}"
@@ -89,11 +92,10 @@ def _is_header(name: object, value: object) -> bool:
 
 def outcome(reply: Any, timeout_ms: int) -> Outcome:
     """Return the outcome of an attempt that got a checked reply, which isn't a callable."""
-    if reply in ("reset", "refuse"):
-        return Outcome(OutcomeKind.CONNECTION_ERROR, None, _CONNECTION_ERRORS[reply])
-    if reply == "timeout" or reply.delay_ms >= timeout_ms:
-        error = AttemptError("timeout", f"timed out after {duration(timeout_ms)} (scripted)")
-        return Outcome(OutcomeKind.TIMEOUT, None, error)
+    if isinstance(reply, Fault):
+        return outcome_without_service(reply, timeout_ms)
+    if reply.delay_ms >= timeout_ms:
+        return outcome_without_service(TIMEOUT, timeout_ms)
     headers = {"content-type": _content_type(reply.body)}
     headers |= {name.lower(): value for name, value in reply.headers.items()}
     response = Response(tuple(headers.items()), _encoded(reply.body))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localqueue.core import clock
+from localqueue.core.faults import TIMEOUT
 from localqueue.core.models import Outcome, Queue, QueueKey, Request
 from localqueue.core.text import counted, safe
 from localqueue.engine.executor import Deliverer, Send
@@ -204,7 +205,7 @@ class StubWorkers:
             async with clock.Deadline(timeout_ms / 1000):
                 result = await running
         except TimeoutError:
-            return outcome("timeout", timeout_ms)
+            return outcome(TIMEOUT, timeout_ms)
         if result.error is not None:
             self.errors.add(result.error, received.job_id)
             if not isinstance(result.error, Exception) or isinstance(result.error, AssertionError):

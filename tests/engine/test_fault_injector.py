@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from localqueue.core import faults
-from localqueue.core.clock import Clock, VirtualClock, WallClock
+from localqueue.core.clock import Clock, VirtualClock, WallClock, delay
 from localqueue.core.errors import InvalidRequest, NotFound
 from localqueue.core.faults import Fault, FaultKind, parse_fault, parse_faults
 from localqueue.core.models import Attempt, Outcome, OutcomeKind, Queue, Request
@@ -71,7 +71,7 @@ def test_an_outcome_is_injected_and_marked(
             error = attempt.outcome.error
             assert (attempt.outcome.kind, attempt.outcome.status) == (kind, status)
             assert (None if error is None else error.code) == code
-            assert error is None or error.message.endswith("(injected)")
+            assert error is None or error.message.endswith("(scripted)")
             assert (attempt.duration_ms, len(service.bodies)) == (took_ms, calls)
             assert attempt.outcome.injected == str(word)
 
@@ -115,6 +115,25 @@ def test_on_the_wall_clock_an_outcome_takes_its_time(tmp_path: Path) -> None:
             slow, timeout = await attempts_of(engine)
             assert (slow.outcome.kind, timeout.outcome.kind) == ("completed", "timeout")
             assert slow.duration_ms >= 60 and timeout.duration_ms >= 100
+
+    run_async(main())
+
+
+def test_a_slow_response_and_the_service_share_the_time_of_the_attempt(tmp_path: Path) -> None:
+    """Rule faults.outcomes."""
+
+    class Busy(Service):
+        async def send(self, request: Request) -> Outcome:
+            await delay(0.08)
+            return await super().send(request)
+
+    async def main() -> None:
+        async with running_engine(write_catalog(tmp_path), WallClock(), Busy()) as engine:
+            engine.change_queue("shop", "work", {"timeoutMs": 100, "retries": 0})
+            engine.add_faults("shop", "work", parse_faults(["slow=90"]))
+            await engine.enqueue("shop", "work", b"null")
+            await engine.drain()
+            assert [attempt.outcome.kind for attempt in await attempts_of(engine)] == ["timeout"]
 
     run_async(main())
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from flask import Flask
 
-from localqueue.testing import LateHandlerWarning, LocalQueue
+from localqueue.testing import LateHandlerWarning, LocalQueue, asgi_server
 from tests.support import until
 
 CATALOG = {"metadata": {"name": "shop"}, "spec": {"queues": [{"name": "work", "endpoint": "/work", "timeoutMs": 100}]}}
@@ -124,6 +124,27 @@ def test_an_exception_in_the_lifespan_s_shutdown_is_raised(shared: LocalQueue) -
     with pytest.raises(OSError, match="still in use"):
         shared.reset()
     shared.reset()
+
+
+def test_a_lifespan_whose_shutdown_hangs_is_left_and_named(shared: LocalQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule testing.late."""
+    monkeypatch.setattr(asgi_server, "STOP_S", 0.0)
+    go_on, is_over = threading.Event(), threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "lifespan.startup"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        while not go_on.is_set():  # noqa: ASYNC110 - the event is a thread's
+            await asyncio.sleep(SLICE_S)
+        await send({"type": "lifespan.shutdown.complete"})
+        is_over.set()
+
+    shared.serve(app)
+    with pytest.warns(LateHandlerWarning, match="the shutdown of the service's lifespan"):
+        shared.reset()
+    go_on.set()
+    until(is_over.is_set, "the lifespan has ended")
 
 
 def test_an_app_without_a_lifespan_is_fine(shared: LocalQueue) -> None:
