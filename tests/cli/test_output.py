@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from localqueue.cli.output import line_output
 from localqueue.cli.output.line_output import LineOutput
 from tests.support import JSON, http, until, working, write_catalog
 
@@ -32,6 +34,11 @@ def read_all(descriptor: int) -> str:
     while part := os.read(descriptor, 65_536):
         parts.append(part)
     return b"".join(parts).decode()
+
+
+def available(descriptor: int) -> bytes:
+    """Return what can be read now."""
+    return os.read(descriptor, 65_536) if select.select([descriptor], [], [], 0)[0] else b""
 
 
 def server_url(folder: Path) -> str:
@@ -88,21 +95,44 @@ def test_lines_wait_for_a_slow_reader_in_order(tmp_path: Path) -> None:
     os.close(reader)
 
 
-def test_dropped_lines_are_counted_once_somebody_reads_again() -> None:
+def test_dropped_lines_are_counted_once_somebody_reads_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule cli.output."""
+    monkeypatch.setattr(line_output, "LIMIT", 64 * 1024)
     reader, writer = small_pipe()
     with open(writer, "w") as stream:
         output = LineOutput(stream)
         for _ in range(30):
-            output.write("x" * 99_999 + "\n")
+            output.write("x" * 5_999 + "\n")
         got = b""
-        while b"dropped" not in got:
-            got += os.read(reader, 65_536)
-            output.flush(0.05)
+        for _ in range(200):  # bounded: a note that never comes must not hang the suite
+            output.flush(0.002)
+            got += available(reader)
         output.write("the end\n")
     got += read_all(reader).encode()
-    kept = got.count(b"x" * 99_999 + b"\n")
+    kept = got.count(b"x" * 5_999 + b"\n")
     assert got.endswith(f"({30 - kept} lines were dropped, because nothing read this output)\nthe end\n".encode())
+    os.close(reader)
+
+
+def test_the_note_of_dropped_lines_stands_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule cli.output."""
+    monkeypatch.setattr(line_output, "LIMIT", 64 * 1024)
+    reader, writer = small_pipe()
+    with open(writer, "w") as stream:
+        output = LineOutput(stream)
+        lines = [f"{number:02} " + "x" * 5_996 + "\n" for number in range(20)]
+        got = b""
+        for number, line in enumerate(lines):
+            output.write(line)
+            for _ in range(4 if number > 12 else 0):  # somebody reads a little
+                got += available(reader)
+                output.flush(0.002)
+        for _ in range(200):
+            output.flush(0.002)
+            got += available(reader)
+        assert b"dropped" in got
+    before = got.partition(b"(")[0].decode().splitlines()
+    assert [int(line[:2]) for line in before] == list(range(len(before)))  # no line after the gap comes before the note
     os.close(reader)
 
 

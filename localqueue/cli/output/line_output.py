@@ -39,13 +39,14 @@ class LineOutput:
         if self._descriptor < 0:
             self._write_plainly(text)
             return
+        self._send()  # make room
         data = text.encode(self._stream.encoding or "utf-8", "backslashreplace")
-        if len(self._waiting) + len(data) > LIMIT:
-            self._dropped += 1
-            return
+        if self._dropped or len(self._waiting) + len(data) > LIMIT:
+            self._dropped += 1  # so does every further line, until what waits is written: the note stands at the gap
+        else:
+            self._waiting += data
         if self._dropped and not self._waiting:
             self._note_dropped()
-        self._waiting += data
         self._send()
 
     def flush(self, timeout_s: float = FLUSH_S) -> None:
@@ -79,7 +80,7 @@ class LineOutput:
         self._dropped = 0
 
     def _watch(self, is_wanted: bool) -> None:
-        """Go on as soon as somebody reads, if a loop runs."""
+        """Continue as soon as somebody reads, if a loop runs."""
         if is_wanted and self._loop is None:
             with contextlib.suppress(RuntimeError, OSError):
                 loop = asyncio.get_running_loop()
