@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localqueue.core import crashpoint
 from localqueue.core.text import safe
 from localqueue.core.times import parse_time
 
@@ -34,6 +35,7 @@ class Settings:
     grace: float = 5.0
     allow_host: tuple[str, ...] = ()
     allow_remote: bool = False
+    crash_at: str | None = None
     log: str = "text"
     quiet: bool = False
     no_color: bool = False
@@ -49,6 +51,8 @@ class Settings:
             return "--seed works only with --clock virtual, because job IDs must be unique in real time"
         if self.clock != "virtual" and self.start is not None:
             return "--start works only with --clock virtual"
+        if self.crash_at is not None and (problem := self._crash_problem(self.crash_at)):
+            return f"--crash-at: {problem}"
         for host in self.allow_host:
             if not _HOST.fullmatch(host):
                 return f"--allow-host: {safe(host)!r} must be a host name without a port"
@@ -56,6 +60,15 @@ class Settings:
             self.start_ms  # noqa: B018
         except ValueError as error:
             return f"--start: {error}"
+        return None
+
+    def _crash_problem(self, text: str) -> str | None:
+        if self.ephemeral:
+            return "there is nothing to restart from in an ephemeral database; use --db PATH"
+        try:
+            crashpoint.parse(text)
+        except ValueError as error:
+            return str(error)
         return None
 
 
@@ -126,6 +139,8 @@ OPTIONS = (
     Option("allow_host", "Also accept this name in the Host header, such as host.docker.internal; can be repeated.",
            "NAME", many=True),
     Option("allow_remote", "Let other machines use /_localqueue too.", flag=True),
+    Option("crash_at", "Rehearse a crash: end as by kill -9 when this point is reached for the Nth time. "
+           f"Points: {', '.join(crashpoint.POINTS)}.", "POINT[:N]"),
     Option("log", "Format of the log.", choices=("text", "json")),
     Option("quiet", "Don't log deliveries.", flag=True),
     Option("no_color", "Don't color the output.", flag=True),

@@ -15,7 +15,7 @@ from localqueue.core.errors import DatabaseUnusable, InvalidRequest, StorageUnav
 from localqueue.core.faults import Fault
 from localqueue.core.models import Catalog, Job, JobFilter, LedgerEntry, Queue
 from localqueue.core.text import safe
-from localqueue.engine import snapshots
+from localqueue.engine import crash_rehearsal, snapshots
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
@@ -63,6 +63,8 @@ class Engine:
         self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
         self._start_ms = clock.now()
+        self.crash_report = ""
+        """What is delivered again after a rehearsed crash of the previous run; empty if there was none."""
         self._loop: asyncio.Task[None] | None = None
 
     @classmethod
@@ -77,12 +79,18 @@ class Engine:
         durable: bool = True,
         keep: int = 10_000,
         seed: int | None = None,
+        crash_at: str | None = None,
     ) -> Engine:
-        """Open the database and recover what an earlier run left. Raises DatabaseUnusable."""
+        """Open the database and recover what an earlier run left. Raises DatabaseUnusable.
+
+        `crash_at` is the point at which the process ends as by kill -9.
+        """
         store = await Store.open(path, durable=durable, keep=keep)
         try:
             engine = cls(catalog, clock, store, deliverer, report, seed)
             await engine._recover(path)
+            if crash_at is not None:
+                crash_rehearsal.arm(crash_at, path, engine._dispatcher.running)
         except BaseException as error:
             await store.close()
             if isinstance(error, StorageUnavailable):
@@ -94,6 +102,7 @@ class Engine:
 
     async def _recover(self, path: Path) -> None:
         self._start_ms = await recover(path, self._active, self._clock, self._store, self._dispatcher, self._enqueuer)
+        self.crash_report = await crash_rehearsal.take_report(path, self._store)
         await self._store.save(self._facts())
         self._configure()
 

@@ -141,7 +141,7 @@ class Executor:
         if uncounted_ms:
             state.occupied_until.append(ended_ms)
             self._scheduler.mark_changed(state)
-        crashpoint.reach("after-answer")
+        crashpoint.reach("after-send")
         decision = lifecycle.decide(attempt.job, attempt.queue, outcome, ended_ms)
         record = attempt_record(attempt, outcome, decision, ended_ms, duration_ms)
         is_stored = await self._record(attempt, decision.job, record)

@@ -49,6 +49,7 @@ class RunningServer:
     host: str | None = None
     allow_remote: bool = False
     app: ASGIApp | None = None
+    crash_report: str = ""
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -117,7 +118,7 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
         engine = await _open_engine(config, load(), clock, config.wrap(delivery), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         engine.start()
-        where = replace(where, app=_app(engine, config.settings, where))
+        where = replace(where, app=_app(engine, config.settings, where), crash_report=engine.crash_report)
         assert where.app is not None
         await http.start(where.app, listeners)
         await stack.enter_async_context(_in_background(_check_storage(engine)))
@@ -142,6 +143,7 @@ async def _open_engine(
         durable=not settings.ephemeral,
         keep=settings.keep,
         seed=settings.seed,
+        crash_at=settings.crash_at,
     )
 
 

@@ -49,6 +49,8 @@ def make_settings(target: str | None, options: Mapping[str, Any]) -> Settings:
     for name in options:
         if name not in _OPTIONS:
             raise ClientError(f"unknown option {name!r}; options: {', '.join(nearest(name, _OPTIONS))}")
+    if options.get("crash_at") is not None:
+        raise ClientError("the option crash_at would end pytest itself", "Use: localqueue up --crash-at POINT")
     values = DEFAULTS | dict(options) | ({"target": target} if target is not None else {})
     if "db" in values:
         values = {"ephemeral": False} | {name: value for name, value in values.items() if name != "ephemeral"}

@@ -29,11 +29,10 @@ def write_files(page: str, folder: Path) -> list[str]:
     return [name for name, _ in found]
 
 
-def block(page: str, language: str) -> str:
-    """Return the first block of a page in that language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return found[1]
+def block(page: str, language: str, number: int = 0) -> str:
+    """Return a block of a page in that language."""
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return found[number]
 
 
 def write_node_files(page: str, folder: Path) -> list[str]:

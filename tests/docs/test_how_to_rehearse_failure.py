@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from localqueue.core.crashpoint import POINTS
 from localqueue.core.faults import WORDS
 from tests.docs.pages import ENV, ROOT, block, write_files
 from tests.support import serving
@@ -49,9 +50,9 @@ def test_the_test_of_the_page_passes_and_fails_without_the_check(folder: Path) -
     assert "assert [7, 7] == [7]" in output and "1 failed" in output
 
 
-def test_the_table_has_every_word() -> None:
+def test_the_tables_have_every_word_and_every_point() -> None:
     table = re.findall(r"^\| `([a-z0-9=-]+)`", (ROOT / PAGE).read_text(), re.MULTILINE)
-    assert table == list(WORDS)
+    assert table == [*WORDS, *POINTS]
 
 
 def test_the_lines_for_curl_run(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_the_lines_for_curl_run(tmp_path: Path) -> None:
     catalog = {"kind": "Component", "metadata": {"name": "claims"}, "spec": {"queues": queues}}
     (tmp_path / "catalog-info.yaml").write_text(json.dumps(catalog))
     with serving(tmp_path, "--clock", "virtual") as server:
-        command = ["sh", "-ec", block(PAGE, "sh")]
+        command = ["sh", "-ec", block(PAGE, "sh", 1)]
         env = ENV | {"IEC_QUEUE_URL": server.url}
         found = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     left = '{"faults":[{"namespace":"claims","queue":"pay-claim","outcomes":["503","slow=250","lost-ack"]}]}'

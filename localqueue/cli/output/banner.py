@@ -41,6 +41,8 @@ def headline(where: RunningServer, catalog: Catalog) -> str:
 
 def start_warnings(where: RunningServer, catalog: Catalog, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
     """Yield what may surprise the user about this start."""
+    if where.crash_report:
+        yield where.crash_report
     yield from map(str, catalog.warnings)
     for service in catalog.services:
         if not is_loopback(split_url(service.target)[1]):
