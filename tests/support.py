@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from localqueue.core.clock import Clock
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
+from tests.forking import ForkedPopen
 
 T = TypeVar("T")
 Told = tuple[str, str, Any]
@@ -157,9 +157,8 @@ class Server:
     """Hold a `localqueue up` in a process of its own."""
 
     def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-W", "error", "-m", "localqueue", "up", "--log", "json", *options]
-        self.process = subprocess.Popen(
-            command,
+        self.process = ForkedPopen(
+            ["up", "--log", "json", *options],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from localqueue.cli import child_process
+from tests import forking
 from tests.cli.terminal import terminal
 from tests.support import JSON, WAIT_S, http, run_async, working, write_catalog
 
@@ -82,15 +83,7 @@ def folder(tmp_path: Path) -> Path:
 def execute(
     folder: Path, *arguments: str, env: dict[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*EXEC, *arguments],
-        cwd=folder,
-        env=ENV | (env or {}),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-    )
+    return forking.run("exec", *arguments, given=stdin, timeout=WAIT_S, cwd=folder, env=ENV | (env or {}))
 
 
 def service(*arguments: str) -> tuple[str, ...]:
@@ -339,8 +332,8 @@ def test_a_paused_queue_is_not_waited_for(folder: Path) -> None:
 
 def test_each_signal_reaches_command_once(folder: Path) -> None:
     """Rule exec.signals: sent to exec alone, or to its whole process group."""
-    with subprocess.Popen(
-        [*EXEC, sys.executable, "note.py"],
+    with forking.ForkedPopen(
+        ["exec", sys.executable, "note.py"],
         cwd=folder,
         env=ENV,
         stdout=subprocess.PIPE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,17 +12,16 @@ from typing import Any
 import pytest
 
 from tests.cli.test_doctor import free_port
+from tests.forking import ForkedPopen
 from tests.support import http, localqueue, until, working, write_catalog
-
-COMMAND = [sys.executable, "-W", "error", "-m", "localqueue", "up", "--port", "0"]
 
 
 class Terminal:
     """What `up` prints in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [*COMMAND], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        self._process = ForkedPopen(
+            ["up", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.text = ""
         self._reader = threading.Thread(target=self._read)

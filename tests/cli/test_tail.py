@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from localqueue.cli.commands import tail
 from localqueue.client.client import ServerEvent
 from tests.cli.terminal import localqueue_on_terminal
 from tests.conftest import Shop
+from tests.forking import ForkedPopen
 from tests.support import serving, working, write_catalog
 
 
 @contextlib.contextmanager
 def tailing(url: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Follow a server in a process of its own, connected already."""
-    command = [sys.executable, "-W", "error", "-m", "localqueue", "tail", "--url", url, *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = ["tail", "--url", url, *words]
+    with ForkedPopen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert told(process) == f"Following {url} (Ctrl-C to stop)"
             yield process

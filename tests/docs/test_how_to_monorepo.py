@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,14 @@ def service(folder: Path, name: str, port: str, queue_url: str) -> Iterator[None
         started.wait()
 
 
+def is_listening(port: str) -> bool:
+    try:
+        socket.create_connection(("localhost", int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def is_accepted(url: str) -> bool:
     try:
         return http.post(url).status_code == 202
@@ -54,6 +63,7 @@ def test_two_services_enqueue_into_each_other(folder: Path) -> None:
         http.patch(f"{server.url}/_localqueue/queues/letters/send-letter", json={"retryDelayMs": 0}).raise_for_status()
         with service(folder, "claims", claims, server.url), service(folder, "letters", letters, server.url):
             url = f"http://localhost:{claims}/claims/7/letter"
+            until(lambda: is_listening(letters), "letters listens")
             until(lambda: is_accepted(url), "claims listens")
             completed = until(lambda: both_completed(server), "both jobs complete")
     assert sorted((job["namespace"], job["queue"], job["attempt"]) for job in completed) == [

@@ -7,12 +7,12 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forking import ForkedPopen
 from tests.support import Server, http, serving, until, working, write_catalog
 
 
@@ -66,8 +66,8 @@ def test_a_handler_may_enqueue_while_it_holds_the_only_slot(tmp_path: Path) -> N
 
 
 def run_text(folder: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "localqueue", "up", "--port", "0", *options]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = ["up", "--port", "0", *options]
+    return ForkedPopen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read_until(process: subprocess.Popen[str], pattern: str) -> list[str]:
