@@ -38,6 +38,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "internal": (500, "a bug in localqueue; the log has details"),
     "shutting_down": (503, "the server is stopping; nothing was stored"),
     "storage_unavailable": (503, "the database can't be read or written; nothing was stored"),
+    "out_of_resources": (503, "the server has no file descriptors left; the request was not sent"),
     "too_many_streams": (503, "16 clients already follow the events"),
 }
 """The status and the meaning of every error code."""

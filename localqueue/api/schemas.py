@@ -85,6 +85,21 @@ JOB: dict[str, Schema] = {
     "replayOf": said(or_null(TEXT), "ID of the job that this one is a copy of"),
 }
 
+ERROR = said(
+    or_null(record(code=TEXT, message=TEXT)),
+    "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
+    "`broken_response`, `protocol` or `lost_ack`",
+)
+STATUS = said(or_null(POSITIVE), "status of the response; null without a response")
+RESPONSE = or_null(
+    record(
+        headers={"type": "object", "additionalProperties": TEXT},
+        body=said(TEXT, "the first 64 KiB"),
+        truncated=FLAG,
+    )
+)
+ENDING = record(outcome=OUTCOME, status=STATUS, error=ERROR, response=RESPONSE)
+
 BARE_ATTEMPT: dict[str, Schema] = {
     "round": POSITIVE,
     "number": said(POSITIVE, "starts at 1 in each round; an interrupted attempt is repeated with the same number"),
@@ -94,12 +109,8 @@ BARE_ATTEMPT: dict[str, Schema] = {
     "endedAt": TIME,
     "durationMs": COUNT,
     "outcome": OUTCOME,
-    "status": said(or_null(POSITIVE), "status of the response; null without a response"),
-    "error": said(
-        or_null(record(code=TEXT, message=TEXT)),
-        "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
-        "`broken_response`, `protocol` or `lost_ack`",
-    ),
+    "status": STATUS,
+    "error": ERROR,
     "injected": said(or_null(TEXT), "the scripted outcome, such as `lost-ack`; null if there was none"),
     "nextDueAt": said(or_null(TIME), "when the next attempt is due; null if there is none"),
     "reason": said(TEXT, "why there is a next attempt, or why not"),
@@ -206,13 +217,16 @@ COMPONENTS: dict[str, Schema] = {
     "Attempt": record(
         **BARE_ATTEMPT,
         request=record(url=TEXT, headers={"type": "object", "additionalProperties": TEXT}),
-        response=or_null(
-            record(
-                headers={"type": "object", "additionalProperties": TEXT},
-                body=said(TEXT, "the first 64 KiB"),
-                truncated=FLAG,
-            )
-        ),
+        response=RESPONSE,
+    ),
+    "SecondDelivery": record(
+        job=ref("Job"),
+        attempt=POSITIVE,
+        first=said(ENDING, "the latest attempt, as it is stored"),
+        second=ENDING,
+        differences=said(list_of(TEXT), "in which ways the second outcome isn't like the first; [] if it is"),
+        enqueued=said(list_of(ref("Job")), "jobs that were enqueued during the second delivery; 100 at most"),
+        enqueuedCount=COUNT,
     ),
     "EndedAttempt": ENDED_ATTEMPT,
     "Counts": record(**{state.value: COUNT for state in JobState}),

@@ -7,10 +7,11 @@ from typing import Any
 
 from localqueue.api import responses
 from localqueue.core.events import AttemptEnded
-from localqueue.core.models import Attempt, Finding, JobPreview, Queue, Rejection
+from localqueue.core.models import Attempt, Finding, JobPreview, Outcome, Queue, Rejection
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
 from localqueue.engine.job_actions import DetailedPage, JobDetails
+from localqueue.engine.second_delivery import SecondDelivery
 from localqueue.engine.snapshots import JobSnapshot, QueueSnapshot
 
 
@@ -133,6 +134,29 @@ def attempt(ended: Attempt) -> dict[str, Any]:
     return {
         **bare_attempt(ended),
         "request": {"url": ended.url, "headers": {"content-type": "application/json"}},
+        "response": None if response is None else _response(response),
+    }
+
+
+def second_delivery(found: SecondDelivery) -> dict[str, Any]:
+    """Return both deliveries of a job, and the jobs that were enqueued during the second one."""
+    return {
+        "job": job(found.job),
+        "attempt": found.number,
+        "first": _ending(found.first),
+        "second": _ending(found.second),
+        "differences": found.differences,
+        "enqueued": [job(each) for each in found.enqueued],
+        "enqueuedCount": found.enqueued_count,
+    }
+
+
+def _ending(outcome: Outcome) -> dict[str, Any]:
+    failure, response = outcome.error, outcome.response
+    return {
+        "outcome": outcome.kind.value,
+        "status": outcome.status,
+        "error": None if failure is None else {"code": failure.code, "message": failure.message},
         "response": None if response is None else _response(response),
     }
 

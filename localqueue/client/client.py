@@ -194,6 +194,10 @@ class Client:
         body = "{}" if data is None else f'{{"data":{data}}}'
         return dict(self._json("POST", f"/_localqueue{path_of('jobs', id_, 'replay')}", body))
 
+    def deliver_again(self, id_: str) -> dict[str, Any]:
+        """Deliver a finished job again, with the same jobId and attempt; return both outcomes."""
+        return dict(self._post(path_of("jobs", id_, "deliver-again"), work_s=None))
+
     # time
 
     def clock(self) -> dict[str, Any]:

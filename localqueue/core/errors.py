@@ -149,7 +149,7 @@ class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
 
 
-class OutOfResources(LocalqueueError):
+class OutOfResources(Unavailable):
     """The error of a delivery for which this process lacks a descriptor or memory: no fault of the service."""
 
     code = "out_of_resources"

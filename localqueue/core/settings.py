@@ -35,6 +35,7 @@ class Settings:
     grace: float = 5.0
     allow_host: tuple[str, ...] = ()
     allow_remote: bool = False
+    deliver_twice: bool = False
     crash_at: str | None = None
     log: str = "text"
     quiet: bool = False
@@ -139,6 +140,8 @@ OPTIONS = (
     Option("allow_host", "Also accept this name in the Host header, such as host.docker.internal; can be repeated.",
            "NAME", many=True),
     Option("allow_remote", "Let other machines use /_localqueue too.", flag=True),
+    Option("deliver_twice", "Deliver each attempt that completes a second time, with the same jobId, and warn if the "
+           "responses differ.", flag=True),
     Option("crash_at", "Rehearse a crash: end as by kill -9 when this point is reached for the Nth time. "
            f"Points: {', '.join(crashpoint.POINTS)}.", "POINT[:N]"),
     Option("log", "Format of the log.", choices=("text", "json")),

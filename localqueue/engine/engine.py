@@ -23,6 +23,7 @@ from localqueue.engine.fault_injector import FaultInjector
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
+from localqueue.engine.second_delivery import SecondDeliveries
 from localqueue.engine.snapshots import QueueSnapshot
 from localqueue.engine.timeline import PlayResult, Timeline, VirtualTimeline, WallTimeline
 from localqueue.store.store import Store
@@ -62,6 +63,7 @@ class Engine:
         )
         self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
+        self.second_deliveries = SecondDeliveries(self._active, store, self.faults, self.jobs, self._enqueuer)
         self._start_ms = clock.now()
         self.crash_report = ""
         """What is delivered again after a rehearsed crash of the previous run; empty if there was none."""

@@ -168,7 +168,7 @@ class JobActions:
         while True:
             job = await self.find(id_)
             if job.finished is not None:
-                raise self._wrong_state(job, "cancelled", "queued, running or retrying")
+                raise self.wrong_state(job, "cancelled", "queued, running or retrying")
             if job.seq in self._dispatcher.running:
                 await self._dispatcher.cut_off(job.seq, OutcomeKind.CANCELLED)
                 job = await self.find(id_)
@@ -182,7 +182,7 @@ class JobActions:
         while True:
             job = await self.find(id_)
             if job.finished not in (JobState.FAILED, JobState.CANCELLED):
-                raise self._wrong_state(job, "retried", "failed or cancelled")
+                raise self.wrong_state(job, "retried", "failed or cancelled")
             if changed := await self._change([(job, lifecycle.new_round(job, self._clock.now()))]):
                 return changed[0]
 
@@ -227,7 +227,7 @@ class JobActions:
                 self._dispatcher.release(before, changed.get(before.seq))
         return list(changed.values())
 
-    def _wrong_state(self, job: Job, done: str, possible: str) -> WrongState:
+    def wrong_state(self, job: Job, done: str, possible: str) -> WrongState:
         """Return the error for a job that can't be `done`, with the command that helps in its state."""
         state = self.snapshot(job).state
         wait = f" (next attempt in {duration(job.due_ms - self._clock.now())})" if state is JobState.RETRYING else ""

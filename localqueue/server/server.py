@@ -26,6 +26,7 @@ from localqueue.core.errors import CatalogError
 from localqueue.core.models import Catalog, Finding
 from localqueue.core.settings import Settings
 from localqueue.delivery.delivery import Delivery
+from localqueue.engine.double_delivery import DoubleDelivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
 from localqueue.server import file_watcher, sockets
@@ -50,6 +51,7 @@ class RunningServer:
     allow_remote: bool = False
     app: ASGIApp | None = None
     crash_report: str = ""
+    delivers_twice: bool = False
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -88,6 +90,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
             settings.clock,
             settings.host,
             settings.allow_remote,
+            delivers_twice=settings.deliver_twice,
         )
         await _run(config, listeners, where, use)
 
@@ -115,7 +118,10 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
         clock = _clock(config.settings)
         delivery = await stack.enter_async_context(contextlib.aclosing(Delivery()))
         http = await stack.enter_async_context(HttpServer())
-        engine = await _open_engine(config, load(), clock, config.wrap(delivery), where)
+        deliverer: Deliverer = delivery
+        if config.settings.deliver_twice:
+            deliverer = DoubleDelivery(delivery, lambda event: engine.hub(event))
+        engine = await _open_engine(config, load(), clock, config.wrap(deliverer), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         engine.start()
         where = replace(where, app=_app(engine, config.settings, where), crash_report=engine.crash_report)

@@ -1,5 +1,6 @@
 """A queue for tests: start it once, reset it per test, move time instead of waiting."""
 
+from localqueue.core.errors import ClientError
 from localqueue.testing.late_threads import LateHandlerWarning
 from localqueue.testing.local_queue import LocalQueue
 from localqueue.testing.replies import Reply
@@ -9,6 +10,7 @@ from localqueue.testing.worker_request import WorkerRequest
 
 __all__ = [
     "Attempt",
+    "ClientError",
     "EndedAttempt",
     "Failure",
     "Job",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from localqueue.core.text import counted, cut
 from localqueue.testing.matching import Matcher, shown
@@ -27,6 +28,24 @@ def missing_message(
 def unexpected_message(queue: str, matcher: Matcher, matches: Sequence[Job]) -> str:
     """Return why `refute_enqueued` failed."""
     return f"expected no jobs {_wanted(queue, matcher)}, got {len(matches)}:\n{list_jobs(matches)}"
+
+
+def not_idempotent_message(found: Mapping[str, Any], before: Any, after: Any) -> str:
+    """Return why `assert_idempotent` failed, or "" if nothing happened twice."""
+    job, effects = found["job"], list(_effects(found, before, after))
+    begin = f"{job['queue']} {job['shortId']} isn't idempotent; its second delivery, with the same jobId,"
+    return "\n  ".join([begin, *effects]) if effects else ""
+
+
+def _effects(found: Mapping[str, Any], before: Any, after: Any) -> Iterator[str]:
+    second = found["second"]
+    if second["outcome"] != "completed":
+        yield f"failed: {second['error']['message']}"
+    if found["enqueuedCount"]:
+        names = ", ".join(f"{job['queue']} {job['shortId']}" for job in found["enqueued"][:LISTED])
+        yield f"enqueued {counted(found['enqueuedCount'], 'job')}: {names}"
+    if before != after:
+        yield f"changed the result of `unchanged`: {cut(repr(before), LINE)} before, {cut(repr(after), LINE)} after"
 
 
 def list_jobs(jobs: Sequence[Job], matcher: Matcher | None = None, queue: str = "") -> str:

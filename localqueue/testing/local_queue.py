@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import json
 from collections.abc import Callable, Mapping
@@ -184,6 +185,10 @@ class LocalQueue(QueueServer):
         """Do what `drain` does, without blocking the event loop (asyncio or trio)."""
         return await _on_thread(self.drain, *arguments, **options)
 
+    async def assert_idempotent_async(self, *arguments: Any, **options: Any) -> None:
+        """Do what `assert_idempotent` does, without blocking the event loop (asyncio or trio)."""
+        await _on_thread(self.assert_idempotent, *arguments, **options)
+
     async def step_async(self, **options: Any) -> list[EndedAttempt]:
         """Do what `step` does, without blocking the event loop (asyncio or trio)."""
         return await _on_thread(self.step, **options)
@@ -237,6 +242,19 @@ class LocalQueue(QueueServer):
         if len(matches) == count or (count is None and matches):
             return matches
         raise AssertionError(assertions.missing_message(queue, matcher, count, matches, self.jobs()))
+
+    def assert_idempotent(self, job: Job | str, *, unchanged: Callable[[], Any] | None = None) -> None:
+        """Deliver a finished job again, with the same jobId and attempt, and check that this changes nothing.
+
+        It must succeed and enqueue no job, and `unchanged()`, such as `lambda: list(payments)`, must return the same
+        value as before. The job itself doesn't change. Raises AssertionError, and ClientError for an unfinished job.
+        """
+        __tracebackhide__ = True
+        before = copy.deepcopy(unchanged()) if unchanged is not None else None
+        found = self.client.deliver_again(to_id(job))
+        after = unchanged() if unchanged is not None else None
+        if message := assertions.not_idempotent_message(found, before, after):
+            raise AssertionError(message)
 
     def refute_enqueued(
         self,

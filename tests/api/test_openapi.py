@@ -149,6 +149,7 @@ def walk(call: Caller) -> None:
     call("DELETE", f"{OURS}/faults", {})
     call("POST", f"{OURS}/clock/advance", {"to": "next"})
     call("POST", f"{OURS}/drain")
+    call("POST", f"{OURS}/jobs/{{id}}/deliver-again", id=id_)
     for path in ("jobs", "jobs/{id}", "jobs/{id}/data", "queues", "status", "clock", "ledger", "metrics"):
         call("GET", f"{OURS}/{path}", id=id_)
     assert call("GET", f"{OURS}/openapi.json") == json.loads(json.dumps(DOCUMENT))
@@ -193,6 +194,7 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("POST", f"{OURS}/jobs/{{id}}/retry", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/{{id}}/cancel", {"x": 1}, "invalid_request"),
         ("POST", f"{OURS}/jobs/{{id}}/replay", None, "unknown_job"),
+        ("POST", f"{OURS}/jobs/{{id}}/deliver-again", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/retry", {"queue": "x"}, "unknown_queue"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retires": 1}, "invalid_request"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {}, "unknown_namespace"),

@@ -43,11 +43,12 @@ def run_pytest(folder: Path) -> str:
 
 def test_the_test_of_the_page_passes_and_fails_without_the_check(folder: Path) -> None:
     """Rule faults.outcomes."""
-    assert re.search(r"^1 passed", run_pytest(folder), re.MULTILINE)
+    assert re.search(r"^2 passed", run_pytest(folder), re.MULTILINE)
     service = folder / "service.py"
     service.write_text(service.read_text().replace(CHECK, "if True:"))
     output = run_pytest(folder)
-    assert "assert [7, 7] == [7]" in output and "1 failed" in output
+    assert "assert [7, 7] == [7]" in output and "2 failed" in output
+    assert "changed the result of `unchanged`: [7, 7, 8] before, [7, 7, 8, 8] after" in output
 
 
 def test_the_tables_have_every_word_and_every_point() -> None:

@@ -71,6 +71,13 @@ async def replay(context: Context, request: Request) -> Response:
     return _job(context, await context.engine.jobs.replay(request.path_params["id"], data), 201)
 
 
+async def deliver_again(context: Context, request: Request) -> Response:
+    """Send the latest attempt of a finished job again."""
+    await requests.read_object(request, ())
+    found = await context.engine.second_deliveries.deliver(request.path_params["id"])
+    return responses.json_response(serializers.second_delivery(found))
+
+
 def _job(context: Context, job: Job, status: int = 200) -> Response:
     return responses.json_response(serializers.job(context.engine.jobs.snapshot(job)), status)
 
@@ -179,5 +186,15 @@ OPERATIONS = (
         body=schemas.options(data=schemas.ANY),
         errors=(*FIND_ERRORS, "unknown_namespace", "unknown_queue", "shutting_down"),
         status=201,
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/deliver-again",
+        deliver_again,
+        "Deliver a finished job again, with the same jobId and attempt",
+        schemas.ref("SecondDelivery"),
+        description="Production does this after a lost response. The job doesn't change, and no attempt is recorded.",
+        body=schemas.NOTHING,
+        errors=(*FIND_ERRORS, "wrong_state", "unknown_namespace", "unknown_queue", "out_of_resources"),
     ),
 )

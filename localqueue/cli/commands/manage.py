@@ -10,6 +10,7 @@ import click
 
 from localqueue.cli import completion, json_argument
 from localqueue.cli.options import failure, with_client
+from localqueue.cli.output import second_delivery
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.errors import ErrorResponse
@@ -76,12 +77,21 @@ def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str)
 @click.command()
 @click.argument("id_", metavar="ID", shell_complete=completion.complete_job)
 @click.option("--data", metavar=json_argument.FORMS, help="Send this JSON instead of the original data.")
+@click.option("--same-id", is_flag=True, help="Deliver the job itself again, with its jobId and attempt, and compare.")
 @with_client
-def replay(client: Client, id_: str, data: str | None) -> None:
+def replay(client: Client, id_: str, data: str | None, same_id: bool) -> None:
     """Enqueue a copy of a job, and print its ID.
 
-    The original isn't changed; the copy is linked to it.
+    The original isn't changed; the copy is linked to it. With --same-id, the service gets the finished job itself a
+    second time, as after a lost response in production. Both responses are shown; the exit code is 1 if the second
+    delivery fails.
     """
+    if same_id:
+        if data is not None:
+            raise click.UsageError("--data doesn't go with --same-id, which sends what was sent before")
+        found = client.deliver_again(id_)
+        click.echo(second_delivery.describe(found))
+        sys.exit(int(found["second"]["outcome"] != "completed"))
     job = client.replay(id_, None if data is None else json_argument.read(data))
     click.echo(safe(job["id"]))
 

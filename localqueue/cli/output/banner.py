@@ -43,6 +43,8 @@ def start_warnings(where: RunningServer, catalog: Catalog, environ: Mapping[str,
     """Yield what may surprise the user about this start."""
     if where.crash_report:
         yield where.crash_report
+    if where.delivers_twice:
+        yield "each attempt that completes is delivered twice, with the same jobId (--deliver-twice)"
     yield from map(str, catalog.warnings)
     for service in catalog.services:
         if not is_loopback(split_url(service.target)[1]):

@@ -1,0 +1,38 @@
+"""What `replay --same-id` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from localqueue.core.text import counted, cut, safe
+
+BODY, LINE = 300, 500
+"""How many characters are shown of a response, and of a line."""
+
+
+def describe(found: Mapping[str, Any]) -> str:
+    """Return both deliveries, how they differ, and what was enqueued meanwhile."""
+    return "\n".join(safe(line, LINE) for line in _lines(found))
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    job = found["job"]
+    yield f"{job['namespace']}/{job['queue']} {job['shortId']}, attempt {found['attempt']}, delivered again"
+    for title in ("first", "second"):
+        yield f"  {title:<6}  {_ending(found[title])}".rstrip()
+    if any(found[title]["response"] is not None for title in ("first", "second")):
+        same = "differ" if any("bodies" in text for text in found["differences"]) else "are equal"
+        yield f"  the bodies of the responses {same}"
+    yield f"  {counted(found['enqueuedCount'], 'job')} enqueued during the second delivery{_ids(found)}"
+
+
+def _ids(found: Mapping[str, Any]) -> str:
+    named = [f"{job['queue']} {job['shortId']}" for job in found["enqueued"][:5]]
+    return f": {', '.join(named)}" if named else ""
+
+
+def _ending(ending: Mapping[str, Any]) -> str:
+    if ending["response"] is None:
+        return str(ending["error"]["message"]) if ending["error"] is not None else str(ending["status"])
+    return f"{ending['status']}  {cut(ending['response']['body'].strip(), BODY)}"
