@@ -90,7 +90,7 @@ ERROR = said(
     "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
     "`broken_response`, `protocol` or `lost_ack`",
 )
-STATUS = said(or_null(POSITIVE), "status of the response; null without a response")
+HTTP_STATUS = said(or_null(POSITIVE), "status of the response; null without a response")
 RESPONSE = or_null(
     record(
         headers={"type": "object", "additionalProperties": TEXT},
@@ -98,7 +98,12 @@ RESPONSE = or_null(
         truncated=FLAG,
     )
 )
-ENDING = record(outcome=OUTCOME, status=STATUS, error=ERROR, response=RESPONSE)
+EXPLANATION = record(
+    condition=said(TEXT, "a row of docs/troubleshooting.md, such as `wrong_path`"),
+    text=said(TEXT, "what it means"),
+    command=said(TEXT, "a command that helps"),
+)
+ENDING = record(outcome=OUTCOME, status=HTTP_STATUS, error=ERROR, response=RESPONSE)
 
 BARE_ATTEMPT: dict[str, Schema] = {
     "round": POSITIVE,
@@ -109,7 +114,7 @@ BARE_ATTEMPT: dict[str, Schema] = {
     "endedAt": TIME,
     "durationMs": COUNT,
     "outcome": OUTCOME,
-    "status": STATUS,
+    "status": HTTP_STATUS,
     "error": ERROR,
     "injected": said(or_null(TEXT), "the scripted outcome, such as `lost-ack`; null if there was none"),
     "nextDueAt": said(or_null(TIME), "when the next attempt is due; null if there is none"),
@@ -195,6 +200,12 @@ STATUS = record(
     counts=ref("Counts"),
     warnings=said(list_of(record(at=TIME, message=TEXT)), "the latest 20"),
     rejected=said(COUNT, "refused requests since the last reset"),
+    explanations=said(
+        list_of(
+            record(namespace=TEXT, queue=TEXT, count=POSITIVE, lastAt=TIME, explanation=ref("Explanation")),
+        ),
+        "how attempts have ended since the start or the reset, by queue and condition",
+    ),
     rejections=said(list_of(ref("Rejection")), "the newest 20 reasons of refused requests"),
     exports=said({"type": "object", "additionalProperties": TEXT}, "the variables to set for the service"),
 )
@@ -218,7 +229,9 @@ COMPONENTS: dict[str, Schema] = {
         **BARE_ATTEMPT,
         request=record(url=TEXT, headers={"type": "object", "additionalProperties": TEXT}),
         response=RESPONSE,
+        explanation=said(or_null(ref("Explanation")), "null where the status says it all"),
     ),
+    "Explanation": EXPLANATION,
     "SecondDelivery": record(
         job=ref("Job"),
         attempt=POSITIVE,

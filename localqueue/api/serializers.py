@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from localqueue.api import responses
+from localqueue.core import explanations
 from localqueue.core.events import AttemptEnded
+from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Finding, JobPreview, Outcome, Queue, Rejection
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
@@ -118,7 +120,7 @@ def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
 
 def job_details(details: JobDetails) -> bytes:
     """Return a job with its attempts, and its data exactly as it was sent."""
-    shown = {**job(details.snapshot), "attempts": [attempt(each) for each in details.attempts]}
+    shown = {**job(details.snapshot), "attempts": [_explained(details, each) for each in details.attempts]}
     return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
 
 
@@ -128,14 +130,25 @@ def detailed_page(page: DetailedPage) -> bytes:
     return b'{"jobs":[%b],"next":%b}' % (jobs, responses.encode(None if page.next is None else str(page.next)))
 
 
-def attempt(ended: Attempt) -> dict[str, Any]:
-    """Return an attempt with its request and its response."""
+def _explained(details: JobDetails, ended: Attempt) -> dict[str, Any]:
+    queue = details.queue
+    return attempt(ended, None if queue is None else explanations.explain(details.snapshot.job, queue, ended))
+
+
+def attempt(ended: Attempt, explained: Explanation | None) -> dict[str, Any]:
+    """Return an attempt with its request, its response, and what its end means."""
     response = ended.outcome.response
     return {
         **bare_attempt(ended),
         "request": {"url": ended.url, "headers": {"content-type": "application/json"}},
         "response": None if response is None else _response(response),
+        "explanation": None if explained is None else explanation(explained),
     }
+
+
+def explanation(explained: Explanation) -> dict[str, str]:
+    """Return what the end of an attempt means."""
+    return {"condition": explained.condition, "text": explained.text, "command": explained.command}
 
 
 def second_delivery(found: SecondDelivery) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from localqueue.core import events
-from localqueue.core.models import Finding
+from localqueue.core.explanations import Explanation
+from localqueue.core.models import Finding, QueueKey
 from localqueue.delivery import tcp_connect
 from localqueue.engine.engine import Engine
 
@@ -26,6 +27,16 @@ class TimedWarning:
     message: str
 
 
+@dataclass(slots=True)
+class Explained:
+    """The attempts of a queue that ended in the same way: how many, the latest time in ms, and what it means."""
+
+    key: QueueKey
+    count: int
+    last_ms: int
+    explanation: Explanation
+
+
 class StatusTracker:
     """A listener of the engine that also probes targets on request."""
 
@@ -35,7 +46,10 @@ class StatusTracker:
         self._probes: dict[str, tuple[float, asyncio.Task[bool]]] = {}
         self.warnings: deque[TimedWarning] = deque(maxlen=WARNINGS)
         self.catalog_errors: tuple[Finding, ...] = ()
-        engine.hub.add_for((events.Warned, events.CatalogRefused, events.CatalogChanged), self._take)
+        self._explained: dict[tuple[QueueKey, str], Explained] = {}
+        kinds = (events.Warned, events.CatalogRefused, events.CatalogChanged, events.WasReset)
+        engine.hub.add_for(kinds, self._take)
+        engine.hub.add_for((events.AttemptEnded,), self._explain)
 
     def _take(self, event: events.Event) -> None:
         match event:
@@ -45,6 +59,21 @@ class StatusTracker:
                 self.catalog_errors = findings
             case events.CatalogChanged():
                 self.catalog_errors = ()
+            case events.WasReset():
+                self._explained.clear()
+
+    def _explain(self, event: events.Event) -> None:
+        if not isinstance(event, events.AttemptEnded) or event.explanation is None:
+            return
+        key, explanation, now = event.job.key, event.explanation, event.attempt.ended_ms
+        before = self._explained.get((key, explanation.condition))
+        count = 1 if before is None else before.count + 1
+        self._explained[key, explanation.condition] = Explained(key, count, now, explanation)
+
+    @property
+    def explained(self) -> list[Explained]:
+        """Return what attempts have ended with, by queue and condition."""
+        return [self._explained[name] for name in sorted(self._explained)]
 
     @property
     def uptime_ms(self) -> int:

@@ -177,7 +177,8 @@ class _Loader:
         name, endpoint = self._read_queue_name(namespace, node), self._read_endpoint(node)
         if name is None or endpoint is None:
             return None
-        return Queue(namespace, name, endpoint, **{key: value for key, value in numbers.items() if value is not None})
+        settings = {key: value for key, value in numbers.items() if value is not None}
+        return Queue(namespace, name, endpoint, **settings, place=f"{self._file}:{node.start_mark.line + 1}")
 
     def _check_queue_keys(self, node: yaml.Node) -> None:
         for pair in pairs(node):

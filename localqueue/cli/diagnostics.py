@@ -182,6 +182,16 @@ def _running(setup: Setup, status: dict[str, Any], place: str) -> Iterator[Check
             text = f"serves {', '.join(sorted(served)) or 'no service'}, but not {service.namespace} of this folder"
             yield Check("server", "problem", text, "Start a server for this folder: localqueue up --port 0")
     yield from _rejections(status)
+    yield from _explanations(status)
+
+
+def _explanations(status: dict[str, Any]) -> Iterator[Check]:
+    for each in status.get("explanations", []):
+        found = each["explanation"]
+        where = f"{each['namespace']}/{each['queue']}"
+        yield Check(
+            "attempts", "note", f"{where}: {counted(each['count'], 'attempt')}: {found['text']}", found["command"]
+        )
 
 
 def _rejections(status: dict[str, Any]) -> Iterator[Check]:

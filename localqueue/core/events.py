@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
+from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Catalog, Finding, Job, Rejection
 from localqueue.core.records import record
 
@@ -26,10 +27,11 @@ class Started:
 
 @record
 class AttemptEnded:
-    """The end of an attempt, which is on disk."""
+    """The end of an attempt, which is on disk, and what that end means, if there is more to say than the status."""
 
     job: Job
     attempt: Attempt
+    explanation: Explanation | None = None
 
 
 @record

@@ -31,6 +31,8 @@ class Queue:
     retries: int = 3
     retry_delay_ms: int = 5000
     timeout_ms: int = 30_000
+    place: str = ""
+    """The file and the line that declare it, such as `catalog-info.yaml:12`."""
 
     @property
     def key(self) -> QueueKey:

@@ -60,6 +60,11 @@ def counted(count: int, noun: str, several: str = "") -> str:
     return f"{count or 'no'} {noun if count == 1 else several or noun + 's'}"
 
 
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital and ends with a full stop, or as it ends a sentence."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+
+
 def nearest(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words, the one most similar to `word` first."""
     return sorted(known, key=lambda other: (-_likeness(cut(word, LONGEST), cut(other, LONGEST)), other))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from localqueue.core import crashpoint, envelope, events, lifecycle
+from localqueue.core import crashpoint, envelope, events, explanations, lifecycle
 from localqueue.core.clock import Clock
 from localqueue.core.errors import LocalqueueError, OutOfResources, StorageUnavailable
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
@@ -147,7 +147,8 @@ class Executor:
         is_stored = await self._record(attempt, decision.job, record)
         self._release(state, decision.job, data)
         if is_stored:
-            self._report(events.AttemptEnded(decision.job, record))
+            explanation = explanations.explain(decision.job, attempt.queue, record)
+            self._report(events.AttemptEnded(decision.job, record, explanation))
 
     async def _record(self, attempt: RunningAttempt, after: Job, record: Attempt) -> bool:
         """Store the attempt, however long that takes; nothing starts while it can't be stored."""

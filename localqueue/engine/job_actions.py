@@ -11,7 +11,7 @@ from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events, lifecycle
 from localqueue.core.clock import Clock
 from localqueue.core.errors import AmbiguousId, NotFound, WrongState
-from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind, QueueKey
+from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind, Queue, QueueKey
 from localqueue.core.text import safe
 from localqueue.core.times import duration
 from localqueue.engine import snapshots
@@ -45,11 +45,12 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """A job with its attempts, in starting order, and the bytes of its `data`."""
+    """A job with its attempts, in starting order, the bytes of its `data`, and its queue if one is declared."""
 
     snapshot: JobSnapshot
     attempts: list[Attempt]
     data: bytes
+    queue: Queue | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class JobActions:
         seqs = [snapshot.job.seq for snapshot in jobs]
         attempts, data = await asyncio.gather(self._store.queries.attempts(seqs), self._store.queries.payloads(seqs))
         return [
-            JobDetails(snapshot, attempts[seq], data[seq])
+            JobDetails(snapshot, attempts[seq], data[seq], self._active.queues.get(snapshot.job.key))
             for snapshot, seq in zip(jobs, seqs, strict=True)
             if seq in data
         ]

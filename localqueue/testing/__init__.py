@@ -1,6 +1,7 @@
 """A queue for tests: start it once, reset it per test, move time instead of waiting."""
 
 from localqueue.core.errors import ClientError
+from localqueue.core.explanations import Explanation
 from localqueue.testing.late_threads import LateHandlerWarning
 from localqueue.testing.local_queue import LocalQueue
 from localqueue.testing.replies import Reply
@@ -12,6 +13,7 @@ __all__ = [
     "Attempt",
     "ClientError",
     "EndedAttempt",
+    "Explanation",
     "Failure",
     "Job",
     "JobState",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from localqueue.core.explanations import Explanation
+
 JobState = Literal["queued", "running", "retrying", "completed", "failed", "cancelled"]
 Outcome = Literal["completed", "http_error", "timeout", "connection_error", "interrupted", "cancelled"]
 
@@ -47,6 +49,7 @@ class Attempt:
     next_due_at: datetime | None
     reason: str
     url: str
+    explanation: Explanation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def ended_attempt(content: Mapping[str, Any]) -> EndedAttempt:
 
 
 def _attempt(content: Mapping[str, Any]) -> Attempt:
-    error, response = content["error"], content["response"]
+    error, response, explanation = content["error"], content["response"], content["explanation"]
     return Attempt(
         round=content["round"],
         number=content["number"],
@@ -138,6 +141,7 @@ def _attempt(content: Mapping[str, Any]) -> Attempt:
         error=None if error is None else Failure(**error),
         injected=content["injected"],
         response=None if response is None else Response(**response),
+        explanation=None if explanation is None else Explanation(**explanation),
         next_due_at=_time_or_none(content["nextDueAt"]),
         reason=content["reason"],
         url=content["request"]["url"],

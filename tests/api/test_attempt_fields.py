@@ -31,7 +31,7 @@ def test_a_stored_attempt_is_the_same_when_it_is_read() -> None:
 
 def test_an_attempt_is_sent_as_the_schema_says() -> None:
     schema = schemas.COMPONENTS["Attempt"]["properties"]
-    assert list(serializers.attempt(ATTEMPT)) == list(schema)
+    assert list(serializers.attempt(ATTEMPT, None)) == list(schema)
     bare = schemas.COMPONENTS["BareAttempt"]["properties"]
     assert list(serializers.bare_attempt(ATTEMPT)) == list(bare)
 
@@ -43,5 +43,5 @@ def test_the_attempts_of_advance_and_drain_are_sent_as_the_schema_says() -> None
 
 
 def test_the_test_api_has_the_fields_of_the_control_api() -> None:
-    sent = {FLAT.get(name, snake(name)) for name in serializers.attempt(ATTEMPT)}
+    sent = {FLAT.get(name, snake(name)) for name in serializers.attempt(ATTEMPT, None)}
     assert {each.name for each in dataclasses.fields(results.Attempt)} == sent

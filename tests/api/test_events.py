@@ -75,7 +75,9 @@ def test_each_change_of_a_job_and_each_stored_attempt_is_an_event(server: Server
     assert [each["attempt"]["status"] for each in attempts] == [500, 200]
     shown = server.job(id_)
     for told_, stored in zip(attempts, shown["attempts"], strict=True):
-        assert told_["attempt"] == {name: stored[name] for name in stored if name not in ("request", "response")}
+        assert told_["attempt"] == {
+            name: stored[name] for name in stored if name not in ("request", "response", "explanation")
+        }
     assert told[-1][1]["job"] == {name: shown[name] for name in shown if name not in ("data", "attempts")}
 
 

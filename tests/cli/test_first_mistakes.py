@@ -105,7 +105,7 @@ def test_a_service_on_another_port(tmp_path: Path, up: Callable[[], Terminal]) -
     with working():
         terminal = up()
         assert terminal.post({"namespace": "shop", "queue": "work"}) == 201
-        terminal.shows(f"connection refused: nothing is listening on localhost:{port}", "next try in")
+        terminal.shows(f"nothing is listening on http://localhost:{port}: start shop", "next try in")
         text = doctor(terminal)
     assert "point localqueue elsewhere: localqueue up --target URL" in text and f"localhost:{port}" in text
 
@@ -125,5 +125,5 @@ def test_a_service_that_isn_t_started(tmp_path: Path, up: Callable[[], Terminal]
     write_service(tmp_path, port)
     terminal = up()
     assert terminal.post({"namespace": "shop", "queue": "work"}) == 201
-    terminal.shows(f"nothing is listening on localhost:{port}. Is the service running?")
+    terminal.shows(f"nothing is listening on http://localhost:{port}: start shop, or")
     assert "Start the service" in doctor(terminal)

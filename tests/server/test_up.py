@@ -92,7 +92,7 @@ def test_the_banner_and_the_log_say_what_happens(tmp_path: Path) -> None:
     http.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work"})
     lines = read_until(process, "failed: no retries left")
     assert (
-        sum("warning: connection refused: nothing is listening on" in line for line in lines) == 1
+        sum("note: shop/work: nothing is listening on http://127.0.0.1:9" in line for line in lines) == 1
     )  # once, not for each attempt
     assert [re.findall(r"attempt \d/\d", line) for line in lines if "attempt" in line] == [
         ["attempt 1/3"],

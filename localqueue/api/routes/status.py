@@ -14,6 +14,7 @@ import localqueue
 from localqueue.api import metrics, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.routing import Operation
+from localqueue.api.status_tracker import Explained
 from localqueue.core.models import Catalog, JobState
 from localqueue.core.times import iso
 from localqueue.engine.snapshots import QueueSnapshot
@@ -49,11 +50,23 @@ async def status(context: Context, _: Request) -> Response:
             },
             "counts": _counts(queues),
             "warnings": [{"at": iso(warning.at_ms), "message": warning.message} for warning in tracker.warnings],
+            "explanations": [_explained(each) for each in tracker.explained],
             "rejected": engine.rejections.total,
             "rejections": [serializers.rejection(each) for each in engine.rejections.newest_first()[:SHOWN_REJECTIONS]],
             "exports": _exports(context.info.url, engine.catalog),
         }
     )
+
+
+def _explained(explained: Explained) -> dict[str, Any]:
+    namespace, queue = explained.key
+    return {
+        "namespace": namespace,
+        "queue": queue,
+        "count": explained.count,
+        "lastAt": iso(explained.last_ms),
+        "explanation": serializers.explanation(explained.explanation),
+    }
 
 
 async def show_metrics(context: Context, _: Request) -> Response:

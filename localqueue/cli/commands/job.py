@@ -19,18 +19,9 @@ from localqueue.cli.output.terminal import STATES, Painter, terminal_width
 from localqueue.client import decoding
 from localqueue.client.client import Client
 from localqueue.core.models import Attempt, JobState, Outcome, OutcomeKind, Response
-from localqueue.core.text import counted, fit, safe
+from localqueue.core.text import counted, fit, safe, sentence
 from localqueue.core.times import distance, duration, moment, parse_time
 
-FAILURE_ADVICE = {
-    "connect_refused": "Start the service, then run",
-    "connect_failed": "Check the target of the service, then run",
-    "http_404": "Check the endpoint in the catalog, then run",
-    "http_405": "Check the endpoint in the catalog, then run",
-    **{f"http_{status}": "Change the endpoint in the catalog (redirects aren't followed), then run"
-       for status in (301, 302, 303, 307, 308)},
-}  # fmt: skip
-"""What to do before a failed job is retried, by the code of its error."""
 SHOWN_ATTEMPTS = 6
 SHOWN_LINES = 24
 WIDEST = 160
@@ -107,8 +98,10 @@ class JobPage:
         if hidden:
             yield self.paint("dim", f"  … {counted(hidden, 'earlier attempt')}: {self._full()}")
         shown = self.attempts[hidden:]
-        for attempt, after in itertools.zip_longest(shown, shown[1:]):
+        for index, (attempt, after) in enumerate(itertools.zip_longest(shown, shown[1:]), hidden):
             yield from self._attempt(attempt, after)
+            if self.is_full or after is None:
+                yield from self._explained(index)
             if after is not None and after.round != attempt.round:
                 yield self.paint("dim", f"  ─ retried: round {after.round}")
 
@@ -133,6 +126,20 @@ class JobPage:
             yield from self._block(f"next due {self._time(attempt.next_due_ms)}: {attempt.reason}", 4)
         elif outcome.kind is not OutcomeKind.COMPLETED:
             yield from self._block(attempt.reason, 4)
+
+    def _explanation(self, index: int) -> dict[str, str] | None:
+        """Return what the end of an attempt means, or None; its text and its command."""
+        found = self.job["attempts"][index]["explanation"] if 0 <= index < len(self.attempts) else None
+        return None if found is None else {"text": str(found["text"]), "command": str(found["command"])}
+
+    def _explained(self, index: int) -> Iterator[str]:
+        found = self._explanation(index)
+        if found is None:
+            return
+        for line in self._block(sentence(safe(found["text"], 500)), 4):
+            yield f"  {self.paint('warn', '│')} {line}"
+        if self.job["shortId"] not in found["command"]:
+            yield f"  {self.paint('warn', '│')} {self.paint('bold', safe(found['command'], 500))}"
 
     def _times(self, attempt: Attempt) -> str:
         late_ms = attempt.started_ms - attempt.due_ms
@@ -191,8 +198,7 @@ class JobPage:
         """Return when to use the command that runs a finished job again."""
         if state != "failed":
             return "To run it again"
-        error = self.attempts[-1].outcome.error if self.attempts else None
-        return FAILURE_ADVICE.get(error.code if error is not None else "", "Fix the handler, then run")
+        return "Fix the handler, then run" if self._explanation(len(self.attempts) - 1) is None else "Then run"
 
     def _command(self, reason: str, *command: str) -> str:
         return f"    {reason}: {self.paint('bold', suggestion(*command))}"

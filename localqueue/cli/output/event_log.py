@@ -13,7 +13,8 @@ from localqueue.cli.output import phrases
 from localqueue.cli.output.banner import start_warnings
 from localqueue.cli.output.terminal import Painter
 from localqueue.core import events
-from localqueue.core.models import Attempt, Catalog, Job
+from localqueue.core.explanations import Explanation
+from localqueue.core.models import Attempt, Catalog, Job, QueueKey
 from localqueue.core.text import counted, safe
 from localqueue.server.server import RunningServer
 
@@ -30,7 +31,7 @@ class TextLog:
         self._paint = paint
         self._columns = columns
         self._banner = banner
-        self._refused_urls: set[str] = set()
+        self._explained: set[tuple[QueueKey, str]] = set()
         self._ambiguous: set[str] = set()
 
     def ready(self, where: RunningServer, catalog: Catalog) -> None:
@@ -43,8 +44,10 @@ class TextLog:
     def __call__(self, event: events.Event) -> None:
         """Write one event."""
         match event:
-            case events.AttemptEnded(job, attempt):
-                self._attempt(job, attempt)
+            case events.AttemptEnded(job, attempt, explanation):
+                self._attempt(job, attempt, explanation)
+            case events.WasReset():
+                self._explained.clear()
             case events.CatalogChanged(catalog):
                 self._ambiguous = _ambiguous_names(catalog)
                 self._write(f"catalog reloaded: {counted(len(catalog.queues), 'queue')}")
@@ -63,16 +66,13 @@ class TextLog:
                 waits = f"waiting for {counted(running, 'running attempt')} (Ctrl-C to stop now)"
                 self._write(f"stopping: {waits if running else 'no running attempts'}")
 
-    def _attempt(self, job: Job, attempt: Attempt) -> None:
-        error = attempt.outcome.error
-        if error is not None and error.code == "connect_refused" and attempt.url not in self._refused_urls:
-            self._refused_urls.add(attempt.url)
-            self._write(f"warning: {safe(error.message)}")
-        elif error is None:
-            self._refused_urls.discard(attempt.url)
+    def _attempt(self, job: Job, attempt: Attempt, explanation: Explanation | None) -> None:
         if not self._is_quiet:
             is_ambiguous = job.queue in self._ambiguous
             self._write(phrases.delivery(job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
+        if explanation is not None and (job.key, explanation.condition) not in self._explained:
+            self._explained.add((job.key, explanation.condition))
+            self._write(phrases.explanation("/".join(job.key), explanation, self._paint))
 
 
 class JsonLog:
@@ -95,10 +95,10 @@ class JsonLog:
     def __call__(self, event: events.Event) -> None:
         """Write one event."""
         match event:
-            case events.AttemptEnded(job, attempt):
+            case events.AttemptEnded(job, attempt, explanation):
                 if not self._is_quiet:
                     names = {"jobId": job.id, "namespace": job.namespace, "queue": job.queue}
-                    self._line("attempt", **names, **serializers.attempt(attempt))
+                    self._line("attempt", **names, **serializers.attempt(attempt, explanation))
             case events.CatalogChanged(catalog):
                 self._line("catalog_changed", queues=len(catalog.queues))
             case events.CatalogRefused(findings):

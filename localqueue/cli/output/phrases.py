@@ -7,6 +7,7 @@ from typing import Any
 
 from localqueue.cli.options import suggestion
 from localqueue.cli.output.terminal import Painter
+from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Job, JobState, OutcomeKind, Rejection
 from localqueue.core.text import safe
 from localqueue.core.times import distance, duration, iso, parse_time
@@ -71,6 +72,11 @@ def outcome_word(attempt: Attempt) -> str:
     if outcome.status is not None:
         return str(outcome.status)
     return outcome.error.code if outcome.error is not None else outcome.kind.value
+
+
+def explanation(where: str, found: Explanation, paint: Painter) -> str:
+    """Return what the end of an attempt means, and the command that helps."""
+    return f"{paint('warn', 'note')}: {safe(where)}: {safe(found.text, 500)}: {paint('bold', safe(found.command, 500))}"
 
 
 def injected_mark(attempt: Attempt) -> str:

@@ -80,3 +80,8 @@ const STATUS_TEXTS = {
 export function statusText(status) {
   return STATUS_TEXTS[status] ?? "";
 }
+
+/** Return a text as a sentence: with a capital and a full stop. */
+export function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+}

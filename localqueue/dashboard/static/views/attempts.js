@@ -154,10 +154,10 @@ export function response(job, selected) {
   const heading = [h("h2", {}, title), h("strong", { class: outcomeShape(attempt.outcome) }, ending(attempt))];
   return h("section", { class: "response", "data-key": `response ${job.id} ${choose(all, selected)}`, "aria-label": title },
     found ? null : h("div", { class: "section-head" }, heading),
-    attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(sentence(attempt.error.message))) : null,
+    attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(format.sentence(attempt.error.message))) : null,
     found ? responseBody(heading, found) : null,
     found ? headers(found.headers) : null,
-    h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, sentence(attempt.reason)));
+    h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, format.sentence(attempt.reason)));
 }
 
 /** Return whether the message says more than the status: the target of a redirect does. */
@@ -172,10 +172,6 @@ function responseBody(heading, response) {
   const isWords = words !== null && !state.isSourceShown;
   const toggle = words === null ? null : button(isWords ? "Show source" : "Show as text", "source", {}, { kind: "quiet" });
   return textBlock.block(heading, isWords ? words : response.body, { name: "Body", empty: "Empty body.", note, extra: [type(response), toggle] });
-}
-
-function sentence(text) {
-  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 }
 
 function type(response) {

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import * as format from "../format.js";
 import { heldBy, queueOf, state } from "../state.js";
 import { button } from "./controls.js";
+import * as textBlock from "./text_block.js";
 
 const CODES = {
   timeout: ["timeout", (attempt) => `timed out after ${format.duration(attempt.durationMs)}`],
@@ -15,18 +16,6 @@ const CODES = {
   broken_response: ["cut short", () => "response cut short"],
   protocol: ["not HTTP", () => "not an HTTP response"],
   lost_ack: ["lost ack", () => "response lost"],
-};
-
-/** Return what to do about a failure: the handler is not always at fault. */
-const ADVICE = {
-  connect_refused: "Retry once the service is running.",
-  connect_failed: "Check the target of the service, then retry.",
-  timeout: "Fix the handler or raise timeoutMs, then retry to start a new round.",
-  http_301: "Change the endpoint in the catalog, then retry.",
-  http_302: "Change the endpoint in the catalog, then retry.",
-  http_307: "Change the endpoint in the catalog, then retry.",
-  http_308: "Change the endpoint in the catalog, then retry.",
-  http_404: "Check the endpoint in the catalog and the route of the service, then retry.",
 };
 
 /** Return how an attempt ended, in a word or two: `500`, `refused`. */
@@ -51,8 +40,7 @@ function words(attempt) {
 export function explain(job, attempts) {
   const last = attempts.filter((each) => each.round === job.round).at(-1) ?? null;
   const found = STATES[job.state](job, last, attempts);
-  const isServiceDown = last?.error?.code === "connect_refused" && job.state !== "completed";
-  return isServiceDown ? { ...found, rest: [startService(job, last), found.rest] } : found;
+  return { ...found, rest: [explanation(job, last), found.rest] };
 }
 
 const STATES = {
@@ -62,7 +50,7 @@ const STATES = {
   }),
   failed: (job, last) => ({
     head: `Failed: ${last ? ending(last) : "no retries left"}`,
-    rest: `${allFailed(job.maxAttempts)}. ${ADVICE[last?.error?.code] ?? "Fix the handler, then retry to start a new round."}`,
+    rest: `${allFailed(job.maxAttempts)}. ${last?.explanation ? "Retry" : "Fix the handler, then retry"} to start a new round.`,
     action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
   }),
   retrying: (job, last) => ({
@@ -127,8 +115,10 @@ export function upWithTarget(namespace) {
   return `localqueue up --target ${isOnly ? "" : `${namespace}=`}URL`;
 }
 
-/** Explain that the service is not running. */
-function startService(job, last) {
-  const target = state.services.find((each) => each.namespace === job.namespace)?.target ?? new URL(last.request.url).origin;
-  return h("span", {}, "Nothing is listening on ", h("code", {}, target), `. Start ${job.namespace}, or point localqueue elsewhere: `, h("code", {}, upWithTarget(job.namespace)), ". ");
+/** Return what the end of the latest attempt means, and a command that helps; [] where the status says it all. */
+function explanation(job, last) {
+  if (!last?.explanation) return [];
+  const { text, command, condition } = last.explanation;
+  const shown = condition === "service_down" ? upWithTarget(job.namespace) : command.includes(job.shortId) ? null : command;
+  return [h("span", { class: "explanation" }, textBlock.foreign(format.sentence(text)), " ", shown ? [h("code", {}, textBlock.foreign(shown)), " "] : null)];
 }
