@@ -36,6 +36,7 @@ LIBRARIES = {
     "httpx": {"delivery", "client"},
     "h11": {"delivery"},
     "httptools": {"delivery"},
+    "cronsim": {"catalog"},
     "yaml": {"catalog"},
     "anyio": {"testing"},
     "starlette": {"api", "dashboard", "server", "testing"},

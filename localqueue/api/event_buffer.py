@@ -134,6 +134,8 @@ class EventBuffer:
                 self._add(Entry("catalog", {}))
             case events.WasReset():
                 self._add(Entry("reset", {}))
+            case events.ScheduleFired(firing):
+                self._add(Entry("schedule", serializers.firing(firing)))
             case events.Warned(message):
                 self._add(Entry("warning", {"message": message}))
             case events.Rejected(rejection, is_news):

@@ -27,6 +27,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "the route doesn't support this method"),
     "request_timeout": (408, "the body did not arrive within 10 s"),
     "wrong_state": (409, "the job is in the wrong state for this action"),
+    "unknown_schedule": (404, "no catalog declares the schedule; the message lists the known ones"),
     "ambiguous_id": (409, "several jobs have this short ID; the message lists them"),
     "payload_too_large": (
         413,
@@ -50,6 +51,7 @@ PATH_PARAMETERS = {
     "id": "an ID, or a short ID: its last 8 hex digits",
     "namespace": "a namespace that a catalog declares",
     "queue": "a queue in the namespace",
+    "name": "a schedule in the namespace",
 }
 
 

@@ -103,7 +103,9 @@ EXPLANATION = record(
     text=said(TEXT, "what it means"),
     command=said(TEXT, "a command that helps"),
 )
-ENDING = record(outcome=OUTCOME, status=HTTP_STATUS, error=ERROR, response=RESPONSE)
+ENDING_FIELDS: dict[str, Schema] = {"outcome": OUTCOME, "status": HTTP_STATUS, "error": ERROR, "response": RESPONSE}
+ENDING = record(**ENDING_FIELDS)
+FIRING = record(namespace=TEXT, name=TEXT, firedAt=TIME, durationMs=COUNT, url=TEXT, **ENDING_FIELDS)
 
 BARE_ATTEMPT: dict[str, Schema] = {
     "round": POSITIVE,
@@ -232,6 +234,19 @@ COMPONENTS: dict[str, Schema] = {
         explanation=said(or_null(ref("Explanation")), "null where the status says it all"),
     ),
     "Explanation": EXPLANATION,
+    "Schedule": record(
+        namespace=TEXT,
+        name=TEXT,
+        cron=said(TEXT, "five fields"),
+        timezone=said(TEXT, "an IANA name"),
+        endpoint=TEXT,
+        timeoutMs=POSITIVE,
+        description=TEXT,
+        target=TEXT,
+        nextAt=said(or_null(TIME), "null without `--schedules`"),
+        last=said(or_null(ref("Firing")), "since the start or the reset"),
+    ),
+    "Firing": FIRING,
     "SecondDelivery": record(
         job=ref("Job"),
         attempt=POSITIVE,
@@ -270,6 +285,7 @@ EVENTS: dict[str, tuple[Schema, str]] = {
     "clock": (ref("Clock"), "the clock was moved"),
     "catalog": (NOTHING, "the catalog, or the settings, target or pause of a queue have changed"),
     "reset": (NOTHING, "all jobs were deleted"),
+    "schedule": (ref("Firing"), "a schedule was fired, and its call has ended"),
     "warning": (record(message=TEXT), "a warning for the user"),
     "rejected": (ref("Rejection"), "a request was refused; repetitions are reported at 10, 100, 1000..."),
     "gap": (NOTHING, "events were missed; reload everything"),

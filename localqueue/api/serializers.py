@@ -9,10 +9,11 @@ from localqueue.api import responses
 from localqueue.core import explanations
 from localqueue.core.events import AttemptEnded
 from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Finding, JobPreview, Outcome, Queue, Rejection
+from localqueue.core.models import Attempt, Finding, Firing, JobPreview, Outcome, Queue, Rejection, Schedule
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
 from localqueue.engine.job_actions import DetailedPage, JobDetails
+from localqueue.engine.schedules import ScheduleSnapshot
 from localqueue.engine.second_delivery import SecondDelivery
 from localqueue.engine.snapshots import JobSnapshot, QueueSnapshot
 
@@ -149,6 +150,42 @@ def attempt(ended: Attempt, explained: Explanation | None) -> dict[str, Any]:
 def explanation(explained: Explanation) -> dict[str, str]:
     """Return what the end of an attempt means."""
     return {"condition": explained.condition, "text": explained.text, "command": explained.command}
+
+
+def schedule(snapshot: ScheduleSnapshot) -> dict[str, Any]:
+    """Return a schedule with its next and its latest firing."""
+    return {
+        "namespace": snapshot.schedule.namespace,
+        **schedule_settings(snapshot.schedule),
+        "target": snapshot.target,
+        "nextAt": _time(snapshot.next_ms),
+        "last": None if snapshot.last is None else firing(snapshot.last),
+    }
+
+
+def schedule_settings(declared: Schedule) -> dict[str, Any]:
+    """Return a schedule as a catalog declares it."""
+    return {
+        "name": declared.name,
+        "cron": declared.cron,
+        "timezone": declared.timezone,
+        "endpoint": declared.endpoint,
+        "timeoutMs": declared.timeout_ms,
+        "description": declared.description,
+    }
+
+
+def firing(fired: Firing) -> dict[str, Any]:
+    """Return a firing of a schedule and how it ended."""
+    namespace, name = fired.key
+    return {
+        "namespace": namespace,
+        "name": name,
+        "firedAt": iso(fired.fired_ms),
+        "durationMs": fired.duration_ms,
+        "url": fired.url,
+        **_ending(fired.outcome),
+    }
 
 
 def second_delivery(found: SecondDelivery) -> dict[str, Any]:

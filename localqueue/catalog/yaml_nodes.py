@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from localqueue.core.text import safe
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_ALIASES = 50
+WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,15})")
 
 
 class BadYaml(Exception):
@@ -68,6 +70,33 @@ def get(node: yaml.Node | None, name: str) -> yaml.Node | None:
         if isinstance(pair.key, yaml.ScalarNode) and pair.key.value == name:
             value = pair.value  # a merged key comes before the mapping's own
     return value
+
+
+def text(node: yaml.Node | None) -> str | None:
+    """Return the text of a node, or None if it isn't a text."""
+    is_text = isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str"
+    return node.value if is_text and node is not None else None
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Return whether a node is empty."""
+    return bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def is_int(node: yaml.Node) -> bool:
+    """Return whether a node is a whole number in decimal notation."""
+    return node.tag == "tag:yaml.org,2002:int" and bool(WHOLE.fullmatch(node.value))
+
+
+def described(node: yaml.Node) -> str:
+    """Return what a node is, for messages."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    if text(node) is not None:
+        return f'"{safe(node.value, 60)}"'
+    return safe(node.value, 60) or "empty"
 
 
 def position(node: yaml.Node) -> tuple[int, int]:

@@ -26,13 +26,27 @@ def complete_queue(context: click.Context, _: click.Parameter, incomplete: str) 
             queues = client.queues()
     except (LocalqueueError, ValueError):
         return []
-    count = Counter(queue["name"] for queue in queues)
+    return _named(queues, incomplete)
+
+
+def complete_schedule(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the schedules that start like this; nothing if no server is running."""
+    try:
+        with _client(context) as client:
+            schedules = client.schedules()["schedules"]
+    except (LocalqueueError, ValueError):
+        return []
+    return _named(schedules, incomplete)
+
+
+def _named(declared: list[dict[str, Any]], incomplete: str) -> list[CompletionItem]:
+    count = Counter(each["name"] for each in declared)
     names = [
         (
-            str(queue["name"]) if count[queue["name"]] == 1 else f"{queue['namespace']}/{queue['name']}",
-            f"{queue['namespace']} at {queue['target']}",
+            str(each["name"]) if count[each["name"]] == 1 else f"{each['namespace']}/{each['name']}",
+            f"{each['namespace']} at {each['target']}",
         )
-        for queue in queues
+        for each in declared
     ]
     return _items(names, incomplete)
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "fault": "fault:fault",
     "pause": "manage:pause",
     "resume": "manage:resume",
+    "schedules": "schedules:schedules",
+    "trigger": "schedules:trigger",
     "clock": "clock:clock",
     "advance": "clock:advance",
     "drain": "clock:drain",

@@ -1,6 +1,8 @@
-"""Find the queue that an argument names."""
+"""Find the queue or the schedule that an argument names."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from localqueue.client.client import Client
 from localqueue.core.errors import ErrorResponse
@@ -10,26 +12,35 @@ from localqueue.core.text import nearest, safe
 
 def find_queue(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
     """Return the key of the queue that `NAME` or `NAMESPACE/NAME` means. Raises ErrorResponse."""
+    return _find("queue", [(each["namespace"], each["name"]) for each in client.queues()], argument, namespace)
+
+
+def find_schedule(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
+    """Return the key of the schedule that `NAME` or `NAMESPACE/NAME` means. Raises ErrorResponse."""
+    keys = [(each["namespace"], each["name"]) for each in client.schedules()["schedules"]]
+    return _find("schedule", keys, argument, namespace)
+
+
+def _find(noun: str, keys: Sequence[QueueKey], argument: str, namespace: str | None) -> QueueKey:
     name = argument
     before, slash, after = argument.partition("/")
     if slash and namespace is None:
         namespace, name = before, after
-    keys = [(queue["namespace"], queue["name"]) for queue in client.queues()]
     matches = [key for key in keys if key[1] == name and namespace in (None, key[0])]
     if len(matches) == 1:
         return matches[0]
     if matches:
         names = ", ".join("/".join(key) for key in matches)
-        message = f"several services have a queue {safe(name)!r}: {names}"
-        raise ErrorResponse(message, f"Use NAMESPACE/QUEUE, such as {'/'.join(matches[0])}.")
-    raise _unknown(name, namespace, keys)
+        message = f"several services have a {noun} {safe(name)!r}: {names}"
+        raise ErrorResponse(message, f"Use NAMESPACE/{noun.upper()}, such as {'/'.join(matches[0])}.")
+    raise _unknown(noun, name, namespace, keys)
 
 
-def _unknown(name: str, namespace: str | None, keys: list[QueueKey]) -> ErrorResponse:
+def _unknown(noun: str, name: str, namespace: str | None, keys: Sequence[QueueKey]) -> ErrorResponse:
     namespaces = {key[0] for key in keys}
     if namespace is not None and namespace not in namespaces:
         known = ", ".join(nearest(namespace, namespaces)) or "none"
         return ErrorResponse(f"unknown namespace {safe(namespace)!r}; declared: {known}", code="unknown_namespace")
     names = {key[1] for key in keys if namespace in (None, key[0])}
     known = ", ".join(nearest(name, names)) or "none"
-    return ErrorResponse(f"unknown queue {safe(name)!r}; declared: {known}", code="unknown_queue")
+    return ErrorResponse(f"unknown {noun} {safe(name)!r}; declared: {known}", code=f"unknown_{noun}")

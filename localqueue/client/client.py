@@ -198,6 +198,14 @@ class Client:
         """Deliver a finished job again, with the same jobId and attempt; return both outcomes."""
         return dict(self._post(path_of("jobs", id_, "deliver-again"), work_s=None))
 
+    def schedules(self) -> dict[str, Any]:
+        """Return every schedule, and whether the clock fires them."""
+        return dict(self._get("/schedules"))
+
+    def trigger(self, namespace: str, name: str) -> dict[str, Any]:
+        """Fire a schedule now; return how that ended."""
+        return dict(self._post(path_of("schedules", namespace, name, "trigger"), work_s=None))
+
     # time
 
     def clock(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Catalog, Finding, Job, Rejection
+from localqueue.core.models import Attempt, Catalog, Finding, Firing, Job, Rejection
 from localqueue.core.records import record
 
 
@@ -74,6 +74,13 @@ class Configured:
 
 
 @record
+class ScheduleFired:
+    """The end of a firing of a schedule."""
+
+    firing: Firing
+
+
+@record
 class Rejected:
     """A refused request. `is_news` is False for repetitions that logs leave out."""
 
@@ -110,6 +117,7 @@ Event = (
     | CatalogChanged
     | CatalogRefused
     | Configured
+    | ScheduleFired
     | Rejected
     | Warned
     | Stopping

@@ -20,6 +20,10 @@ QueueKey = tuple[str, str]
 """A queue's namespace and name, which are unique together."""
 
 
+SCHEDULE_PREFIX = "schedule:"
+"""How the queue is named under which a schedule's call is delivered; the names of real ones have no colon."""
+
+
 @record
 class Queue:
     """A queue as a catalog declares it."""
@@ -40,19 +44,44 @@ class Queue:
         return (self.namespace, self.name)
 
     @property
+    def is_schedule(self) -> bool:
+        """Return whether this stands for a schedule, whose calls are delivered but aren't jobs."""
+        return self.name.startswith(SCHEDULE_PREFIX)
+
+    @property
     def max_attempts(self) -> int:
         """Return how many attempts a round has at most."""
         return self.retries + 1
 
 
 @record
+class Schedule:
+    """A schedule as a catalog declares it: when to call which endpoint."""
+
+    namespace: str
+    name: str
+    cron: str
+    endpoint: str
+    timezone: str = "UTC"
+    timeout_ms: int = 30_000
+    description: str = ""
+    place: str = ""
+
+    @property
+    def key(self) -> QueueKey:
+        """Return (namespace, name), which is unique."""
+        return (self.namespace, self.name)
+
+
+@record
 class Service:
-    """A service as a catalog document declares it: its namespace, its base URL, and its queues."""
+    """A service as a catalog document declares it: its namespace, its base URL, its queues and its schedules."""
 
     namespace: str
     target: str
     path: str
     queues: tuple[Queue, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
 
 
 @record
@@ -83,6 +112,12 @@ class Catalog:
     def queues(self) -> Mapping[QueueKey, Queue]:
         """Return all queues by (namespace, name)."""
         found = {queue.key: queue for service in self.services for queue in service.queues}
+        return MappingProxyType(found)
+
+    @property
+    def schedules(self) -> Mapping[QueueKey, Schedule]:
+        """Return all schedules by (namespace, name)."""
+        found = {schedule.key: schedule for service in self.services for schedule in service.schedules}
         return MappingProxyType(found)
 
     @property
@@ -225,6 +260,17 @@ class Attempt:
     outcome: Outcome
     next_due_ms: int | None
     reason: str
+
+
+@record
+class Firing:
+    """A call of a schedule's endpoint: when it was fired, in ms, how long it took, and how it ended."""
+
+    key: QueueKey
+    fired_ms: int
+    duration_ms: int
+    url: str
+    outcome: Outcome
 
 
 @record

@@ -30,6 +30,7 @@ class Settings:
     clock: str = "wall"
     start: str | None = None
     seed: int | None = None
+    schedules: bool = False
     keep: int = 10_000
     max_body: int = 1024 * 1024
     grace: float = 5.0
@@ -131,6 +132,7 @@ OPTIONS = (
     Option("start", "Start of the virtual clock, ISO 8601, UTC by default. Default: 2026-01-01T00:00:00.000Z.", "TIME"),
     Option("seed", "Derive job IDs from this number, so that runs are reproducible (virtual clock only).", "N",
            kind=int, minimum=0, maximum=2**63 - 1),
+    Option("schedules", "Fire the schedules of the catalog by the clock.", flag=True),
     Option("keep", "Number of finished jobs to keep; failed ones are deleted last.", "N", kind=int,
            minimum=1, maximum=100_000_000),
     Option("max_body", "Largest request body, in bytes.", "BYTES", kind=int,

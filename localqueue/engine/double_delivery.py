@@ -44,6 +44,8 @@ class DoubleDelivery:
     def begin(self, queue: Queue) -> Send:
         """Return what makes the attempt that starts now."""
         send = self._inner.begin(queue)
+        if queue.is_schedule:
+            return send
 
         async def send_twice(request: Request) -> Outcome:
             first = await send(request)

@@ -23,6 +23,7 @@ from localqueue.engine.fault_injector import FaultInjector
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
+from localqueue.engine.schedules import Schedules
 from localqueue.engine.second_delivery import SecondDeliveries
 from localqueue.engine.snapshots import QueueSnapshot
 from localqueue.engine.timeline import PlayResult, Timeline, VirtualTimeline, WallTimeline
@@ -49,17 +50,19 @@ class Engine:
         deliverer: Deliverer,
         report: events.Report,
         seed: int | None,
+        is_scheduling: bool,
     ) -> None:
         self._active = ActiveCatalog(catalog)
         self._clock = clock
         self._store = store
         self.hub = events.Hub(report)
+        self.schedules = Schedules(self._active, clock, deliverer, self.hub, is_scheduling)
         self.faults = FaultInjector(deliverer, clock)
         self._dispatcher = Dispatcher(clock, store, self.faults, self.hub)
         self._enqueuer = Enqueuer(self._active, clock, store, self._dispatcher, self.hub, seed)
         make_timeline = VirtualTimeline if clock.mode == "virtual" else WallTimeline
         self._timeline: Timeline = make_timeline(
-            clock, self._dispatcher, store, self.hub, lambda: self._enqueuer.next_seq
+            clock, self._dispatcher, store, self.hub, self.schedules, lambda: self._enqueuer.next_seq
         )
         self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
@@ -82,14 +85,15 @@ class Engine:
         keep: int = 10_000,
         seed: int | None = None,
         crash_at: str | None = None,
+        is_scheduling: bool = False,
     ) -> Engine:
         """Open the database and recover what an earlier run left. Raises DatabaseUnusable.
 
-        `crash_at` is the point at which the process ends as by kill -9.
+        `crash_at` is the point at which the process ends as by kill -9; `is_scheduling` lets the clock fire schedules.
         """
         store = await Store.open(path, durable=durable, keep=keep)
         try:
-            engine = cls(catalog, clock, store, deliverer, report, seed)
+            engine = cls(catalog, clock, store, deliverer, report, seed, is_scheduling)
             await engine._recover(path)
             if crash_at is not None:
                 crash_rehearsal.arm(crash_at, path, engine._dispatcher.running)
@@ -114,6 +118,7 @@ class Engine:
     def _configure(self) -> None:
         active = self._active
         self._dispatcher.configure(active.queues, active.targets, active.paused)
+        self.schedules.configure()
 
     # start and stop
 
@@ -125,6 +130,7 @@ class Engine:
         """Refuse new jobs, give running attempts `grace` seconds, record the rest, and close the file."""
         self.refuse_jobs()
         await self._dispatcher.stop(grace)
+        await self.schedules.close()
         if self._loop is not None:
             await asyncio.wait([self._loop])
         self.hub(events.Stopped())
@@ -294,6 +300,7 @@ class Engine:
             self._clock.advance(now)
             raise
         self._active.reset()
+        self.schedules.restart()
         self.rejections.clear()
         self.faults.clear()
         self._configure()

@@ -15,6 +15,7 @@ from localqueue.core.errors import InvalidRequest
 from localqueue.core.models import QueueKey
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.running_attempts import AttemptBatch
+from localqueue.engine.schedules import Schedules
 from localqueue.store.store import Store
 
 EndedAttempts = list[events.AttemptEnded]
@@ -35,12 +36,19 @@ class Timeline(ABC):
     """The order in which due jobs run, for one caller at a time. `arrivals` counts the jobs that were enqueued."""
 
     def __init__(
-        self, clock: Clock, dispatcher: Dispatcher, store: Store, hub: events.Hub, arrivals: Callable[[], int]
+        self,
+        clock: Clock,
+        dispatcher: Dispatcher,
+        store: Store,
+        hub: events.Hub,
+        schedules: Schedules,
+        arrivals: Callable[[], int],
     ) -> None:
         self._clock = clock
         self._dispatcher = dispatcher
         self._store = store
         self._hub = hub
+        self._schedules = schedules
         self._arrivals = arrivals
         self._lock = asyncio.Lock()
         self._playing: asyncio.Task[None] | None = None
@@ -114,7 +122,7 @@ class Timeline(ABC):
     async def _next_due(self) -> Until:
         """Return the next due time in ms, now at the earliest; None if nothing is due."""
         await self._rest()
-        due = self._dispatcher.next_due()
+        due = _first(self._dispatcher.next_due(), self._schedules.next_due())
         return None if due is None else max(due, self._clock.now())
 
     def _move(self, to_ms: int) -> None:
@@ -183,13 +191,21 @@ class WallTimeline(Timeline):
     """The timeline of real time: due jobs start without being asked, so advancing moves the offset and waits."""
 
     async def run(self) -> None:
-        """Start every job when it is due."""
-        await self._dispatcher.run()
+        """Start every job and fire every schedule when it is due."""
+        firing = asyncio.create_task(self._schedules.run(), name="schedules")
+        try:
+            await self._dispatcher.run()
+        finally:
+            firing.cancel()
+            await asyncio.wait([firing])
 
     async def _play(self, until: Until) -> None:
         if until is not None:
             self._move(until)
+            self._schedules.fire_due()
+            self._schedules.wake()
             self._dispatcher.wake()
+        await self._schedules.wait_idle()
         while not self._dispatcher.is_drained(until) and not self._dispatcher.is_stopping:
             await self._dispatcher.next_change()
 
@@ -225,7 +241,8 @@ class VirtualTimeline(Timeline):
 
     async def _play_first(self) -> None:
         await self._move_through(self._next_start, self._rest)
-        self._dispatcher.start_due(AttemptBatch(), limit=1)
+        if not self._schedules.fire_due():
+            self._dispatcher.start_due(AttemptBatch(), limit=1)
         await self._rest()
 
     async def _move_through(self, next_instant: Callable[[], int | None], play: Callable[[], Awaitable[None]]) -> None:
@@ -244,33 +261,46 @@ class VirtualTimeline(Timeline):
         return self._next_instant(until) is None
 
     def _next_start(self) -> int | None:
-        """Return when the first attempt can start, or None if that is now or never."""
+        """Return when the first attempt can start or schedule fires, or None if that is now or never."""
         due = None if self._dispatcher.is_stopping else self._dispatcher.next_due()
+        due = None if due is None else _first(due, self._schedules.next_due())
         return due if due is not None and due > self._clock.now() else None
 
     def _next_instant(self, until: Until) -> int | None:
         """Return the next instant to play, or None after the last one."""
         if self._dispatcher.is_stopping:
             return None
-        due = self._dispatcher.next_due()
+        due, firing = self._dispatcher.next_due(), self._schedules.next_due()
+        if due is not None or until is not None:  # a schedule alone never ends
+            due = _first(due, firing)
         if due is not None and (until is None or due <= until):
             return due
         end = self._dispatcher.last_occupied() if until is None else until
         return end if end > self._clock.now() else None
 
     async def _play_instant(self) -> None:
-        """Run what is due now until nothing more is; everything is on disk then.
+        """Fire the schedules and run the jobs that are due now until nothing more is; everything is on disk then.
 
+        A schedule fires first: the jobs that its handler enqueues are due at the same instant.
         No await may come between the last check and the caller's next step, or time moves while a commit is pending.
         """
         while True:
             await self._rest()
-            if not self._dispatcher.start_due(AttemptBatch()):
+            if not self._schedules.fire_due() and not self._dispatcher.start_due(AttemptBatch()):
                 return
 
     async def _rest(self) -> None:
-        """Return when no attempt runs, nothing waits to be written, and the next jobs are in memory."""
-        while not (self._dispatcher.is_idle and self._store.is_idle) and not self._dispatcher.is_stopping:
+        """Return when no attempt or firing runs, nothing waits to be written, and the next jobs are in memory."""
+        while not self._is_at_rest() and not self._dispatcher.is_stopping:
+            await self._schedules.wait_idle()
             await self._dispatcher.wait_attempts()
             await self._store.settled()
             await self._dispatcher.wait_loaded()
+
+    def _is_at_rest(self) -> bool:
+        return self._dispatcher.is_idle and self._store.is_idle and self._schedules.is_idle
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    """Return the earlier instant of two that may be missing."""
+    return min((ms for ms in (one, other) if ms is not None), default=None)

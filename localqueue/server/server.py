@@ -150,6 +150,7 @@ async def _open_engine(
         keep=settings.keep,
         seed=settings.seed,
         crash_at=settings.crash_at,
+        is_scheduling=settings.schedules,
     )
 
 

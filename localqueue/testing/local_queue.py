@@ -79,6 +79,14 @@ class LocalQueue(QueueServer):
         """Enqueue a copy of a job, with its data or with other data; return the copy. Raises ClientError."""
         return self.job(self.client.replay(to_id(job), None if data is ANY else json.dumps(data))["id"])
 
+    def trigger(self, schedule: str, namespace: str | None = None) -> int | None:
+        """Fire a schedule now; return the status of the response, None without one. Raises ClientError.
+
+        With the option `{"schedules": True}`, `advance` fires schedules at their instants.
+        """
+        status = self.client.trigger(*self._schedule_key(schedule, namespace))["status"]
+        return None if status is None else int(status)
+
     def pause(self, queue: str, namespace: str | None = None) -> None:
         """Pause a queue: its jobs wait. Raises ClientError."""
         self.client.pause(*self._key(queue, namespace))

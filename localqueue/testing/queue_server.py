@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -204,20 +204,27 @@ class QueueServer:
 
     def _key(self, queue: str, namespace: str | None) -> QueueKey:
         """Return the key of a declared queue. Raises ClientError: a mistyped name must not pass a test."""
-        declared = self._engine.catalog.queues
-        matches = [key for key in declared if key[1] == queue and namespace in (None, key[0])]
-        if len(matches) > 1:
-            names = ", ".join(key[0] for key in matches)
-            raise ClientError(f"several namespaces have a queue {queue!r}: {names}", "Give namespace=...")
-        if not matches:
-            where = "" if namespace is None else f" in namespace {namespace!r}"
-            known = ", ".join(nearest(queue, {key[1] for key in declared})) or "none"
-            raise ClientError(f"unknown queue {queue!r}{where}; declared: {known}")
-        return matches[0]
+        return _declared("queue", self._engine.catalog.queues, queue, namespace)
+
+    def _schedule_key(self, schedule: str, namespace: str | None) -> QueueKey:
+        """Return the key of a declared schedule. Raises ClientError."""
+        return _declared("schedule", self._engine.catalog.schedules, schedule, namespace)
 
     def problem(self) -> str | None:
         """Return which deliveries had neither a service nor a stub, or None."""
         return self._stubs.report() if self._stubs.unexpected else None
+
+
+def _declared(noun: str, keys: Iterable[QueueKey], name: str, namespace: str | None) -> QueueKey:
+    matches = [key for key in keys if key[1] == name and namespace in (None, key[0])]
+    if len(matches) > 1:
+        names = ", ".join(key[0] for key in matches)
+        raise ClientError(f"several namespaces have a {noun} {name!r}: {names}", "Give namespace=...")
+    if not matches:
+        where = "" if namespace is None else f" in namespace {namespace!r}"
+        known = ", ".join(nearest(name, {key[1] for key in keys})) or "none"
+        raise ClientError(f"unknown {noun} {name!r}{where}; declared: {known}")
+    return matches[0]
 
 
 def _check_threads() -> None:

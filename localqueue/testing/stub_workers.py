@@ -152,6 +152,9 @@ class StubWorkers:
 
     def _refuse(self, queue: Queue, stub: StubWorker | None, number: int) -> Send:
         async def send(request: Request) -> Outcome:
+            if queue.is_schedule:
+                self.unexpected.append(f"{queue.namespace} was called by {queue.name} at {queue.endpoint}")
+                return outcome(Reply(500, "localqueue: unexpected call"), request.timeout_ms)
             received = WorkerRequest.of(request) if stub is None else stub.receive(number, request)
             self.unexpected.append(
                 f"{queue.namespace}/{queue.name} got attempt {received.attempt} of job {received.job_id[-8:]} "

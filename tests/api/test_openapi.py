@@ -81,7 +81,10 @@ def test_every_code_is_in_the_table_with_its_status() -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("openapi")
-    write_catalog(folder, retries=1, delay=1000)
+    catalog = write_catalog(folder, retries=1, delay=1000)
+    catalog.write_text(
+        f"{catalog.read_text()}  schedules:\n    - {{name: nightly, cron: 0 2 * * *, endpoint: /nightly}}\n"
+    )
     with (
         working(lambda job: 500 if job["data"] == "bad" else 200) as worker,
         serving(folder, "--target", worker.url, "--ephemeral", "--clock", "virtual") as found,
@@ -154,6 +157,8 @@ def walk(call: Caller) -> None:
         call("GET", f"{OURS}/{path}", id=id_)
     assert call("GET", f"{OURS}/openapi.json") == json.loads(json.dumps(DOCUMENT))
     call("GET", f"{OURS}/rejections")
+    call("GET", f"{OURS}/schedules")
+    call("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", namespace="shop", name="nightly")
     call("POST", f"{OURS}/jobs/retry", queue)
     call("POST", f"{OURS}/reset")
 
@@ -196,6 +201,7 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("POST", f"{OURS}/jobs/{{id}}/replay", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/{{id}}/deliver-again", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/retry", {"queue": "x"}, "unknown_queue"),
+        ("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", None, "unknown_schedule"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retires": 1}, "invalid_request"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {}, "unknown_namespace"),
         ("POST", f"{OURS}/queues/{{namespace}}/{{queue}}/pause", {}, "unknown_namespace"),
@@ -215,7 +221,7 @@ def test_every_error_is_one_that_the_document_names(
     server: Server, method: str, path: str, body: Any, code: str
 ) -> None:
     """Rule api.errors."""
-    assert Caller(server).refused(method, path, body, id="0" * 36, namespace="n", queue="q") == code
+    assert Caller(server).refused(method, path, body, id="0" * 36, namespace="n", queue="q", name="s") == code
 
 
 def test_a_missing_content_type_is_documented(server: Server) -> None:
@@ -245,7 +251,7 @@ def test_no_request_causes_an_internal_error(server: Server) -> None:
             bodies = NASTY if "requestBody" in operation else NASTY[:1]
             names = NAMES if "{" in path else NAMES[:1]
             for body, name in [*((body, names[0]) for body in bodies), *((b"{}", name) for name in names)]:
-                target = path.format(id=name, namespace=name, queue=name)
+                target = path.format(id=name, namespace=name, queue=name, name=name)
                 query = "" if method != "GET" else "?limit=%ff&after=" + "9" * 50
                 answer = client.request(method, target + query, content=body)
                 assert answer.status_code < 500, (method, target, body, answer.text)

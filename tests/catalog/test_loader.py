@@ -23,7 +23,9 @@ def load(folder: Path, text: str | bytes, **options: object) -> loader.Catalog:
 def test_a_queue_has_the_defaults_of_the_platform(tmp_path: Path) -> None:
     """Rule catalog.defaults."""
     found = load(tmp_path, HEAD + "    - {name: work, endpoint: /work}\n")
-    assert found.queues[("shop", "work")] == Queue("shop", "work", "/work", 5, 3, 5000, 30_000)
+    assert found.queues[("shop", "work")] == Queue(
+        "shop", "work", "/work", 5, 3, 5000, 30_000, place=f"{tmp_path}/catalog-info.yaml:5"
+    )
     assert found.targets == {"shop": "http://localhost:3000"}
 
 

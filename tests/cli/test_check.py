@@ -42,7 +42,7 @@ def test_check_that_checked_nothing_fails(tmp_path: Path, monkeypatch: pytest.Mo
     result = CliRunner().invoke(main, ["check"])
     assert result.exit_code == 1
     assert result.stdout == "1 file, no queues, no warnings\n"
-    assert result.stderr == "Error: nothing to check: no queues are declared under spec.queues\n"
+    assert result.stderr == "Error: nothing to check: no queues and no schedules are declared under spec\n"
 
 
 def test_check_takes_folders_and_globs_and_counts_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

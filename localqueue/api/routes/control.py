@@ -11,7 +11,7 @@ from localqueue.api import openapi, routing
 from localqueue.api.context import Context, ServerInfo
 from localqueue.api.event_buffer import EventBuffer
 from localqueue.api.metrics import Metrics
-from localqueue.api.routes import clock, events, faults, jobs, production, queues, status
+from localqueue.api.routes import clock, events, faults, jobs, production, queues, schedules, status
 from localqueue.api.status_tracker import StatusTracker
 from localqueue.dashboard import routes as dashboard
 from localqueue.engine.engine import Engine
@@ -23,6 +23,7 @@ OPERATIONS = (
     *jobs.OPERATIONS,
     *queues.OPERATIONS,
     *faults.OPERATIONS,
+    *schedules.OPERATIONS,
     *status.OPERATIONS,
     *events.OPERATIONS,
 )

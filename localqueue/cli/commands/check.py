@@ -34,7 +34,7 @@ def check(files: tuple[Path, ...], form: str) -> None:
     paths, notes = catalog_files(files)
     catalog, findings = _load(paths)
     findings = (*notes, *findings)
-    is_empty = not any(service.queues for service in catalog.services)
+    is_empty = not any(service.queues or service.schedules for service in catalog.services)
     has_errors = any(finding.is_error for finding in findings)
     if form == "json":
         click.echo(json.dumps(_as_json(catalog, findings), indent=2))
@@ -44,7 +44,7 @@ def check(files: tuple[Path, ...], form: str) -> None:
     if form == "text":
         click.echo(_summary(paths, catalog, findings))
     if is_empty and not has_errors:
-        click.echo("Error: nothing to check: no queues are declared under spec.queues", err=True)
+        click.echo("Error: nothing to check: no queues and no schedules are declared under spec", err=True)
     sys.exit(int(has_errors or is_empty))
 
 
@@ -59,7 +59,11 @@ def _load(paths: list[Path]) -> tuple[Catalog, tuple[Finding, ...]]:
 def _summary(paths: list[Path], catalog: Catalog, findings: tuple[Finding, ...]) -> str:
     errors = sum(finding.is_error for finding in findings)
     parts = [counted(len(paths), "file")]
-    parts.append(counted(errors, "error") if errors else counted(len(catalog.queues), "queue"))
+    if errors:
+        parts.append(counted(errors, "error"))
+    else:
+        parts += [counted(len(catalog.queues), "queue")]
+        parts += [counted(len(catalog.schedules), "schedule")] if catalog.schedules else []
     parts.append(counted(len(findings) - errors, "warning"))
     return ", ".join(parts)
 
@@ -82,6 +86,7 @@ def _as_json(catalog: Catalog, findings: tuple[Finding, ...]) -> dict[str, objec
                 "namespace": service.namespace,
                 "target": service.target,
                 "queues": [{"name": queue.name, **serializers.queue_settings(queue)} for queue in service.queues],
+                "schedules": [serializers.schedule_settings(schedule) for schedule in service.schedules],
             }
             for service in catalog.services
         ],

@@ -10,7 +10,7 @@ from localqueue.cli.output import table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.core.addresses import is_loopback, split_url
-from localqueue.core.models import Catalog, Queue, Service
+from localqueue.core.models import Catalog, Queue, Schedule, Service
 from localqueue.core.text import safe
 from localqueue.core.times import duration
 from localqueue.server.server import RunningServer
@@ -27,7 +27,7 @@ def banner(where: RunningServer, catalog: Catalog) -> str:
     for service in catalog.services:
         lines += ["", f"  {service.namespace} at {service.target}, declared in {service.path}"]
         lines += _service(service)
-    if not catalog.queues:
+    if not catalog.queues and not catalog.schedules:
         lines += ["", "  no queues are declared yet: add them under spec.queues"]
     return "\n".join([*lines, ""])
 
@@ -65,9 +65,18 @@ def _namespace_warning(catalog: Catalog, exported: str | None) -> Iterator[str]:
 
 
 def _service(service: Service) -> list[str]:
-    if not service.queues:
+    if not service.queues and not service.schedules:
         return []
-    return [f"    export SERVICE_NAMESPACE={service.namespace}", *_queues(service.queues)]
+    lines = [f"    export SERVICE_NAMESPACE={service.namespace}"]
+    lines += _queues(service.queues) if service.queues else []
+    return [*lines, *_schedules(service.schedules)] if service.schedules else lines
+
+
+def _schedules(schedules: Sequence[Schedule]) -> list[str]:
+    """Return the schedules as a table that fits the terminal."""
+    columns = [Column("schedule", least=10), Column("endpoint", least=10), Column("cron"), Column("timezone")]
+    rows = [[Cell(text) for text in (each.name, each.endpoint, each.cron, each.timezone)] for each in schedules]
+    return _table(columns, rows)
 
 
 def _queues(queues: Sequence[Queue]) -> list[str]:
@@ -78,6 +87,10 @@ def _queues(queues: Sequence[Queue]) -> list[str]:
         *(Column(title, is_right=True) for title in ("concurrency", "retries", "retry delay", "timeout")),
     ]
     rows = [[Cell(text) for text in (queue.name, queue.endpoint, *_settings(queue))] for queue in queues]
+    return _table(columns, rows)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[str]:
     columns_left = terminal_width()
     lines = table.lines(columns, rows, Painter(False), columns_left and columns_left - 4)
     return [f"    {line}" for line in lines]

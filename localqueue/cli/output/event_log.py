@@ -48,6 +48,8 @@ class TextLog:
                 self._attempt(job, attempt, explanation)
             case events.WasReset():
                 self._explained.clear()
+            case events.ScheduleFired(firing):
+                self._write(phrases.firing(firing, self._paint))
             case events.CatalogChanged(catalog):
                 self._ambiguous = _ambiguous_names(catalog)
                 self._write(f"catalog reloaded: {counted(len(catalog.queues), 'queue')}")
@@ -99,6 +101,8 @@ class JsonLog:
                 if not self._is_quiet:
                     names = {"jobId": job.id, "namespace": job.namespace, "queue": job.queue}
                     self._line("attempt", **names, **serializers.attempt(attempt, explanation))
+            case events.ScheduleFired(firing):
+                self._line("schedule", **serializers.firing(firing))
             case events.CatalogChanged(catalog):
                 self._line("catalog_changed", queues=len(catalog.queues))
             case events.CatalogRefused(findings):

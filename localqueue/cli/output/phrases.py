@@ -8,7 +8,7 @@ from typing import Any
 from localqueue.cli.options import suggestion
 from localqueue.cli.output.terminal import Painter
 from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Job, JobState, OutcomeKind, Rejection
+from localqueue.core.models import Attempt, Firing, Job, JobState, Outcome, OutcomeKind, Rejection
 from localqueue.core.text import safe
 from localqueue.core.times import distance, duration, iso, parse_time
 
@@ -66,9 +66,22 @@ def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *,
     ).rstrip()
 
 
+def firing(fired: Firing, paint: Painter) -> str:
+    """Return the line of a firing: time, schedule, status or error, duration."""
+    tone = "good" if fired.outcome.kind is OutcomeKind.COMPLETED else "bad"
+    word = paint(tone, f"{safe(ending_word(fired.outcome)):<12}")
+    when = paint("dim", iso(fired.fired_ms)[11:23])
+    note = "" if fired.outcome.kind is OutcomeKind.COMPLETED else "  not retried: a schedule fires once"
+    return f"{when}  schedule {safe('/'.join(fired.key))}  {word} {duration(fired.duration_ms):>8}{note}".rstrip()
+
+
 def outcome_word(attempt: Attempt) -> str:
     """Return the status, or the code of the error."""
-    outcome = attempt.outcome
+    return ending_word(attempt.outcome)
+
+
+def ending_word(outcome: Outcome) -> str:
+    """Return the status, or the code of the error."""
     if outcome.status is not None:
         return str(outcome.status)
     return outcome.error.code if outcome.error is not None else outcome.kind.value

@@ -22,6 +22,7 @@ const ACTIONS = {
   pause: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "pause")).then(refreshed),
   resume: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "resume")).then(refreshed),
   retryAll: ({ namespace, queue }) => retryAll(namespace, queue),
+  trigger: ({ namespace, queue }) => trigger(namespace, queue),
   second: () => advance({ ms: SECOND }),
   minute: () => advance({ ms: 60 * SECOND }),
   next: () => advance({ to: "next" }),
@@ -70,6 +71,13 @@ export async function run(name, given = {}, element = null) {
 async function onJob(id, what, said) {
   await api.post(api.jobPath(id, what));
   toast(said);
+  await refreshed();
+}
+
+async function trigger(namespace, name) {
+  const fired = await api.post(`schedules/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/trigger`);
+  if (fired.outcome === "completed") toast(`${name} was fired: the service responded ${fired.status}`);
+  else toast(`${name} was fired: ${fired.error.message}`, "warning");
   await refreshed();
 }
 

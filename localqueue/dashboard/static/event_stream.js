@@ -35,6 +35,7 @@ const HANDLERS = {
     toast(message, "warning");
     fetching.overview();
   },
+  schedule: () => fetching.overview(),
   rejected: () => fetching.overview(),
   stopping() {
     state.link = "stopping";

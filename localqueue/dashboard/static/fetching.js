@@ -22,8 +22,9 @@ export function all() {
 /** Fetch queues, services and problems. */
 export async function overview() {
   try {
-    const [status, queues, clockNow] = await Promise.all(["status", "queues", "clock"].map((path) => api.get(path)));
-    Object.assign(state, { version: status.version, services: status.services, queues: queues.queues });
+    const paths = ["status", "queues", "clock", "schedules"];
+    const [status, queues, clockNow, schedules] = await Promise.all(paths.map((path) => api.get(path)));
+    Object.assign(state, { version: status.version, services: status.services, queues: queues.queues, schedules: schedules.schedules });
     state.catalog = status.catalog;
     state.storageError = status.storage.error;
     state.rejections = status.rejections;

@@ -9,6 +9,7 @@ export const state = {
   version: "",
   queues: null, // null: not known yet
   services: [],
+  schedules: [],
   catalog: { refused: [], warnings: [] }, // findings in the catalogs
   rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
   storageError: null,

@@ -6,6 +6,7 @@ import { icon } from "../icons.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import { spoken } from "./controls.js";
+import * as schedules from "./schedules.js";
 
 const SHOWN = ["failed", "retrying", "queued", "completed"];
 const METER = 36;
@@ -40,6 +41,7 @@ function namespace(name, queues) {
   return h("section", { "data-key": `namespace ${name}`, "aria-labelledby": id },
     h("h2", {}, link, service ? where(service) : null),
     queues.map(queueLink),
+    schedules.view(name),
   );
 }
 

@@ -1,0 +1,88 @@
+"""`localqueue schedules` and `trigger`: list the schedules, and fire one now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from localqueue.cli import completion
+from localqueue.cli.options import as_json, print_json, with_client, with_colors
+from localqueue.cli.output import table
+from localqueue.cli.output.table import Cell, Column
+from localqueue.cli.output.terminal import Painter, terminal_width
+from localqueue.cli.queue_argument import find_schedule
+from localqueue.client.client import Client
+from localqueue.core.text import cut, safe
+from localqueue.core.times import distance, duration, moment, parse_time
+
+BODY = 300
+"""How many characters of a response are shown."""
+
+
+@click.command()
+@as_json
+@with_colors
+@with_client
+def schedules(client: Client, is_json: bool, paint: Painter) -> None:
+    """List the schedules with their next and their latest firing.
+
+    The clock fires them only under `localqueue up --schedules`.
+    """
+    found = client.schedules()
+    if is_json:
+        print_json(json.dumps(found))
+        return
+    if not found["schedules"]:
+        click.echo("no schedules are declared: add them under spec.schedules of the catalog")
+        return
+    now_ms = parse_time(client.clock()["now"])
+    titles = ("schedule", "cron", "timezone", "endpoint", "next", "latest")
+    columns = [Column(title, least=8) for title in titles]
+    rows = [_row(each, now_ms, paint) for each in found["schedules"]]
+    for line in table.lines(columns, rows, paint, terminal_width()):
+        click.echo(line)
+    if not found["enabled"]:
+        click.echo("the clock doesn't fire them; for that, start the server with: localqueue up --schedules")
+
+
+def _row(schedule: dict[str, Any], now_ms: int, paint: Painter) -> list[Cell]:
+    next_ms = None if schedule["nextAt"] is None else parse_time(schedule["nextAt"])
+    when = "-" if next_ms is None else f"{moment(next_ms, now_ms)}, {distance(next_ms - now_ms)}"
+    last = schedule["last"]
+    tone = "good" if last is not None and last["outcome"] == "completed" else "bad"
+    ended = Cell("-") if last is None else Cell(_word(last), tone)
+    names = (
+        f"{schedule['namespace']}/{schedule['name']}",
+        schedule["cron"],
+        schedule["timezone"],
+        schedule["endpoint"],
+    )
+    return [*(Cell(safe(name)) for name in names), Cell(when), ended]
+
+
+def _word(firing: dict[str, Any]) -> str:
+    return safe(str(firing["status"] or (firing["error"] or {}).get("code") or firing["outcome"]))
+
+
+@click.command()
+@click.argument("name", metavar="SCHEDULE", shell_complete=completion.complete_schedule)
+@click.option("--namespace", metavar="NS", help="Namespace of the schedule, if several services have one of this name.")
+@as_json
+@with_client
+def trigger(client: Client, name: str, namespace: str | None, is_json: bool) -> None:
+    """Fire a schedule now, and show the response; exits 1 if it wasn't 2xx.
+
+    SCHEDULE is a name, or NAMESPACE/NAME. A firing isn't a job and isn't retried.
+    """
+    key = find_schedule(client, name, namespace)
+    fired = client.trigger(*key)
+    if is_json:
+        print_json(json.dumps(fired))
+    else:
+        click.echo(f"{safe('/'.join(key))}  {_word(fired)}  {duration(fired['durationMs'])}")
+        shown = fired["response"]["body"].strip() if fired["response"] is not None else fired["error"]["message"]
+        click.echo(f"  {safe(cut(shown, BODY), BODY)}" if shown else "  (empty body)")
+    sys.exit(int(fired["outcome"] != "completed"))
