@@ -36,6 +36,7 @@ class Settings:
     grace: float = 5.0
     allow_host: tuple[str, ...] = ()
     allow_remote: bool = False
+    chaos: float = 0.0
     deliver_twice: bool = False
     crash_at: str | None = None
     log: str = "text"
@@ -49,8 +50,8 @@ class Settings:
 
     def problem(self) -> str | None:
         """Return which options are invalid or don't go together, or None."""
-        if self.clock != "virtual" and self.seed is not None:
-            return "--seed works only with --clock virtual, because job IDs must be unique in real time"
+        if self.clock != "virtual" and self.seed is not None and not self.chaos:
+            return "--seed works only with --clock virtual or --chaos, because job IDs must be unique in real time"
         if self.clock != "virtual" and self.start is not None:
             return "--start works only with --clock virtual"
         if self.crash_at is not None and (problem := self._crash_problem(self.crash_at)):
@@ -130,7 +131,7 @@ OPTIONS = (
     Option("clock", "Clock to use: real time (wall), or virtual time that moves only when advanced.",
            choices=("wall", "virtual")),
     Option("start", "Start of the virtual clock, ISO 8601, UTC by default. Default: 2026-01-01T00:00:00.000Z.", "TIME"),
-    Option("seed", "Derive job IDs from this number, so that runs are reproducible (virtual clock only).", "N",
+    Option("seed", "Make runs reproducible: job IDs (virtual clock only) and --chaos follow from this number.", "N",
            kind=int, minimum=0, maximum=2**63 - 1),
     Option("schedules", "Fire the schedules of the catalog by the clock.", flag=True),
     Option("keep", "Number of finished jobs to keep; failed ones are deleted last.", "N", kind=int,
@@ -142,6 +143,8 @@ OPTIONS = (
     Option("allow_host", "Also accept this name in the Host header, such as host.docker.internal; can be repeated.",
            "NAME", many=True),
     Option("allow_remote", "Let other machines use /_localqueue too.", flag=True),
+    Option("chaos", "Part of all attempts that fail at random, such as 0.1: 503, timeout, reset or lost-ack; "
+           "the same ones for the same --seed.", "P", kind=float, minimum=0, maximum=1),
     Option("deliver_twice", "Deliver each attempt that completes a second time, with the same jobId, and warn if the "
            "responses differ.", flag=True),
     Option("crash_at", "Rehearse a crash: end as by kill -9 when this point is reached for the Nth time. "

@@ -19,7 +19,7 @@ from localqueue.engine import crash_rehearsal, snapshots
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
-from localqueue.engine.fault_injector import FaultInjector
+from localqueue.engine.fault_injector import Chaos, FaultInjector
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
@@ -51,13 +51,14 @@ class Engine:
         report: events.Report,
         seed: int | None,
         is_scheduling: bool,
+        chaos: Chaos | None,
     ) -> None:
         self._active = ActiveCatalog(catalog)
         self._clock = clock
         self._store = store
         self.hub = events.Hub(report)
         self.schedules = Schedules(self._active, clock, deliverer, self.hub, is_scheduling)
-        self.faults = FaultInjector(deliverer, clock)
+        self.faults = FaultInjector(deliverer, clock, chaos)
         self._dispatcher = Dispatcher(clock, store, self.faults, self.hub)
         self._enqueuer = Enqueuer(self._active, clock, store, self._dispatcher, self.hub, seed)
         make_timeline = VirtualTimeline if clock.mode == "virtual" else WallTimeline
@@ -86,6 +87,7 @@ class Engine:
         seed: int | None = None,
         crash_at: str | None = None,
         is_scheduling: bool = False,
+        chaos: Chaos | None = None,
     ) -> Engine:
         """Open the database and recover what an earlier run left. Raises DatabaseUnusable.
 
@@ -93,7 +95,7 @@ class Engine:
         """
         store = await Store.open(path, durable=durable, keep=keep)
         try:
-            engine = cls(catalog, clock, store, deliverer, report, seed, is_scheduling)
+            engine = cls(catalog, clock, store, deliverer, report, seed, is_scheduling, chaos)
             await engine._recover(path)
             if crash_at is not None:
                 crash_rehearsal.arm(crash_at, path, engine._dispatcher.running)
@@ -302,7 +304,7 @@ class Engine:
         self._active.reset()
         self.schedules.restart()
         self.rejections.clear()
-        self.faults.clear()
+        self.faults.restart()
         self._configure()
 
     # jobs

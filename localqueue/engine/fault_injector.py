@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from random import Random
 
 from localqueue.core import clock
 from localqueue.core.clock import Clock
-from localqueue.core.faults import TIMEOUT, Fault, FaultKind, outcome_without_service
+from localqueue.core.faults import TIMEOUT, Fault, FaultKind, outcome_without_service, parse_fault
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Queue, QueueKey, Request
 from localqueue.core.records import copy_with
 from localqueue.engine.executor import Deliverer, Send
@@ -16,12 +18,29 @@ LIMIT = 10_000
 """How many outcomes one queue can have scripted."""
 
 
-class FaultInjector:
-    """The scripted outcomes of each queue, in front of the delivery. They are kept in memory until the next reset."""
+CHAOS = tuple(map(parse_fault, ("503", "timeout", "reset", "lost-ack")))
+"""What random faults are."""
 
-    def __init__(self, inner: Deliverer, clock: Clock) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Chaos:
+    """The random faults: the part of all attempts that get one, from 0 to 1, and the seed."""
+
+    part: float
+    seed: int = 0
+
+
+class FaultInjector:
+    """The scripted outcomes of each queue, in front of the delivery. They are kept in memory until the next reset.
+
+    With `chaos`, attempts without a scripted outcome get random ones: the same at every start, in starting order.
+    """
+
+    def __init__(self, inner: Deliverer, clock: Clock, chaos: Chaos | None = None) -> None:
         self._inner = inner
         self._clock = clock
+        self._chaos = chaos
+        self._random = Random(0 if chaos is None else chaos.seed)
         self._scripts: dict[QueueKey, deque[Fault]] = {}
 
     @property
@@ -41,11 +60,21 @@ class FaultInjector:
         """Return what makes the attempt that starts now; its outcome is chosen now, in starting order."""
         script = self._scripts.get(queue.key) if self._scripts else None
         if script is None:
-            return self._inner.begin(queue)
+            return self._unscripted(queue)
         fault = script.popleft()
         if not script:
             del self._scripts[queue.key]
         return self._scripted(fault, queue)
+
+    def _unscripted(self, queue: Queue) -> Send:
+        if self._chaos is None or self._random.random() >= self._chaos.part:
+            return self._inner.begin(queue)
+        return self._scripted(self._random.choice(CHAOS), queue)
+
+    def restart(self) -> None:
+        """Forget the outcomes of all queues, and repeat the random ones from the first."""
+        self.clear()
+        self._random = Random(0 if self._chaos is None else self._chaos.seed)
 
     def _scripted(self, fault: Fault, queue: Queue) -> Send:
         call = self._inner.begin(queue) if fault.kind in (FaultKind.SLOW, FaultKind.LOST_ACK) else None

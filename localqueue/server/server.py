@@ -29,6 +29,7 @@ from localqueue.delivery.delivery import Delivery
 from localqueue.engine.double_delivery import DoubleDelivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
+from localqueue.engine.fault_injector import Chaos
 from localqueue.server import file_watcher, sockets
 from localqueue.server.http_server import HttpServer
 from localqueue.store import files
@@ -52,6 +53,7 @@ class RunningServer:
     app: ASGIApp | None = None
     crash_report: str = ""
     delivers_twice: bool = False
+    chaos: float = 0.0
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -91,6 +93,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
             settings.host,
             settings.allow_remote,
             delivers_twice=settings.deliver_twice,
+            chaos=settings.chaos,
         )
         await _run(config, listeners, where, use)
 
@@ -148,9 +151,10 @@ async def _open_engine(
         config.report,
         durable=not settings.ephemeral,
         keep=settings.keep,
-        seed=settings.seed,
+        seed=settings.seed if settings.clock == "virtual" else None,
         crash_at=settings.crash_at,
         is_scheduling=settings.schedules,
+        chaos=Chaos(settings.chaos, settings.seed or 0) if settings.chaos else None,
     )
 
 

@@ -15,7 +15,8 @@ from localqueue.core.errors import InvalidRequest, NotFound
 from localqueue.core.faults import Fault, FaultKind, parse_fault, parse_faults
 from localqueue.core.models import Attempt, Outcome, OutcomeKind, Queue, Request
 from localqueue.engine.engine import Engine
-from tests.support import run_async, running_engine, write_catalog
+from localqueue.testing import LocalQueue
+from tests.support import http, run_async, running_engine, serving, write_catalog
 
 
 class Service:
@@ -196,3 +197,38 @@ def test_a_queue_of_several_services_needs_its_namespace(tmp_path: Path) -> None
                 engine.add_faults(None, "work", parse_faults(["ok"]))
 
     run_async(main())
+
+
+def test_chaos_is_the_same_for_the_same_seed_and_after_a_reset(tmp_path: Path) -> None:
+    """Rule faults.chaos."""
+
+    def outcomes(queue: LocalQueue) -> list[str | None]:
+        queue.configure("work", retries=0)
+        queue.worker("work").always(200)
+        for _ in range(40):
+            queue.enqueue("work")
+        queue.drain()
+        return [job.attempts[0].injected for job in queue.jobs()]
+
+    found = []
+    for seed in (7, 7, 8):
+        with LocalQueue(write_catalog(tmp_path), chaos=0.5, seed=seed) as queue:
+            found.append(outcomes(queue))
+            queue.reset()
+            assert outcomes(queue) == found[-1]
+    assert found[0] == found[1] != found[2]
+    assert set(found[0]) == {None, "503", "timeout", "reset", "lost-ack"}
+    assert 10 <= sum(each is not None for each in found[0]) <= 30
+
+
+def test_chaos_on_the_wall_clock_keeps_unique_ids_and_a_script_goes_first(tmp_path: Path) -> None:
+    """Rule faults.chaos."""
+    write_catalog(tmp_path, retries=0)
+    ids = set()
+    for _ in range(2):
+        with serving(tmp_path, "--ephemeral", "--chaos", "1", "--seed", "7") as server:
+            http.post(f"{server.url}/_localqueue/faults", json={"queue": "work", "outcomes": [418]})
+            jobs = [server.wait_state(server.enqueue(), "failed") for _ in range(1)]
+            ids.add(jobs[0]["id"])
+            assert jobs[0]["attempts"][0]["injected"] == "418"
+    assert len(ids) == 2

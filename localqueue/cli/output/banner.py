@@ -45,6 +45,8 @@ def start_warnings(where: RunningServer, catalog: Catalog, environ: Mapping[str,
         yield where.crash_report
     if where.delivers_twice:
         yield "each attempt that completes is delivered twice, with the same jobId (--deliver-twice)"
+    if where.chaos:
+        yield f"{where.chaos:.0%} of all attempts fail at random; they are marked as injected (--chaos)"
     yield from map(str, catalog.warnings)
     for service in catalog.services:
         if not is_loopback(split_url(service.target)[1]):
