@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from localqueue.cli import main
 from tests.catalog.test_loader import HEAD, queue
 
+DEPENDENCY = "  internalDependencies: [{service: iec-queue}]\n"
+
 
 @pytest.mark.parametrize("path", ["nothing.yaml", "."])
 def test_check_says_which_file_it_can_not_read(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +25,7 @@ def test_check_has_three_formats_and_an_exit_code(tmp_path: Path, monkeypatch: p
     """Rule cli.check."""
     monkeypatch.chdir(tmp_path)
     assert "no catalog found" in CliRunner().invoke(main, ["check"]).output
-    (tmp_path / "catalog-info.yaml").write_text(queue("name: a, endpoint: x"))
+    (tmp_path / "catalog-info.yaml").write_text(queue("name: a, endpoint: x") + DEPENDENCY)
     text = CliRunner().invoke(main, ["check"])
     assert text.exit_code == 1 and text.output.startswith(
         "catalog-info.yaml:5:27: wrong_endpoint endpoint must be a path on the service, such as /internal/jobs/x, not"
@@ -51,7 +53,9 @@ def test_check_takes_folders_and_globs_and_counts_in_words(tmp_path: Path, monke
     for number, name in enumerate(("a", "b")):
         text = HEAD.replace("{name: shop}", f"{{name: {name}, annotations: {{insureco.io/port: '300{number}'}}}}")
         (tmp_path / "apps" / name).mkdir(parents=True)
-        (tmp_path / "apps" / name / "catalog-info.yaml").write_text(text + "    - {name: work, endpoint: /work}\n")
+        (tmp_path / "apps" / name / "catalog-info.yaml").write_text(
+            text + "    - {name: work, endpoint: /work}\n" + DEPENDENCY
+        )
     for argument in ("apps", "apps/*", "apps/*/catalog-info.yaml", "apps/**/*.yaml"):
         result = CliRunner().invoke(main, ["check", argument])
         assert (result.exit_code, result.stdout) == (0, "2 files, 2 queues, no warnings\n"), argument

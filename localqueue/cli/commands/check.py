@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from localqueue.api import serializers
-from localqueue.catalog import loader
+from localqueue.catalog import linter, loader
 from localqueue.cli.server_options import catalog_files
 from localqueue.core.errors import CatalogError
 from localqueue.core.models import Catalog, Finding
@@ -33,7 +33,9 @@ def check(files: tuple[Path, ...], form: str) -> None:
     """
     paths, notes = catalog_files(files)
     catalog, findings = _load(paths)
-    findings = (*notes, *findings)
+    findings = tuple(
+        sorted((*notes, *findings, *linter.lint(paths)), key=lambda each: (each.file, each.line, each.column))
+    )
     is_empty = not any(service.queues or service.schedules for service in catalog.services)
     has_errors = any(finding.is_error for finding in findings)
     if form == "json":
