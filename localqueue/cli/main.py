@@ -27,6 +27,7 @@ COMMANDS = {
     "retry": "manage:retry",
     "cancel": "manage:cancel",
     "replay": "manage:replay",
+    "export": "export:export",
     "fault": "fault:fault",
     "pause": "manage:pause",
     "resume": "manage:resume",

@@ -15,7 +15,7 @@ from tests.conftest import Shop
 from tests.support import localqueue, write_catalog
 
 NAMES = "|".join(COMMANDS)
-WORD = r"-- [a-z]+|--[a-z-]+|[A-Z]{2,}|\d+|wall|virtual|\{[a-z…]+\}"
+WORD = r"-- [a-z]+|--[a-z-]+|[A-Z]{2,}|\d+|wall|virtual|pytest|\{[a-z…]+\}"
 COMMAND = re.compile(rf"localqueue (?:{NAMES})\b(?: (?:{WORD}))*")
 OPTIONS_AS_A_WHOLE = "localqueue up {…}"
 """The options of this one depend on the catalog; the next two tests run it."""

@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from localqueue.cli import completion
+from localqueue.cli.commands.export import exported_job
 from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
-from localqueue.cli.output import html_text, phrases, table, text_block
+from localqueue.cli.output import html_text, job_export, phrases, table, text_block
 from localqueue.cli.output.table import Cell
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
 from localqueue.client import decoding
@@ -33,11 +34,15 @@ _VERBS = {"completed": "replay", "failed": "retry", "cancelled": "retry"}
 @click.command()
 @click.argument("id_", metavar="ID", shell_complete=completion.complete_job)
 @click.option("--full", is_flag=True, help="Show every attempt, all headers, and whole bodies.")
+@click.option("--curl", is_flag=True, help="Print its delivery as a curl command: it calls the handler.")
 @as_json
 @with_colors
 @with_client
-def job(client: Client, id_: str, full: bool, is_json: bool, paint: Painter) -> None:
+def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, paint: Painter) -> None:
     """Show a job: its attempts with their responses, why it failed, and when the next attempt is due."""
+    if curl:
+        click.echo(job_export.as_curl(exported_job(client, id_)), nl=False)
+        return
     if is_json:
         print_json(client.job_text(id_))
         return
