@@ -79,8 +79,8 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(answer: Answer = lambda _: 200) -> Iterator[Worker]:
-    """Run a worker on a thread."""
+def working(answer: Answer = lambda _: 200, port: int = 0) -> Iterator[Worker]:
+    """Run a worker on a thread, on a free port where none is given."""
     worker = Worker(answer)
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def working(answer: Answer = lambda _: 200) -> Iterator[Worker]:
         def handle_error(self, *_: object) -> None:
             pass  # localqueue was killed in the middle of a request
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     worker.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

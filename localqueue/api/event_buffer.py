@@ -118,6 +118,8 @@ class EventBuffer:
                 self._add(Entry("job", None, job, state))
             case events.Changed(job):
                 self._add(Entry("job", None, job, self._state(job)))
+            case events.HoldChanged(job, is_held):
+                self._add(Entry("hold", {"jobId": job.id, "held": is_held}))
             case events.Stopped():
                 self._end()
             case _:
@@ -130,7 +132,7 @@ class EventBuffer:
             case events.TimeMoved(now_ms, offset_ms):
                 mode = self._engine.clock.mode
                 self._add(Entry("clock", {"mode": mode, "now": iso(now_ms), "offsetMs": offset_ms}))
-            case events.CatalogChanged() | events.Configured():
+            case events.CatalogChanged() | events.Configured() | events.ServiceChanged():
                 self._add(Entry("catalog", {}))
             case events.WasReset():
                 self._add(Entry("reset", {}))

@@ -73,7 +73,9 @@ JOB: dict[str, Schema] = {
     "queue": TEXT,
     "state": STATE,
     "held": said(
-        {"enum": ["queue_missing", "paused", None]}, "why it can't start: its queue is in no catalog, or paused"
+        {"enum": ["queue_missing", "paused", "service_down", "no_timeout", None]},
+        "why it can't start: its queue is in no catalog or paused, or its service isn't running; `no_timeout`: it "
+        "is running and isn't cut off",
     ),
     "round": said(POSITIVE, "starts at 1; each retry by hand adds 1"),
     "attempt": said(COUNT, "number of the latest started attempt of the round; 0 before the first"),
@@ -127,7 +129,7 @@ QUEUE: dict[str, Schema] = {
     "namespace": TEXT,
     "name": TEXT,
     "target": said(or_null(TEXT), "base URL of its service; null while no catalog declares it"),
-    "held": {"enum": ["queue_missing", "paused", None]},
+    "held": {"enum": ["queue_missing", "paused", "service_down", None]},
     "enqueued": said(COUNT, "jobs accepted since the last reset"),
     "inFlight": said(COUNT, "running attempts"),
     "counts": ref("Counts"),
@@ -285,6 +287,7 @@ EVENTS: dict[str, tuple[Schema, str]] = {
     "clock": (ref("Clock"), "the clock was moved"),
     "catalog": (NOTHING, "the catalog, or the settings, target or pause of a queue have changed"),
     "reset": (NOTHING, "all jobs were deleted"),
+    "hold": (record(jobId=TEXT, held=FLAG), "a running attempt may take longer than timeoutMs, or no longer"),
     "schedule": (ref("Firing"), "a schedule was fired, and its call has ended"),
     "warning": (record(message=TEXT), "a warning for the user"),
     "rejected": (ref("Rejection"), "a request was refused; repetitions are reported at 10, 100, 1000..."),

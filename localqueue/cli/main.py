@@ -26,6 +26,8 @@ COMMANDS = {
     "ledger": "clock:ledger",
     "retry": "manage:retry",
     "cancel": "manage:cancel",
+    "hold": "manage:hold",
+    "release": "manage:release",
     "replay": "manage:replay",
     "export": "export:export",
     "fault": "fault:fault",

@@ -40,7 +40,7 @@ def server_options(**defaults: Any) -> Callable[[Callable[..., None]], Callable[
 
 def _click_option(option: Option, default: Any) -> Callable[[Any], Any]:
     return click.option(
-        option.flag_name,
+        f"{option.flag_name}/--no-{option.flag_name[2:]}" if option.can_be_off else option.flag_name,
         option.name,
         help=option.help,
         metavar=option.metavar or None,

@@ -185,6 +185,14 @@ class Client:
         body = _given({"namespace": namespace, "queue": queue})
         return int(self._post("/jobs/retry", body, work_s=None)["retried"])
 
+    def hold(self, id_: str) -> dict[str, Any]:
+        """Let a running attempt take longer than timeoutMs."""
+        return dict(self._post(path_of("jobs", id_, "hold")))
+
+    def release(self, id_: str) -> dict[str, Any]:
+        """End the hold of a running attempt."""
+        return dict(self._post(path_of("jobs", id_, "release")))
+
     def cancel(self, id_: str) -> dict[str, Any]:
         """Cancel a job."""
         return dict(self._post(path_of("jobs", id_, "cancel")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from localqueue.core.real_time import monotonic, sleep, system_time
 
@@ -39,19 +39,34 @@ def pause(seconds: float) -> None:
 class Deadline:
     """A deadline: `asyncio.timeout` at a third of its cost, for the two places that every job passes.
 
-    Raises TimeoutError if the block takes longer than `seconds`. It can be entered once.
+    Raises TimeoutError if the block takes longer than `seconds`. It can be entered once. While it is held, the block
+    may take any time; afterwards all of its seconds again.
     """
 
-    __slots__ = ("_cancelling", "_handle", "_is_over", "_seconds", "_task")
+    __slots__ = ("_cancelling", "_handle", "_is_over", "_seconds", "_task", "is_held")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, is_held: bool = False) -> None:
         self._seconds = seconds
         self._is_over = False
+        self._handle: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.is_held = is_held
 
     async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task is not None else 0
-        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._end)
+        self._arm()
+
+    def hold(self, is_held: bool) -> None:
+        """Hold the deadline, or release it: it ends its full time from now."""
+        self.is_held = is_held
+        if self._task is not None and not self._is_over:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = None if self.is_held else asyncio.get_running_loop().call_later(self._seconds, self._end)
 
     def _end(self) -> None:
         self._is_over = True
@@ -59,7 +74,8 @@ class Deadline:
             self._task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
         if self._is_over and self._task is not None:
             was_cancelled_too = self._task.uncancel() > self._cancelling
             if kind is asyncio.CancelledError and not was_cancelled_too:

@@ -42,6 +42,24 @@ class Changed:
 
 
 @record
+class ServiceChanged:
+    """A change of what is known about a service whose jobs wait for it: whether it listens on its target."""
+
+    namespace: str
+    target: str
+    is_listening: bool
+
+
+@record
+class HoldChanged:
+    """A change by hand of a running attempt: whether it may take longer than timeoutMs."""
+
+    job: Job
+    is_held: bool
+    timeout_ms: int
+
+
+@record
 class TimeMoved:
     """A move of the clock: the time that it shows now and the sum of all moves, in ms."""
 
@@ -112,6 +130,8 @@ Event = (
     | Started
     | AttemptEnded
     | Changed
+    | ServiceChanged
+    | HoldChanged
     | TimeMoved
     | WasReset
     | CatalogChanged

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from localqueue.core.clock import Deadline
 from localqueue.core.records import record
 
 RESPONSE_BODY_LIMIT = 64 * 1024
@@ -193,7 +194,7 @@ class Outcome:
 
 @record
 class Request:
-    """A delivery: its URL, its body, and its timeout in ms."""
+    """A delivery: its URL, its body, its timeout in ms, and the deadline if others can hold it."""
 
     url: str
     body: bytes
@@ -201,6 +202,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(
         default=(("Content-Type", "application/json"), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
     )
+    deadline: Deadline | None = None
 
 
 @record

@@ -36,6 +36,9 @@ class Settings:
     grace: float = 5.0
     allow_host: tuple[str, ...] = ()
     allow_remote: bool = False
+    wait_for_service: bool = False
+    hold_while_down: bool = False
+    no_timeouts: bool = False
     chaos: float = 0.0
     deliver_twice: bool = False
     crash_at: str | None = None
@@ -48,10 +51,18 @@ class Settings:
         """Return the start of the virtual clock, in ms since the epoch. Raises ValueError."""
         return parse_time(self.start or DEFAULT_START)
 
+    @property
+    def id_seed(self) -> int | None:
+        """Return the number from which job IDs are derived; None: they are unique."""
+        return self.seed if self.clock == "virtual" else None
+
     def problem(self) -> str | None:
         """Return which options are invalid or don't go together, or None."""
         if self.clock != "virtual" and self.seed is not None and not self.chaos:
             return "--seed works only with --clock virtual or --chaos, because job IDs must be unique in real time"
+        if self.clock == "virtual" and (self.wait_for_service or self.hold_while_down):
+            option = "--wait-for-service" if self.wait_for_service else "--hold-while-down"
+            return f"{option} works only with the wall clock: virtual time doesn't wait"
         if self.clock != "virtual" and self.start is not None:
             return "--start works only with --clock virtual"
         if self.crash_at is not None and (problem := self._crash_problem(self.crash_at)):
@@ -77,13 +88,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of `up`: its field in Settings, its values, and its help."""
+    """An option of `up`: its field in Settings, its values, its help. A flag that `can_be_off` has a `--no-` form."""
 
     name: str
     help: str
     metavar: str = ""
     many: bool = False
     flag: bool = False
+    can_be_off: bool = False
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -143,6 +155,10 @@ OPTIONS = (
     Option("allow_host", "Also accept this name in the Host header, such as host.docker.internal; can be repeated.",
            "NAME", many=True),
     Option("allow_remote", "Let other machines use /_localqueue too.", flag=True),
+    Option("wait_for_service", "Hold the jobs of a service until something listens on its target, instead of failing "
+           "their first attempts. Default for exec on the wall clock; works only there.", flag=True, can_be_off=True),
+    Option("hold_while_down", "Like --wait-for-service, and again each time a connection is refused.", flag=True),
+    Option("no_timeouts", "Don't cut attempts off after timeoutMs, for a debugger.", flag=True),
     Option("chaos", "Part of all attempts that fail at random, such as 0.1: 503, timeout, reset or lost-ack; "
            "the same ones for the same --seed.", "P", kind=float, minimum=0, maximum=1),
     Option("deliver_twice", "Deliver each attempt that completes a second time, with the same jobId, and warn if the "

@@ -58,7 +58,7 @@ class Delivery:
             return _failed("connect_failed", f"can't send to {safe(request.url)}: {safe(str(error))}")
         is_kept = False
         try:
-            async with clock.Deadline(request.timeout_ms / 1000):
+            async with request.deadline or clock.Deadline(request.timeout_ms / 1000):
                 outcome = await _exchange(transport, to, headers, request.body)
             is_kept = _is_reusable(outcome)
         except OutOfResources:

@@ -19,12 +19,14 @@ from localqueue.store.store import Store
 class Dispatcher:
     """The queues and what runs in them: it starts every job that is due and has a slot."""
 
-    def __init__(self, clock: Clock, store: Store, deliverer: Deliverer, report: events.Report) -> None:
+    def __init__(
+        self, clock: Clock, store: Store, deliverer: Deliverer, report: events.Report, *, has_timeouts: bool = True
+    ) -> None:
         self._clock = clock
         self._store = store
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._states = QueueStates()
-        self._executor = Executor(clock, store, deliverer, report, self, self.failure)
+        self._executor = Executor(clock, store, deliverer, report, self, self.failure, has_timeouts)
         self._loader = PrefetchLoader(clock, store, report, self._changed, self.failure)
         self._targets: Mapping[str, str] = {}
         self._claims: set[int] = set()
@@ -34,6 +36,7 @@ class Dispatcher:
         self._is_looping = False
         self._is_clearing = False
         self._is_stopping = False
+        self._gated: Collection[str] = ()
         self._skip_grace = asyncio.Event()
 
     # what it is given
@@ -44,6 +47,17 @@ class Dispatcher:
         """Apply a catalog to new attempts; queues that it lacks and paused queues are held."""
         self._targets = targets
         self._states.configure(queues, paused)
+        self.gate(self._gated)
+        self.wake()
+
+    def gate(self, namespaces: Collection[str]) -> None:
+        """Hold the queues of these namespaces, whose services don't listen, and of no others."""
+        self._gated = namespaces
+        for state in self._states.by_key.values():
+            is_down = state.key[0] in namespaces
+            if state.is_service_down != is_down:
+                state.is_service_down = is_down
+                self._changed(state)
         self.wake()
 
     def offer(self, job: Job, data: bytes | None = None) -> None:

@@ -14,17 +14,19 @@ from localqueue.core.clock import Clock
 from localqueue.core.errors import DatabaseUnusable, InvalidRequest, StorageUnavailable
 from localqueue.core.faults import Fault
 from localqueue.core.models import Catalog, Job, JobFilter, LedgerEntry, Queue
+from localqueue.core.settings import Settings
 from localqueue.core.text import safe
 from localqueue.engine import crash_rehearsal, snapshots
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
-from localqueue.engine.fault_injector import Chaos, FaultInjector
+from localqueue.engine.fault_injector import FaultInjector
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
 from localqueue.engine.schedules import Schedules
 from localqueue.engine.second_delivery import SecondDeliveries
+from localqueue.engine.service_watch import ServiceWatch
 from localqueue.engine.snapshots import QueueSnapshot
 from localqueue.engine.timeline import PlayResult, Timeline, VirtualTimeline, WallTimeline
 from localqueue.store.store import Store
@@ -49,18 +51,16 @@ class Engine:
         store: Store,
         deliverer: Deliverer,
         report: events.Report,
-        seed: int | None,
-        is_scheduling: bool,
-        chaos: Chaos | None,
+        settings: Settings,
     ) -> None:
         self._active = ActiveCatalog(catalog)
         self._clock = clock
         self._store = store
         self.hub = events.Hub(report)
-        self.schedules = Schedules(self._active, clock, deliverer, self.hub, is_scheduling)
-        self.faults = FaultInjector(deliverer, clock, chaos)
-        self._dispatcher = Dispatcher(clock, store, self.faults, self.hub)
-        self._enqueuer = Enqueuer(self._active, clock, store, self._dispatcher, self.hub, seed)
+        self.schedules = Schedules(self._active, clock, deliverer, self.hub, settings.schedules)
+        self.faults = FaultInjector(deliverer, clock, settings.chaos, settings.seed or 0)
+        self._dispatcher = Dispatcher(clock, store, self.faults, self.hub, has_timeouts=not settings.no_timeouts)
+        self._enqueuer = Enqueuer(self._active, clock, store, self._dispatcher, self.hub, settings.id_seed)
         make_timeline = VirtualTimeline if clock.mode == "virtual" else WallTimeline
         self._timeline: Timeline = make_timeline(
             clock, self._dispatcher, store, self.hub, self.schedules, lambda: self._enqueuer.next_seq
@@ -68,6 +68,8 @@ class Engine:
         self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
         self.second_deliveries = SecondDeliveries(self._active, store, self.faults, self.jobs, self._enqueuer)
+        self.services = ServiceWatch(self._active, self._dispatcher, self.hub, settings)
+        self._watching: asyncio.Task[None] | None = None
         self._start_ms = clock.now()
         self.crash_report = ""
         """What is delivered again after a rehearsed crash of the previous run; empty if there was none."""
@@ -81,24 +83,16 @@ class Engine:
         clock: Clock,
         deliverer: Deliverer,
         report: events.Report,
-        *,
-        durable: bool = True,
-        keep: int = 10_000,
-        seed: int | None = None,
-        crash_at: str | None = None,
-        is_scheduling: bool = False,
-        chaos: Chaos | None = None,
+        settings: Settings | None = None,
     ) -> Engine:
-        """Open the database and recover what an earlier run left. Raises DatabaseUnusable.
-
-        `crash_at` is the point at which the process ends as by kill -9; `is_scheduling` lets the clock fire schedules.
-        """
-        store = await Store.open(path, durable=durable, keep=keep)
+        """Open the database and recover what an earlier run left. Raises DatabaseUnusable."""
+        settings = settings or Settings()
+        store = await Store.open(path, durable=not settings.ephemeral, keep=settings.keep)
         try:
-            engine = cls(catalog, clock, store, deliverer, report, seed, is_scheduling, chaos)
+            engine = cls(catalog, clock, store, deliverer, report, settings)
             await engine._recover(path)
-            if crash_at is not None:
-                crash_rehearsal.arm(crash_at, path, engine._dispatcher.running)
+            if settings.crash_at is not None:
+                crash_rehearsal.arm(settings.crash_at, path, engine._dispatcher.running)
         except BaseException as error:
             await store.close()
             if isinstance(error, StorageUnavailable):
@@ -128,9 +122,18 @@ class Engine:
         """Start to deliver: what is due on the wall clock, what `advance` and `drain` ask for on the virtual clock."""
         self._loop = asyncio.create_task(self._timeline.run(), name="timeline")
 
+    def watch_services(self) -> None:
+        """Probe the targets of the services from now on."""
+        if self._watching is None:
+            self.services.start()
+            self._watching = asyncio.create_task(self.services.run(), name="services")
+
     async def close(self, grace: float = 0.0) -> None:
         """Refuse new jobs, give running attempts `grace` seconds, record the rest, and close the file."""
         self.refuse_jobs()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self._dispatcher.stop(grace)
         await self.schedules.close()
         if self._loop is not None:
@@ -252,14 +255,17 @@ class Engine:
 
         Source: our decision. `settle_ms` and `timeout_ms` are real time.
         """
+        await self.services.refresh()
         return await self._timeline.advance_by(ms, settle_ms, timeout_ms)
 
     async def advance_to(self, to_ms: int, settle_ms: int = 0, timeout_ms: int | None = None) -> PlayResult:
         """Advance the clock to an instant and run everything due by then; a past instant only runs what is due now."""
+        await self.services.refresh()
         return await self._timeline.advance_to(to_ms, settle_ms, timeout_ms)
 
     async def advance_to_next(self, settle_ms: int = 0, timeout_ms: int | None = None) -> PlayResult:
         """Advance the clock to the next due time; if nothing is due, leave it."""
+        await self.services.refresh()
         return await self._timeline.advance_to_next(settle_ms, timeout_ms)
 
     async def step(self, timeout_ms: int | None = None) -> PlayResult:
@@ -279,6 +285,7 @@ class Engine:
         `timeout_ms` and `settle_ms` are real time. Raises NotFound (unknown_namespace, unknown_queue).
         """
         self._active.check_known(namespace, queue, self._enqueuer.numbers)
+        await self.services.refresh()
         return await self._timeline.drain(timeout_ms, settle_ms, JobFilter(namespace, queue).fits)
 
     async def reset(self) -> None:

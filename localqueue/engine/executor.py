@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from localqueue.core import crashpoint, envelope, events, explanations, lifecycle
-from localqueue.core.clock import Clock
+from localqueue.core.clock import Clock, Deadline
 from localqueue.core.errors import LocalqueueError, OutOfResources, StorageUnavailable
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
 from localqueue.core.real_time import monotonic
@@ -55,7 +55,7 @@ class Scheduler(Protocol):
 
 
 class Executor:
-    """The running attempts."""
+    """The running attempts; without `has_timeouts`, none of them is cut off, however long it takes."""
 
     def __init__(
         self,
@@ -65,12 +65,14 @@ class Executor:
         report: events.Report,
         scheduler: Scheduler,
         failure: asyncio.Future[None],
+        has_timeouts: bool,
     ) -> None:
         self._clock = clock
         self._store = store
         self._deliverer = deliverer
         self._report = report
         self._scheduler = scheduler
+        self._has_timeouts = has_timeouts
         self._unrecorded = 0
         self._warned: tuple[str, float] = ("", 0.0)
         self.running: dict[int, RunningAttempt] = {}
@@ -123,7 +125,9 @@ class Executor:
                 data = await self._store.payload(attempt.job.seq)
             body = envelope.delivery_body(attempt.job.id, attempt.queue.name, attempt.job.attempt, data)
             crashpoint.reach("before-send")
-            return await send(Request(attempt.url, body, attempt.queue.timeout_ms))
+            timeout_ms = attempt.queue.timeout_ms
+            attempt.deadline = Deadline(timeout_ms / 1000, is_held=not self._has_timeouts)
+            return await send(Request(attempt.url, body, timeout_ms, deadline=attempt.deadline))
         except asyncio.CancelledError:
             if attempt.cut is None or attempt.task is None:
                 raise

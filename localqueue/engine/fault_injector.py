@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from random import Random
 
 from localqueue.core import clock
@@ -22,25 +21,19 @@ CHAOS = tuple(map(parse_fault, ("503", "timeout", "reset", "lost-ack")))
 """What random faults are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chaos:
-    """The random faults: the part of all attempts that get one, from 0 to 1, and the seed."""
-
-    part: float
-    seed: int = 0
-
-
 class FaultInjector:
     """The scripted outcomes of each queue, in front of the delivery. They are kept in memory until the next reset.
 
-    With `chaos`, attempts without a scripted outcome get random ones: the same at every start, in starting order.
+    With `chaos`, from 0 to 1, that part of the attempts without a scripted outcome gets a random one: the same ones at
+    every start, in starting order.
     """
 
-    def __init__(self, inner: Deliverer, clock: Clock, chaos: Chaos | None = None) -> None:
+    def __init__(self, inner: Deliverer, clock: Clock, chaos: float = 0.0, seed: int = 0) -> None:
         self._inner = inner
         self._clock = clock
         self._chaos = chaos
-        self._random = Random(0 if chaos is None else chaos.seed)
+        self._seed = seed
+        self._random = Random(seed)
         self._scripts: dict[QueueKey, deque[Fault]] = {}
 
     @property
@@ -67,14 +60,14 @@ class FaultInjector:
         return self._scripted(fault, queue)
 
     def _unscripted(self, queue: Queue) -> Send:
-        if self._chaos is None or self._random.random() >= self._chaos.part:
+        if not self._chaos or self._random.random() >= self._chaos:
             return self._inner.begin(queue)
         return self._scripted(self._random.choice(CHAOS), queue)
 
     def restart(self) -> None:
         """Forget the outcomes of all queues, and repeat the random ones from the first."""
         self.clear()
-        self._random = Random(0 if self._chaos is None else self._chaos.seed)
+        self._random = Random(self._seed)
 
     def _scripted(self, fault: Fault, queue: Queue) -> Send:
         call = self._inner.begin(queue) if fault.kind in (FaultKind.SLOW, FaultKind.LOST_ACK) else None

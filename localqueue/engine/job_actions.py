@@ -178,6 +178,19 @@ class JobActions:
             elif changed := await self._change([(job, lifecycle.cancel(job, self._clock.now()))]):
                 return changed[0]
 
+    async def hold(self, id_: str, is_held: bool) -> Job:
+        """Let a running attempt take longer than timeoutMs, or no longer. Source: our decision, for debuggers.
+
+        Raises NotFound, AmbiguousId, WrongState.
+        """
+        job = await self.find(id_)
+        attempt = self._dispatcher.running.get(job.seq)
+        if attempt is None or attempt.deadline is None:
+            raise self.wrong_state(job, "held" if is_held else "released", "running")
+        attempt.deadline.hold(is_held)
+        self._hub(events.HoldChanged(attempt.job, is_held, attempt.queue.timeout_ms))
+        return job
+
     async def retry(self, id_: str) -> Job:
         """Start a new round of a failed or cancelled job, due now. Raises NotFound, AmbiguousId, WrongState."""
         while True:

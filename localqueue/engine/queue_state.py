@@ -14,15 +14,16 @@ from localqueue.engine.prefetch import WINDOW_SIZE, PendingJob, PrefetchWindow, 
 class QueueState:
     """The slots and the next jobs of one queue; `queue` is None while no catalog declares it.
 
-    `is_suspended` holds the queue while others are drained. `occupied_until` holds instants in ms: an attempt that
-    timed out keeps its slot until then on a clock that stands still. `scheduled_for` is the instant, in ms, at which
-    the queue is looked at next if nothing changes before.
+    `is_suspended` holds the queue while others are drained, `is_service_down` while its service doesn't listen.
+    `occupied_until` holds instants in ms: an attempt that timed out keeps its slot until then on a clock that stands
+    still. `scheduled_for` is the instant, in ms, at which the queue is looked at next if nothing changes before.
     """
 
     key: QueueKey
     queue: Queue | None = None
     is_paused: bool = False
     is_suspended: bool = False
+    is_service_down: bool = False
     window: PrefetchWindow = field(default_factory=lambda: PrefetchWindow(WINDOW_SIZE))
     slots_taken: int = 0
     occupied_until: list[int] = field(default_factory=list)
@@ -42,7 +43,7 @@ class QueueState:
     @property
     def is_held(self) -> bool:
         """Return whether no attempt of the queue may start."""
-        return self.queue is None or self.is_paused or self.is_suspended
+        return self.queue is None or self.is_paused or self.is_suspended or self.is_service_down
 
     def free(self, now: int) -> int:
         """Return how many attempts may start now."""

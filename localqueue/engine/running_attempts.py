@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from localqueue.core import lifecycle
+from localqueue.core.clock import Deadline
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue
 
 
@@ -14,6 +15,7 @@ class RunningAttempt:
     """A running attempt, with the settings under which it started.
 
     `before` is the job as it was; `job` is the job with this attempt. `monotonic_start` is in seconds.
+    `deadline` is the end of timeoutMs, once the request is being sent.
     `turn` is done when the outcome may be applied; None means as soon as it is in.
     """
 
@@ -27,6 +29,12 @@ class RunningAttempt:
     cut: OutcomeKind | None = None
     is_sending: bool = False
     task: asyncio.Task[None] | None = None
+    deadline: Deadline | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether it may take longer than timeoutMs."""
+        return self.deadline is not None and self.deadline.is_held
 
     def cut_off(self, kind: OutcomeKind) -> asyncio.Task[None]:
         """End the attempt now; return the task that records it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localqueue.core import lifecycle
 from localqueue.core.models import Job, JobState, Queue, QueueKey
@@ -67,7 +67,9 @@ def snapshot_job(job: Job, state: QueueState | None, running: RunningAttempt | N
     if running is not None and job.finished is None:
         job = running.job
     job_state = lifecycle.state_of(job, is_running=running is not None, now_ms=now_ms)
-    return snapshot_in_state(job, job_state, state, None if running is None else running.started_ms)
+    snapshot = snapshot_in_state(job, job_state, state, None if running is None else running.started_ms)
+    is_held = running is not None and running.is_held and job_state is JobState.RUNNING
+    return replace(snapshot, held="no_timeout") if is_held else snapshot
 
 
 def snapshot_in_state(job: Job, job_state: JobState, state: QueueState | None, started_ms: int | None) -> JobSnapshot:
@@ -80,10 +82,12 @@ def snapshot_in_state(job: Job, job_state: JobState, state: QueueState | None, s
 
 
 def why_held(state: QueueState | None) -> str | None:
-    """Return why the jobs of a queue can't start: `queue_missing`, `paused`, or None."""
+    """Return why the jobs of a queue can't start: `queue_missing`, `paused`, `service_down`, or None."""
     if state is None or state.queue is None:
         return "queue_missing"
-    return "paused" if state.is_paused else None
+    if state.is_paused:
+        return "paused"
+    return "service_down" if state.is_service_down else None
 
 
 def count_by_state(stored: Mapping[str, int], running: Collection[RunningAttempt], now_ms: int) -> dict[JobState, int]:

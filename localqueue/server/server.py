@@ -29,7 +29,6 @@ from localqueue.delivery.delivery import Delivery
 from localqueue.engine.double_delivery import DoubleDelivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
-from localqueue.engine.fault_injector import Chaos
 from localqueue.server import file_watcher, sockets
 from localqueue.server.http_server import HttpServer
 from localqueue.store import files
@@ -54,6 +53,7 @@ class RunningServer:
     crash_report: str = ""
     delivers_twice: bool = False
     chaos: float = 0.0
+    has_timeouts: bool = True
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -94,6 +94,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
             settings.allow_remote,
             delivers_twice=settings.deliver_twice,
             chaos=settings.chaos,
+            has_timeouts=not settings.no_timeouts,
         )
         await _run(config, listeners, where, use)
 
@@ -127,6 +128,8 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
         engine = await _open_engine(config, load(), clock, config.wrap(deliverer), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         engine.start()
+        if config.settings.wait_for_service or config.settings.hold_while_down:
+            engine.watch_services()
         where = replace(where, app=_app(engine, config.settings, where), crash_report=engine.crash_report)
         assert where.app is not None
         await http.start(where.app, listeners)
@@ -149,12 +152,7 @@ async def _open_engine(
         clock,
         deliverer,
         config.report,
-        durable=not settings.ephemeral,
-        keep=settings.keep,
-        seed=settings.seed if settings.clock == "virtual" else None,
-        crash_at=settings.crash_at,
-        is_scheduling=settings.schedules,
-        chaos=Chaos(settings.chaos, settings.seed or 0) if settings.chaos else None,
+        settings,
     )
 
 

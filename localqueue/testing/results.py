@@ -61,7 +61,7 @@ class Job:
     namespace: str
     queue: str
     state: JobState
-    held: Literal["paused", "queue_missing"] | None
+    held: Literal["paused", "queue_missing", "service_down", "no_timeout"] | None
     round: int
     attempt: int
     max_attempts: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from localqueue.api.routes import control, production
 from localqueue.core import errors
 from localqueue.core.clock import VirtualClock
 from localqueue.dashboard import routes
-from tests.support import JSON, Server, Stream, http, run_async, running_engine, serving, working, write_catalog
+from tests.support import JSON, Server, Stream, http, run_async, running_engine, serving, until, working, write_catalog
 
 DOCUMENT = control.document()
 PATHS = {
@@ -117,6 +119,11 @@ class Caller:
         assert f"`{code}`" in operation["responses"][str(status)]["description"]
         return code
 
+    def try_hold(self, id_: str) -> bool:
+        """Hold a running attempt, if its request is being sent already."""
+        _, status, _ = self._send("POST", f"{OURS}/jobs/{{id}}/hold", None, {"id": id_})
+        return status == 200 and bool(self("POST", f"{OURS}/jobs/{{id}}/hold", id=id_))
+
     def _send(self, method: str, path: str, body: Any, names: dict[str, str]) -> tuple[Any, int, httpx.Response]:
         path_ = path.partition("?")[0]
         content = b"" if body is None else json.dumps(body)
@@ -126,6 +133,23 @@ class Caller:
 
 
 OURS = "/_localqueue"
+
+
+def hold_a_running_job(call: Caller, queue: dict[str, str]) -> None:
+    """Call the routes that need a running attempt: that of a service that doesn't respond."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    target = call("GET", f"{OURS}/status")["services"][0]["target"]
+    with silent, concurrent.futures.ThreadPoolExecutor(1) as thread:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        call("PUT", f"{OURS}/targets/{{namespace}}", {"url": url}, **queue)
+        id_ = call("POST", "/jobs", {**queue, "data": "held"})["id"]
+        moving = thread.submit(call, "POST", f"{OURS}/clock/advance", {"ms": 0})
+        until(lambda: call("GET", f"{OURS}/jobs/{{id}}", id=id_)["state"] == "running", "the attempt runs")
+        until(lambda: call.try_hold(id_), "the request is sent")
+        call("POST", f"{OURS}/jobs/{{id}}/release", id=id_)
+        call("POST", f"{OURS}/jobs/{{id}}/cancel", id=id_)
+        moving.result()
+        call("PUT", f"{OURS}/targets/{{namespace}}", {"url": target}, **queue)
 
 
 def walk(call: Caller) -> None:
@@ -139,6 +163,7 @@ def walk(call: Caller) -> None:
     call("GET", f"{OURS}/jobs?state=retrying&limit=1")
     call("GET", f"{OURS}/jobs/{{id}}", id=id_)
     call("POST", f"{OURS}/jobs/{{id}}/cancel", id=id_)
+    hold_a_running_job(call, queue)
     call("POST", f"{OURS}/jobs/{{id}}/retry", id=id_)
     call("POST", f"{OURS}/queues/{{namespace}}/{{queue}}/pause", **queue)
     call("GET", f"{OURS}/jobs/{{id}}", id=id_)
@@ -200,6 +225,8 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("POST", f"{OURS}/jobs/{{id}}/cancel", {"x": 1}, "invalid_request"),
         ("POST", f"{OURS}/jobs/{{id}}/replay", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/{{id}}/deliver-again", None, "unknown_job"),
+        ("POST", f"{OURS}/jobs/{{id}}/hold", None, "unknown_job"),
+        ("POST", f"{OURS}/jobs/{{id}}/release", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/retry", {"queue": "x"}, "unknown_queue"),
         ("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", None, "unknown_schedule"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retires": 1}, "invalid_request"),

@@ -17,6 +17,7 @@ from localqueue.core import events, ids, real_time
 from localqueue.core.clock import VirtualClock, WallClock
 from localqueue.core.errors import RequestError, Unavailable
 from localqueue.core.models import Catalog, Queue, QueueKey, Service
+from localqueue.core.settings import Settings
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
 from tests.sim import history, service, verbs
@@ -151,7 +152,7 @@ class World:
         with mock.patch.object(aiosqlite, "connect", self.disk.connect):
             engine = await Engine.open(
                 self._path, self._catalog(), self.clock, service.Tap(self._service, self._delivery), self._report,
-                durable=False, keep=self._keep,
+                Settings(ephemeral=True, clock=self._mode, keep=self._keep),
             )  # fmt: skip
         if self.disk.is_dead:
             return

@@ -52,6 +52,18 @@ async def cancel(context: Context, request: Request) -> Response:
     return _job(context, await context.engine.jobs.cancel(request.path_params["id"]))
 
 
+async def hold(context: Context, request: Request) -> Response:
+    """Let a running attempt take longer than timeoutMs."""
+    await requests.read_object(request, ())
+    return _job(context, await context.engine.jobs.hold(request.path_params["id"], True))
+
+
+async def release(context: Context, request: Request) -> Response:
+    """Let a running attempt take no longer than timeoutMs from now on."""
+    await requests.read_object(request, ())
+    return _job(context, await context.engine.jobs.hold(request.path_params["id"], False))
+
+
 async def retry(context: Context, request: Request) -> Response:
     """Start a new round of a job."""
     await requests.read_object(request, ())
@@ -173,6 +185,26 @@ OPERATIONS = (
         "Cancel an unfinished job",
         schemas.ref("Job"),
         description="A running attempt is cut off.",
+        body=schemas.NOTHING,
+        errors=(*FIND_ERRORS, "wrong_state"),
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/hold",
+        hold,
+        "Let a running attempt take longer than timeoutMs",
+        schemas.ref("Job"),
+        description="For debuggers; production would cut it off. It ends with its response, or after a release.",
+        body=schemas.NOTHING,
+        errors=(*FIND_ERRORS, "wrong_state"),
+    ),
+    Operation(
+        "POST",
+        "/jobs/{id}/release",
+        release,
+        "End the hold of a running attempt",
+        schemas.ref("Job"),
+        description="It has its whole timeoutMs again, from now on.",
         body=schemas.NOTHING,
         errors=(*FIND_ERRORS, "wrong_state"),
     ),

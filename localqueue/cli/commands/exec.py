@@ -20,7 +20,6 @@ from localqueue.cli.output.progress import Progress
 from localqueue.cli.output.run_summary import RunSummary, Undeliverable
 from localqueue.cli.run_recorder import RunRecorder
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
-from localqueue.cli.service_watch import ServiceWatch
 from localqueue.core import events
 from localqueue.core.errors import CommandNotRun, StartError, Unavailable
 from localqueue.core.models import Catalog, JobState
@@ -35,7 +34,7 @@ UNFINISHED = tuple(state for state in JobState if not state.is_finished)
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
-@server_options(port=0, db=None, grace=0.0)
+@server_options(port=0, db=None, grace=0.0, wait_for_service=None)
 @click.option("--allow-failed", is_flag=True, envvar="LOCALQUEUE_ALLOW_FAILED", help="Exit 0 even if jobs failed.")
 @click.option("--no-wait", is_flag=True, envvar="LOCALQUEUE_NO_WAIT", help="Don't wait for jobs after COMMAND.")
 @click.option(
@@ -57,7 +56,7 @@ def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_ti
     The exit code is COMMAND's. If that is 0, it is 1 if a job failed, was left after a failed attempt, did not finish
     in time, or was for a service that never listened.
     """
-    settings = checked_settings(_ephemeral_by_default(options))
+    settings = checked_settings(_with_defaults(options))
     paths, load = catalog_loader(settings)
     run = Run(command, settings, None if no_wait else wait_timeout, allow_failed)
     try:
@@ -72,10 +71,15 @@ def execute(command: tuple[str, ...], allow_failed: bool, no_wait: bool, wait_ti
     sys.exit(run.exit_code)
 
 
-def _ephemeral_by_default(options: Mapping[str, Any]) -> dict[str, Any]:
-    if options["db"] is not None:
-        return dict(options)
-    return {name: value for name, value in options.items() if name != "db"} | {"ephemeral": True}
+def _with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with those defaults of `exec` that depend on other options."""
+    chosen = dict(options)
+    if chosen["db"] is None:
+        del chosen["db"]
+        chosen["ephemeral"] = True
+    if chosen["wait_for_service"] is None:
+        chosen["wait_for_service"] = chosen["clock"] == "wall"
+    return chosen
 
 
 class Run:
@@ -91,7 +95,6 @@ class Run:
         self._progress = Progress()
         self._log = make_log(settings, self._progress.line, sys.stderr, headline)
         self._recorder = RunRecorder()
-        self._services = ServiceWatch()
         self._child: child_process.Child | None = None
         self._stop_requested = asyncio.Event()
         self._is_over = False
@@ -117,7 +120,6 @@ class Run:
 
     def _on_event(self, event: events.Event) -> None:
         self._recorder(event)
-        self._services.observe(event)
         if not self._is_over and not isinstance(event, events.Stopping):  # the summary is the end of the log
             self._log(event)
 
@@ -129,7 +131,7 @@ class Run:
         self._note_namespace(engine.catalog)
         self._child = child_process.Child(self._command, environ)
         sockets.raise_file_limit()  # after the start, or COMMAND would inherit it
-        watching = asyncio.create_task(self._services.run(engine))
+        engine.watch_services()
         try:
             self.exit_code = await self._child.wait()
             undeliverable = await self._hold_undeliverable(engine)
@@ -137,7 +139,6 @@ class Run:
             failed, rejections = self._recorder.failed, self._recorder.rejections
             self._conclude(await run_summary.summarize_run(engine, failed, rejections, undeliverable, reason))
         finally:
-            watching.cancel()
             if await self._child.end() and self._settings.log == "text":
                 self._progress.line("localqueue: ended the processes that COMMAND had left running")
 
@@ -151,11 +152,11 @@ class Run:
         """Hold the jobs for targets on which nothing listens, and return what isn't delivered."""
         paused = [queue.key for queue in await engine.queues() if queue.held == "paused"]
         services = engine.catalog.services
-        listening = await self._services.probe(engine)
+        listening = await engine.services.probe()
         engine.use(replace(engine.catalog, services=tuple(each for each in services if listening[each.namespace])))
         gone = {service.namespace: service.target for service in services if not listening[service.namespace]}
         return Undeliverable(
-            paused, gone, [namespace for namespace in gone if not self._services.has_listened(namespace)]
+            paused, gone, [namespace for namespace in gone if not engine.services.has_listened(namespace)]
         )
 
     async def _wait(self, engine: Engine) -> str:

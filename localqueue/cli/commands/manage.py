@@ -60,6 +60,29 @@ def cancel(client: Client, ids: tuple[str, ...]) -> None:
     _each(ids, client.cancel, "cancelled")
 
 
+@click.command()
+@_IDS
+@with_client
+def hold(client: Client, ids: tuple[str, ...]) -> None:
+    """Let running attempts take longer than timeoutMs, for a debugger.
+
+    Production would cut them off. They end with their responses, or after `localqueue release`.
+    """
+    if not ids:
+        raise click.UsageError("name at least one job ID")
+    _each(ids, client.hold, "held")
+
+
+@click.command()
+@_IDS
+@with_client
+def release(client: Client, ids: tuple[str, ...]) -> None:
+    """End the hold of running attempts: each has its whole timeoutMs again."""
+    if not ids:
+        raise click.UsageError("name at least one job ID")
+    _each(ids, client.release, "released")
+
+
 def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str) -> None:
     """Do something with every job; after an error, continue with the next job."""
     has_failed = False

@@ -45,6 +45,8 @@ def start_warnings(where: RunningServer, catalog: Catalog, environ: Mapping[str,
         yield where.crash_report
     if where.delivers_twice:
         yield "each attempt that completes is delivered twice, with the same jobId (--deliver-twice)"
+    if not where.has_timeouts:
+        yield "attempts aren't cut off after timeoutMs; production does that (--no-timeouts)"
     if where.chaos:
         yield f"{where.chaos:.0%} of all attempts fail at random; they are marked as injected (--chaos)"
     yield from map(str, catalog.warnings)

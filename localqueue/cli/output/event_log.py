@@ -48,6 +48,10 @@ class TextLog:
                 self._attempt(job, attempt, explanation)
             case events.WasReset():
                 self._explained.clear()
+            case events.ServiceChanged(namespace, target, is_listening):
+                self._write(phrases.service(namespace, target, is_listening, self._paint))
+            case events.HoldChanged(job, is_held, timeout_ms):
+                self._write(phrases.hold(job, is_held, timeout_ms))
             case events.ScheduleFired(firing):
                 self._write(phrases.firing(firing, self._paint))
             case events.CatalogChanged(catalog):
@@ -101,6 +105,10 @@ class JsonLog:
                 if not self._is_quiet:
                     names = {"jobId": job.id, "namespace": job.namespace, "queue": job.queue}
                     self._line("attempt", **names, **serializers.attempt(attempt, explanation))
+            case events.ServiceChanged(namespace, target, is_listening):
+                self._line("service", namespace=namespace, target=target, listening=is_listening)
+            case events.HoldChanged(job, is_held):
+                self._line("hold", jobId=job.id, namespace=job.namespace, queue=job.queue, held=is_held)
             case events.ScheduleFired(firing):
                 self._line("schedule", **serializers.firing(firing))
             case events.CatalogChanged(catalog):

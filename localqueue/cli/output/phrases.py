@@ -14,7 +14,12 @@ from localqueue.core.times import distance, duration, iso, parse_time
 
 WIDE = 120
 """The number of columns from which a line has room for wide columns."""
-HELD = {"paused": "the queue is paused", "queue_missing": "the queue is no longer in any catalog"}
+HELD = {
+    "paused": "the queue is paused",
+    "queue_missing": "the queue is no longer in any catalog",
+    "service_down": "its service isn't running yet",
+    "no_timeout": "it isn't cut off after timeoutMs",
+}
 
 
 def held(reason: str) -> str:
@@ -26,6 +31,10 @@ def remedy(job: Mapping[str, Any]) -> str:
     """Return what to do about a held job."""
     if job["held"] == "paused":
         return f"To resume it: {suggestion('resume', '/'.join((job['namespace'], job['queue'])))}"
+    if job["held"] == "service_down":
+        return f"Start {safe(job['namespace'])}. To see where it should listen: {suggestion('doctor')}"
+    if job["held"] == "no_timeout":
+        return f"To end the hold: {suggestion('release', job['shortId'])}"
     return f"Declare it under spec.queues in the catalog of {safe(job['namespace'])}."
 
 
@@ -44,6 +53,24 @@ def when(job: Mapping[str, Any], now_ms: int) -> str:
 def running(job: Mapping[str, Any], now_ms: int) -> str:
     """Return how long an attempt has been running."""
     return f"for {duration(max(now_ms - parse_time(job['startedAt']), 0))}"
+
+
+def service(namespace: str, target: str, is_listening: bool, paint: Painter) -> str:
+    """Return that jobs wait for a service, or that they start."""
+    if is_listening:
+        return f"{paint('good', 'ready')}: {safe(namespace)} is listening on {safe(target)}; its jobs start"
+    return (
+        f"{paint('warn', 'waiting')}: nothing is listening on {safe(target)}; the jobs of {safe(namespace)} wait for it"
+    )
+
+
+def hold(job: Job, is_held: bool, timeout_ms: int) -> str:
+    """Return that a running attempt may take any time, or no longer."""
+    where = safe(f"{job.namespace}/{job.queue} {job.short_id}")
+    limit = duration(timeout_ms)
+    if is_held:
+        return f"hold: {where} isn't cut off after {limit}, as production would; localqueue release {job.short_id}"
+    return f"release: {where} has {limit} again"
 
 
 def duration_argument(ms: int) -> str:

@@ -15,6 +15,8 @@ const DRAIN_TIMEOUT_MS = 600_000;
 
 const ACTIONS = {
   retry: ({ id }) => onJob(id, "/retry", "Retried: a new round started"),
+  hold: ({ id }) => onJob(id, "/hold", "Held: it isn't cut off"),
+  release: ({ id }) => onJob(id, "/release", "Released"),
   cancel: ({ id }) => onJob(id, "/cancel", "Cancelled"),
   try: ({ due }) => tryNow(due),
   replay: ({ id }) => dialogs.replay(id),

@@ -35,6 +35,7 @@ const HANDLERS = {
     toast(message, "warning");
     fetching.overview();
   },
+  hold: () => fetching.job(),
   schedule: () => fetching.overview(),
   rejected: () => fetching.overview(),
   stopping() {

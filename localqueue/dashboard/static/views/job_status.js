@@ -60,7 +60,10 @@ const STATES = {
   }),
   running: (job) => ({
     head: [`Attempt ${job.attempt} of ${job.maxAttempts} is running`, job.startedAt && [", for ", clock.ticking("since", format.ms(job.startedAt), job.startedAt)]],
-    rest: timeout(job),
+    rest: job.held === "no_timeout" ? "It isn't cut off after timeoutMs; production would do that." : timeout(job),
+    action: job.held === "no_timeout"
+      ? button("Release", "release", { id: job.id }, { title: "Cut it off after its timeoutMs, from now on" })
+      : button("Hold", "hold", { id: job.id }, { title: "Don't cut it off after timeoutMs, for a debugger" }),
   }),
   queued: (job) => {
     if (heldBy(job)) return { head: waits(job), rest: "", action: held(job) };
@@ -87,6 +90,7 @@ function capital(text) {
 
 function waits(job) {
   if (heldBy(job) === "paused") return "The queue is paused. The job starts when you resume it.";
+  if (heldBy(job) === "service_down") return `Nothing is listening on the target of ${job.namespace} yet. The job starts when the service does.`;
   return "This queue is no longer in any catalog. The job is on hold until it's declared again.";
 }
 
