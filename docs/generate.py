@@ -14,6 +14,7 @@ from localqueue.api import openapi, routing, schemas
 from localqueue.api.routes import control
 from localqueue.api.schemas import Schema
 from localqueue.cli import main
+from localqueue.conformance.rules import RULES
 from localqueue.core.explanations import CONDITIONS
 from localqueue.core.text import sentence
 
@@ -202,7 +203,19 @@ def troubleshooting() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli, "http.md": http, "troubleshooting.md": troubleshooting}
+def conformance() -> str:
+    """Return the rules that a queue is tested by."""
+    lines = ["## Rules\n", "| rule | source | expected |", "| --- | --- | --- |"]
+    lines += [f"| {rule.name} | {rule.source} | {rule.expected} |" for rule in RULES]
+    return "\n".join([*lines, ""])
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli,
+    "http.md": http,
+    "troubleshooting.md": troubleshooting,
+    "conformance.md": conformance,
+}
 
 
 def page(name: str) -> str:

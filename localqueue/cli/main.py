@@ -40,6 +40,7 @@ COMMANDS = {
     "drain": "clock:drain",
     "reset": "clock:reset",
     "open": "open:open_dashboard",
+    "conformance": "conformance:conformance",
     "doctor": "doctor:doctor",
 }
 """Every command with its module and function; what is needed first stands first."""

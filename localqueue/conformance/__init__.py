@@ -1,0 +1,1 @@
+"""Compare a queue with the platform's rules, from outside."""
