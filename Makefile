@@ -65,8 +65,10 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: .venv/ready
+docs: .venv/ready tests/docs/node/node_modules/.ready
 	$(BIN)/python docs/generate.py
+	@mkdir -p build && $(BIN)/python docs/generate.py --openapi build/openapi.json
+	tests/docs/node/node_modules/.bin/openapi-typescript build/openapi.json --output npm/localqueue/api.d.ts
 
 # The list of every message that a user can read, so that a change of wording is seen in review.
 messages: .venv/ready

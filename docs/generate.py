@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -225,5 +227,8 @@ def page(name: str) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--openapi"]:  # for the types of the npm package
+        Path(sys.argv[2]).write_text(json.dumps(control.document()))
+        sys.exit()
     for name in PAGES:
         (FOLDER / name).write_text(page(name))

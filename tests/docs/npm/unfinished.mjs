@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { startLocalQueue } from "localqueue/test";
+const catalog = {
+  metadata: { name: "shop" },
+  spec: {
+    queues: [{ name: "work", endpoint: "/work", retries: 1 }, { name: "other", endpoint: "/other" }],
+    schedules: [{ name: "nightly", cron: "0 2 * * *", endpoint: "/nightly" }],
+  },
+};
+
+import http from "node:http";
+const silent = http.createServer(() => {}).listen(0);
+const queue = await startLocalQueue({ catalog, target: `http://localhost:${silent.address().port}` });
+await queue.enqueue("work");
+await assert.rejects(queue.drain({ timeout: "200ms" }), /1 unfinished jobs after 200ms:\n  work [0-9a-f]{8} running, attempt 1\/2/);
+await queue.close();
+silent.closeAllConnections();
+silent.close();
