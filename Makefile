@@ -6,7 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-compat test-long test-sim browser bench lint docs messages pictures clean
+.PHONY: demo demo-node test test-plain test-compat test-long test-sim test-binary binary npm browser bench lint docs
+.PHONY: messages pictures clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -46,6 +47,34 @@ test-plain: .venv-plain/ready
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
+# The single binary for this platform: dist/localqueue. PyInstaller needs the package installed, not linked.
+.venv-binary/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-binary
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7'
+	touch $@
+
+define build
+	rm -rf build/lib
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check .
+	.venv-binary/bin/python packaging/build.py $(1)
+endef
+
+binary: .venv-binary/ready
+	$(call build,binary)
+
+# The tarballs of the npm package, and of the package with the executable for this platform: dist/npm/.
+npm: .venv-binary/ready
+	$(call build,npm)
+
+# The black-box tests against the binary, and the npm tarballs in an empty folder without Python.
+BLACK_BOX := server cli/test_exec.py cli/test_exec_result.py cli/test_first_mistakes.py api/test_security.py \
+	store/test_crash.py engine/test_holds.py conformance packaging
+test-binary: .venv/ready .venv-binary/ready tests/docs/node/node_modules/.ready
+	$(call build,binary npm)
+	LOCALQUEUE_TEST_BINARY=$(CURDIR)/dist/localqueue $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+		-m 'binary or (not long and not compat)' $(BLACK_BOX:%=tests/%)
+
 # The fixture with other pytest plugins and with frameworks, which are installed beside the virtual environment.
 test-compat: .venv/ready
 	tests/testing/compatibility/install
@@ -78,4 +107,4 @@ pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .venv-plain .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
+	rm -rf .venv .venv-plain .venv-binary .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 NUMBER_BYTES = 12
 
 
-class ForkedPopen(subprocess.Popen[Any]):
+class _Forked(subprocess.Popen[Any]):
     """A `localqueue` with the interface of Popen; its arguments are those of `localqueue`."""
 
     _status = -1
@@ -71,6 +72,20 @@ class ForkedPopen(subprocess.Popen[Any]):
                 self.returncode = self._read_number()
                 os.close(self._status)
             return self.returncode
+
+
+class _Started(subprocess.Popen[Any]):
+    """The single binary, with the same interface."""
+
+    def __init__(self, arguments: Sequence[str], **options: Any) -> None:
+        super().__init__([*COMMAND, *arguments], **options)
+
+
+BINARY = os.environ.get("LOCALQUEUE_TEST_BINARY")
+"""The single binary, if it is to be tested: `make test-binary`."""
+COMMAND = [BINARY] if BINARY else [sys.executable, "-W", "error", "-m", "localqueue"]
+"""How to start `localqueue` as users do."""
+ForkedPopen = _Started if BINARY else _Forked
 
 
 def run(*arguments: str, given: str, timeout: float, **options: Any) -> subprocess.CompletedProcess[str]:

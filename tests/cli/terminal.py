@@ -9,15 +9,13 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tests.forking import COMMAND
 from tests.support import WAIT_S, until
-
-_COMMAND = [sys.executable, "-W", "error", "-m", "localqueue"]
 
 
 class Terminal:
@@ -92,7 +90,7 @@ def terminal(folder: Path, command: Sequence[str], env: dict[str, str], columns:
 def localqueue_on_terminal(*words: str, columns: int = 80, **env: str) -> Iterator[Terminal]:
     """Run `localqueue` on a terminal."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "LINES")}
-    with terminal(Path.cwd(), [*_COMMAND, *words], {**inherited, "TERM": "xterm", **env}, columns) as found:
+    with terminal(Path.cwd(), [*COMMAND, *words], {**inherited, "TERM": "xterm", **env}, columns) as found:
         yield found
 
 

@@ -19,7 +19,7 @@ from tests import forking
 from tests.cli.terminal import terminal
 from tests.support import JSON, WAIT_S, http, run_async, working, write_catalog
 
-EXEC = (sys.executable, "-W", "error", "-m", "localqueue", "exec")
+EXEC = (*forking.COMMAND, "exec")
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
 VIRTUAL = ("--clock", "virtual")
 ENQUEUE = """curl -sf --noproxy '*' -o id.txt -H 'Content-Type: application/json' \
