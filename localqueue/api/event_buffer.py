@@ -134,6 +134,8 @@ class EventBuffer:
                 self._add(Entry("clock", {"mode": mode, "now": iso(now_ms), "offsetMs": offset_ms}))
             case events.CatalogChanged() | events.Configured() | events.ServiceChanged():
                 self._add(Entry("catalog", {}))
+            case events.JobsDeleted(count):
+                self._add(Entry("deleted", {"count": count}))
             case events.WasReset():
                 self._add(Entry("reset", {}))
             case events.ScheduleFired(firing):

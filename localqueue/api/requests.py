@@ -70,6 +70,14 @@ def text(content: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def status_of(content: Mapping[str, Any]) -> int | None:
+    """Return the HTTP status in an object of a body, or None. Raises InvalidRequest."""
+    found = content.get("status")
+    if found is None or (type(found) is int and 100 <= found <= 999):
+        return found
+    raise InvalidRequest(f"status must be a whole number from 100 to 999, not {safe(repr(found), 60)}")
+
+
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of work that may take long; cancel it if the client disconnects. Raises InvalidRequest.
 

@@ -92,6 +92,7 @@ ERROR = said(
     "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
     "`broken_response`, `protocol` or `lost_ack`",
 )
+SUMMARY = said(or_null(TEXT), "why it failed, in the handler's own words; at most 160 characters")
 HTTP_STATUS = said(or_null(POSITIVE), "status of the response; null without a response")
 RESPONSE = or_null(
     record(
@@ -121,6 +122,7 @@ BARE_ATTEMPT: dict[str, Schema] = {
     "status": HTTP_STATUS,
     "error": ERROR,
     "injected": said(or_null(TEXT), "the scripted outcome, such as `lost-ack`; null if there was none"),
+    "summary": SUMMARY,
     "nextDueAt": said(or_null(TIME), "when the next attempt is due; null if there is none"),
     "reason": said(TEXT, "why there is a next attempt, or why not"),
 }
@@ -226,6 +228,7 @@ COMPONENTS: dict[str, Schema] = {
             or_null(record(outcome=OUTCOME, status=or_null(POSITIVE), code=or_null(TEXT))),
             "the end of the latest attempt",
         ),
+        summary=said(or_null(TEXT), "why the latest attempt failed; null if it didn't"),
     ),
     "WholeJob": record(**JOB, attempts=list_of(ref("Attempt")), data=said(ANY, "exactly as it was sent")),
     "BareAttempt": record(**BARE_ATTEMPT),
@@ -236,6 +239,16 @@ COMPONENTS: dict[str, Schema] = {
         explanation=said(or_null(ref("Explanation")), "null where the status says it all"),
     ),
     "Explanation": EXPLANATION,
+    "Failure": record(
+        namespace=TEXT,
+        queue=TEXT,
+        status=HTTP_STATUS,
+        summary=said(TEXT, "that of the newest job; others may have other numbers and IDs in it"),
+        count=POSITIVE,
+        firstAt=TIME,
+        lastAt=TIME,
+        jobs=said(list_of(TEXT), "IDs of up to three of the jobs"),
+    ),
     "Schedule": record(
         namespace=TEXT,
         name=TEXT,
@@ -287,6 +300,7 @@ EVENTS: dict[str, tuple[Schema, str]] = {
     "clock": (ref("Clock"), "the clock was moved"),
     "catalog": (NOTHING, "the catalog, or the settings, target or pause of a queue have changed"),
     "reset": (NOTHING, "all jobs were deleted"),
+    "deleted": (record(count=COUNT), "finished jobs were deleted by hand"),
     "hold": (record(jobId=TEXT, held=FLAG), "a running attempt may take longer than timeoutMs, or no longer"),
     "schedule": (ref("Firing"), "a schedule was fired, and its call has ended"),
     "warning": (record(message=TEXT), "a warning for the user"),

@@ -9,7 +9,17 @@ from localqueue.api import responses
 from localqueue.core import explanations
 from localqueue.core.events import AttemptEnded
 from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Finding, Firing, JobPreview, Outcome, Queue, Rejection, Schedule
+from localqueue.core.models import (
+    Attempt,
+    FailureGroup,
+    Finding,
+    Firing,
+    JobPreview,
+    Outcome,
+    Queue,
+    Rejection,
+    Schedule,
+)
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
 from localqueue.engine.job_actions import DetailedPage, JobDetails
@@ -101,7 +111,8 @@ def listed_job(snapshot: JobSnapshot, preview: JobPreview | None) -> dict[str, A
     """Return a job for a list, with the beginning of its payload and the end of its latest attempt."""
     preview = preview or JobPreview(None)
     last = {"outcome": preview.outcome, "status": preview.status, "code": preview.error_code}
-    return {**job(snapshot), "preview": preview.preview, "last": None if preview.outcome is None else last}
+    shown = {"preview": preview.preview, "last": None if preview.outcome is None else last, "summary": preview.summary}
+    return {**job(snapshot), **shown}
 
 
 def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
@@ -128,7 +139,8 @@ def job_details(details: JobDetails) -> bytes:
 def detailed_page(page: DetailedPage) -> bytes:
     """Return a page of jobs with their attempts and data."""
     jobs = b",".join(job_details(details) for details in page.jobs)
-    return b'{"jobs":[%b],"next":%b}' % (jobs, responses.encode(None if page.next is None else str(page.next)))
+    following = responses.encode(None if page.next is None else str(page.next))
+    return b'{"jobs":[%b],"next":%b,"searched":%b}' % (jobs, following, responses.encode(page.searched))
 
 
 def _explained(details: JobDetails, ended: Attempt) -> dict[str, Any]:
@@ -160,6 +172,21 @@ def schedule(snapshot: ScheduleSnapshot) -> dict[str, Any]:
         "target": snapshot.target,
         "nextAt": _time(snapshot.next_ms),
         "last": None if snapshot.last is None else firing(snapshot.last),
+    }
+
+
+def failure(group: FailureGroup) -> dict[str, Any]:
+    """Return the failed jobs of one cause."""
+    namespace, queue = group.key
+    return {
+        "namespace": namespace,
+        "queue": queue,
+        "status": group.status,
+        "summary": group.summary,
+        "count": group.count,
+        "firstAt": iso(group.first_ms),
+        "lastAt": iso(group.last_ms),
+        "jobs": list(group.ids),
     }
 
 
@@ -227,6 +254,7 @@ def bare_attempt(ended: Attempt) -> dict[str, Any]:
         "status": outcome.status,
         "error": None if failure is None else {"code": failure.code, "message": failure.message},
         "injected": outcome.injected,
+        "summary": ended.summary,
         "nextDueAt": _time(ended.next_due_ms),
         "reason": ended.reason,
     }

@@ -26,6 +26,7 @@ COMMANDS = {
     "ledger": "clock:ledger",
     "retry": "manage:retry",
     "cancel": "manage:cancel",
+    "delete": "manage:delete",
     "hold": "manage:hold",
     "release": "manage:release",
     "replay": "manage:replay",

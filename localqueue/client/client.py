@@ -180,9 +180,28 @@ class Client:
         """Start a new round of a failed or cancelled job."""
         return dict(self._post(path_of("jobs", id_, "retry")))
 
-    def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
-        """Start a new round of every failed job; return how many."""
-        body = _given({"namespace": namespace, "queue": queue})
+    def failures(self, namespace: str | None = None, queue: str | None = None) -> list[dict[str, Any]]:
+        """Return the failed jobs by cause."""
+        return list(self._get("/failures", namespace=namespace, queue=queue)["failures"])
+
+    def delete(self, id_: str) -> dict[str, Any]:
+        """Delete a finished job."""
+        return dict(self._json("DELETE", f"/_localqueue{path_of('jobs', id_)}"))
+
+    def delete_finished(self, state: str = "finished") -> int:
+        """Delete every finished job, or those of one state; return how many."""
+        answer = self._call("DELETE", "/_localqueue/jobs", parameters={"state": state}, work_s=None)
+        return int(_parse(answer)["deleted"])
+
+    def retry_failed(
+        self,
+        namespace: str | None = None,
+        queue: str | None = None,
+        status: int | None = None,
+        summary: str | None = None,
+    ) -> int:
+        """Start a new round of every failed job, or of those with this cause; return how many."""
+        body = _given({"namespace": namespace, "queue": queue, "status": status, "summary": summary})
         return int(self._post("/jobs/retry", body, work_s=None)["retried"])
 
     def hold(self, id_: str) -> dict[str, Any]:

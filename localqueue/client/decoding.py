@@ -44,6 +44,7 @@ def attempt(content: Content) -> Attempt:
         outcome=_outcome(content),
         next_due_ms=_time(content["nextDueAt"]),
         reason=str(content["reason"]),
+        summary=content.get("summary"),
     )
 
 

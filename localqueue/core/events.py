@@ -42,6 +42,13 @@ class Changed:
 
 
 @record
+class JobsDeleted:
+    """A deletion of finished jobs by hand."""
+
+    count: int
+
+
+@record
 class ServiceChanged:
     """A change of what is known about a service whose jobs wait for it: whether it listens on its target."""
 
@@ -130,6 +137,7 @@ Event = (
     | Started
     | AttemptEnded
     | Changed
+    | JobsDeleted
     | ServiceChanged
     | HoldChanged
     | TimeMoved

@@ -249,7 +249,7 @@ class Job:
 
 @record
 class Attempt:
-    """An attempt that has ended; it is never overwritten."""
+    """An attempt that has ended; it is never overwritten. `summary` says in one line why it failed."""
 
     round: int
     number: int
@@ -262,6 +262,7 @@ class Attempt:
     outcome: Outcome
     next_due_ms: int | None
     reason: str
+    summary: str | None = None
 
 
 @record
@@ -276,6 +277,19 @@ class Firing:
 
 
 @record
+class FailureGroup:
+    """The failed jobs of a queue with one cause: status, summary, how many, first and last time, some of the IDs."""
+
+    key: QueueKey
+    status: int | None
+    summary: str
+    count: int
+    first_ms: int
+    last_ms: int
+    ids: tuple[str, ...]
+
+
+@record
 class JobPreview:
     """The beginning of a job's payload (None if it is large) and the end of its latest attempt, for lists."""
 
@@ -283,6 +297,7 @@ class JobPreview:
     outcome: OutcomeKind | None = None
     status: int | None = None
     error_code: str | None = None
+    summary: str | None = None
 
 
 @record
@@ -316,7 +331,9 @@ class LedgerEntry:
 class JobFilter:
     """The jobs that a list shows; None means all. `after` is the seq after which the page starts.
 
-    `id` is an ID, the beginning of one, or the beginning of a short ID, in lower case.
+    `id` is an ID, the beginning of one, or the beginning of a short ID, in lower case. `text` occurs in the ID, the
+    payload or a response; `status` is that of the latest attempt; `since_ms` and `until_ms` limit the time of
+    enqueuing.
     """
 
     namespace: str | None = None
@@ -325,6 +342,15 @@ class JobFilter:
     id: str | None = None
     limit: int = 50
     after: int | None = None
+    text: str | None = None
+    status: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Return whether jobs have to be looked at one by one."""
+        return self.text is not None or self.status is not None
 
     def fits(self, key: QueueKey) -> bool:
         """Return whether the jobs of a queue are included."""

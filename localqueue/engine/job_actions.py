@@ -8,10 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from localqueue.catalog.active_catalog import ActiveCatalog
-from localqueue.core import events, lifecycle
+from localqueue.core import events, lifecycle, summaries
 from localqueue.core.clock import Clock
 from localqueue.core.errors import AmbiguousId, NotFound, WrongState
-from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, JobState, OutcomeKind, Queue, QueueKey
+from localqueue.core.models import (
+    Attempt,
+    FailureGroup,
+    Job,
+    JobFilter,
+    JobPreview,
+    JobState,
+    OutcomeKind,
+    Queue,
+    QueueKey,
+)
 from localqueue.core.text import safe
 from localqueue.core.times import duration
 from localqueue.engine import snapshots
@@ -23,6 +33,8 @@ from localqueue.store.store import Store
 RETRY_STEP = 500
 """How many jobs one transaction of `retry_failed` changes at most."""
 CANDIDATES = 10
+SEARCH_S = 0.7
+"""How long a search for one page may take."""
 DETAILS_LIMIT = 8 * 1024 * 1024
 """How many bytes of data and responses are read at once for several jobs."""
 HINTS = {
@@ -37,10 +49,14 @@ _SHORT_ID = re.compile(r"[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """A page of jobs, newest first, and the seq behind which the next page begins; None on the last page."""
+    """A page of jobs, newest first, and the seq behind which the next page begins; None on the last page.
+
+    `searched` is how many jobs a search has looked at for the page.
+    """
 
     jobs: list[JobSnapshot]
     next: int | None
+    searched: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,7 @@ class DetailedPage:
 
     jobs: list[JobDetails]
     next: int | None
+    searched: int | None = None
 
 
 class JobActions:
@@ -131,12 +148,19 @@ class JobActions:
         return await self._store.payload(job.seq)
 
     async def page(self, wanted: JobFilter) -> JobPage:
-        """Return a page of jobs, newest first."""
+        """Return a page of jobs, newest first; a search may end early, with a page that isn't full."""
+        if wanted.is_search:
+            return await self._search(wanted)
         one_more = replace(wanted, limit=wanted.limit + 1)
         now, running = self._clock.now(), list(self._dispatcher.running)
         jobs = await self._store.queries.jobs(one_more, self._enqueuer.numbers, now, running)
         page = jobs[: wanted.limit]
         return JobPage([self.snapshot(job) for job in page], page[-1].seq if len(jobs) > wanted.limit else None)
+
+    async def _search(self, wanted: JobFilter) -> JobPage:
+        now, running = self._clock.now(), list(self._dispatcher.running)
+        found = await self._store.queries.search(wanted, now, running, SEARCH_S)
+        return JobPage([self.snapshot(job) for job in found.jobs], found.next, found.searched)
 
     async def detailed_page(self, wanted: JobFilter) -> DetailedPage:
         """Return a page of jobs with their attempts and data; it ends early where these exceed DETAILS_LIMIT."""
@@ -144,7 +168,7 @@ class JobActions:
         sizes = await self._store.queries.detail_sizes([snapshot.job.seq for snapshot in page.jobs])
         fitting = _fitting(page.jobs, sizes)
         is_whole = len(fitting) == len(page.jobs)
-        return DetailedPage(await self._details(fitting), page.next if is_whole else fitting[-1].job.seq)
+        return DetailedPage(await self._details(fitting), page.next if is_whole else fitting[-1].job.seq, page.searched)
 
     async def unfinished(self, limit: int) -> list[JobSnapshot]:
         """Return the newest jobs that aren't finished: running ones first, then queued, then retrying."""
@@ -200,9 +224,16 @@ class JobActions:
             if changed := await self._change([(job, lifecycle.new_round(job, self._clock.now()))]):
                 return changed[0]
 
-    async def retry_failed(self, namespace: str | None = None, queue: str | None = None) -> int:
+    async def retry_failed(
+        self,
+        namespace: str | None = None,
+        queue: str | None = None,
+        status: int | None = None,
+        summary: str | None = None,
+    ) -> int:
         """Start a new round of every failed job, of all queues or of the named ones; return how many.
 
+        With a status or a summary, only of those whose latest attempt ended so; numbers in a summary may differ.
         All are due at the same instant, so they start in the order in which they were enqueued.
         Raises NotFound (unknown_namespace, unknown_queue), StorageUnavailable.
         """
@@ -212,7 +243,49 @@ class JobActions:
         now, after, count = self._clock.now(), 0, 0
         while failed := await self._store.queries.failed(keys, after, RETRY_STEP):
             after = failed[-1].seq
-            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in failed]))
+            if status is not None or summary is not None:
+                failed = await self._with_ending(failed, status, summary)
+            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in failed])) if failed else 0
+        return count
+
+    async def _with_ending(self, jobs: Sequence[Job], status: int | None, summary: str | None) -> list[Job]:
+        """Return the jobs whose latest attempt had this status and a summary like this."""
+        previews = await self._store.queries.previews([job.seq for job in jobs])
+        wanted = None if summary is None else summaries.group_key(summary)
+        return [
+            job
+            for job in jobs
+            if (preview := previews.get(job.seq)) is not None
+            and status in (None, preview.status)
+            and wanted in (None, summaries.group_key(preview.summary))
+        ]
+
+    async def failures(self, namespace: str | None = None, queue: str | None = None) -> list[FailureGroup]:
+        """Return the failed jobs by cause, most first; numbers and IDs in a summary make no difference.
+
+        Raises NotFound (unknown_namespace, unknown_queue).
+        """
+        self._active.check_known(namespace, queue, self._enqueuer.numbers)
+        merged: dict[tuple[QueueKey, int | None, str], FailureGroup] = {}
+        for group in await self._store.queries.failures(JobFilter(namespace, queue)):
+            name = (group.key, group.status, summaries.group_key(group.summary))
+            merged[name] = _merged(merged[name], group) if name in merged else group
+        return sorted(merged.values(), key=lambda group: (-group.count, -group.last_ms))
+
+    async def delete(self, id_: str) -> Job:
+        """Delete a finished job with its attempts. Raises NotFound, AmbiguousId, WrongState, StorageUnavailable."""
+        job = await self.find(id_)
+        if job.finished is None or not await self._store.delete(job.id):
+            raise self.wrong_state(job, "deleted", "completed, failed or cancelled")
+        self._hub(events.JobsDeleted(1))
+        return job
+
+    async def delete_finished(self, state: JobState | None = None) -> int:
+        """Delete every finished job, of one state or of all; return how many. Raises StorageUnavailable."""
+        count = 0
+        while deleted := await self._store.delete_finished(state, RETRY_STEP):
+            count += deleted
+        self._hub(events.JobsDeleted(count))
         return count
 
     async def replay(self, id_: str, data: bytes | None = None) -> Job:
@@ -247,6 +320,20 @@ class JobActions:
         wait = f" (next attempt in {duration(job.due_ms - self._clock.now())})" if state is JobState.RETRYING else ""
         message = f"job {job.short_id} is {state}{wait}; only {possible} jobs can be {done}"
         return WrongState(message, HINTS[state].format(id=job.short_id) if state in HINTS else "")
+
+
+def _merged(one: FailureGroup, other: FailureGroup) -> FailureGroup:
+    """Return both groups as one; the summary is the one of the newest job."""
+    newest = max(one, other, key=lambda group: group.last_ms)
+    return FailureGroup(
+        one.key,
+        one.status,
+        newest.summary,
+        one.count + other.count,
+        min(one.first_ms, other.first_ms),
+        newest.last_ms,
+        tuple(dict.fromkeys((*newest.ids, *one.ids, *other.ids)))[:3],
+    )
 
 
 def _fitting(jobs: Sequence[JobSnapshot], sizes: Mapping[int, int]) -> Sequence[JobSnapshot]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from localqueue.core import lifecycle
+from localqueue.core import lifecycle, summaries
 from localqueue.core.clock import Deadline
 from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue
 
@@ -93,4 +93,5 @@ def attempt_record(
         outcome=outcome,
         next_due_ms=decision.next_due_ms,
         reason=decision.reason,
+        summary=summaries.summarize(outcome),
     )

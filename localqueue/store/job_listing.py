@@ -24,6 +24,7 @@ ANY_STATE: list[Query] = [
 ]
 NEWEST = 2000
 """How many of the newest jobs are read first, which takes about 1 ms."""
+LATEST = "ORDER BY id DESC LIMIT 1"
 WHOLE_ID = 36
 """The length of a full ID."""
 
@@ -35,6 +36,8 @@ def queries(wanted: JobFilter, keys: Collection[QueueKey], now_ms: int, running:
     """
     if (
         wanted.id is not None
+        or wanted.since_ms is not None
+        or wanted.until_ms is not None
         or wanted.state is JobState.RUNNING
         or (wanted.namespace, wanted.queue, wanted.state) == (None, None, None)
     ):
@@ -49,8 +52,15 @@ def newest_page(wanted: JobFilter, now_ms: int, running: Collection[int]) -> Que
     """Return a statement that reads only the newest jobs; if they fill the page, it is done."""
     where, values = _all_of(_conditions(wanted, now_ms, running))
     newest = "SELECT * FROM jobs NOT INDEXED WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-    sql = f"SELECT {JOB_COLUMNS} FROM ({newest}) WHERE {where} ORDER BY seq DESC LIMIT ?"
+    sql = f"SELECT {JOB_COLUMNS} FROM ({newest}) AS jobs WHERE {where} ORDER BY seq DESC LIMIT ?"
     return sql, [wanted.before, NEWEST, *values, wanted.limit]
+
+
+def newest_seqs(before: int) -> Query:
+    """Return a statement for how many jobs `newest_page` looks at, and the lowest seq among them."""
+    return f"SELECT count(*), min(seq) FROM (SELECT seq FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT {NEWEST})", [
+        before
+    ]
 
 
 def _scan(wanted: JobFilter, now_ms: int, running: Collection[int]) -> Query:
@@ -67,9 +77,27 @@ def _conditions(wanted: JobFilter, now_ms: int, running: Collection[int]) -> lis
         conditions.append(("namespace = ?", [wanted.namespace]))
     if wanted.queue is not None:
         conditions.append(("queue = ?", [wanted.queue]))
+    if wanted.since_ms is not None:
+        conditions.append(("created_ms >= ?", [wanted.since_ms]))
+    if wanted.until_ms is not None:
+        conditions.append(("created_ms < ?", [wanted.until_ms]))
+    if wanted.status is not None:
+        conditions.append((f"(SELECT status FROM attempts WHERE seq = jobs.seq {LATEST}) = ?", [wanted.status]))
+    if wanted.text is not None:
+        conditions.append(_text_condition(wanted.text))
     if wanted.state is not None:
         conditions += [_on_disk(wanted.state, now_ms), _running_condition(wanted.state, running)]
     return conditions
+
+
+def _text_condition(text: str) -> Query:
+    """Return the condition that a text occurs in the ID, the payload, or a response; upper and lower case differ."""
+    raw = text.encode()
+    payload = "(SELECT instr(data, ?) FROM payloads WHERE seq = jobs.seq)"
+    responses = (
+        "EXISTS (SELECT 1 FROM attempts WHERE seq = jobs.seq AND (instr(response_body, ?) OR instr(summary, ?)))"
+    )
+    return f"(instr(id, ?) OR {payload} OR {responses})", [text.lower(), raw, raw, text]
 
 
 def _id_condition(part: str) -> Query:

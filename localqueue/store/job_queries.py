@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from localqueue.core.models import Attempt, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
+from localqueue.core.models import Attempt, FailureGroup, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
+from localqueue.core.real_time import monotonic
 from localqueue.store import connections, job_listing, statements
 from localqueue.store.connections import read_rows
 from localqueue.store.row_mapping import JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The jobs that a search has found, how many it has seen, and the seq at which it continues; None at the end."""
+
+    jobs: list[Job]
+    searched: int
+    next: int | None
 
 
 class JobQueries:
@@ -74,6 +85,31 @@ class JobQueries:
         rows.sort(reverse=True)  # by seq, which comes first
         return [to_job(row) for row in rows[: wanted.limit]]
 
+    async def search(self, wanted: JobFilter, now_ms: int, running: Sequence[int], seconds: float) -> SearchResult:
+        """Return the newest jobs that fit, as far as they are found within that time."""
+        end, found, searched, before = monotonic() + seconds, list[Job](), 0, wanted.before
+        while True:
+            count, lowest = (await self._rows(*job_listing.newest_seqs(before)))[0]
+            step = replace(wanted, after=before, limit=wanted.limit - len(found))
+            rows = await self._rows(*job_listing.newest_page(step, now_ms, running))
+            found += [to_job(row) for row in rows]
+            searched += count
+            if len(found) == wanted.limit or not count:
+                return SearchResult(found, searched, found[-1].seq if len(found) == wanted.limit else None)
+            before = lowest
+            if monotonic() >= end:
+                return SearchResult(found, searched, before)
+
+    async def failures(self, wanted: JobFilter) -> list[FailureGroup]:
+        """Return the failed jobs by queue, status and summary."""
+        rows = await self._rows(statements.FAILURES, (wanted.namespace, wanted.queue))
+        return [
+            FailureGroup(
+                (namespace, queue), status, summary, count, first, last, tuple(dict.fromkeys((newest, oldest)))
+            )
+            for namespace, queue, status, summary, count, first, last, newest, oldest in rows
+        ]
+
     async def failed(self, keys: Iterable[QueueKey], after: int, limit: int) -> list[Job]:
         """Return the next failed jobs of these queues after a seq, oldest first."""
         jobs: list[Job] = []
@@ -129,3 +165,7 @@ class JobQueries:
 def _values(seqs: Sequence[int]) -> tuple[str]:
     """Return the argument for `json_each(?)`."""
     return (json.dumps(list(seqs)),)
+
+
+def _distinct(*ids: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))

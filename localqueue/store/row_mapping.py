@@ -24,7 +24,7 @@ JOB_COLUMNS = (
 )
 ATTEMPT_COLUMNS = (
     "round, number, max_attempts, due_ms, started_ms, ended_ms, duration_ms, url, outcome, status, "
-    "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason, injected"
+    "error_code, error_message, response_headers, response_body, truncated, next_due_ms, reason, injected, summary"
 )
 
 
@@ -45,10 +45,10 @@ def to_job(row: Any) -> Job:
 
 
 def to_preview(row: Any) -> JobPreview:
-    """Return seq, beginning of the payload, outcome, status and error code as a preview."""
-    _, data, outcome, status, code = row
+    """Return seq, beginning of the payload, outcome, status, error code and summary as a preview."""
+    _, data, outcome, status, code, summary = row
     preview = None if data is None else bytes(data).decode("utf-8", "ignore")  # it may end inside a character
-    return JobPreview(preview, None if outcome is None else OutcomeKind(outcome), status, code)
+    return JobPreview(preview, None if outcome is None else OutcomeKind(outcome), status, code, summary)
 
 
 def to_entry(row: Any) -> LedgerEntry:
@@ -68,7 +68,7 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         None if response is None else _headers_text(response.headers),
         None if response is None else response.body,
         None if response is None else response.truncated,
-        attempt.next_due_ms, attempt.reason, outcome.injected,
+        attempt.next_due_ms, attempt.reason, outcome.injected, attempt.summary,
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def to_attempt(row: Any) -> Attempt:
     )
     round_, number, maximum, due, started, ended, duration, url = row[:8]
     next_due, reason = row[15:17]
-    return Attempt(round_, number, maximum, due, started, ended, duration, url, outcome, next_due, reason)
+    return Attempt(round_, number, maximum, due, started, ended, duration, url, outcome, next_due, reason, row[18])
 
 
 def _to_response(headers: str, body: bytes, truncated: int) -> Response:

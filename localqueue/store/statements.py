@@ -14,11 +14,11 @@ INSERT_PAYLOAD = Statement("INSERT INTO payloads (seq, data) VALUES {rows}", 2)
 _AS_BEFORE = (
     "seq = column1 AND finished IS column2 AND jobs.round = column3 AND attempt = column4 AND failures = column5"
 )
-_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 24))
+_ATTEMPT_VALUES = ", ".join(f"column{n}" for n in range(6, 25))
 INSERT_ATTEMPT = Statement(
     f"INSERT INTO attempts (seq, {ATTEMPT_COLUMNS}) "
     f"SELECT seq, {_ATTEMPT_VALUES} FROM (VALUES {{rows}}) CROSS JOIN jobs ON {_AS_BEFORE}",
-    23,
+    24,
 )
 UPDATE_JOB = Statement(
     "UPDATE jobs SET due_ms = column6, finished = column7, finished_ms = column8, round = column9, "
@@ -44,11 +44,23 @@ LEDGER = (
     "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
 )
 PREVIEWS = """
-    SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code
+    SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code, summary
     FROM jobs JOIN payloads USING (seq)
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
+FAILURES = """
+    SELECT namespace, queue, status, coalesce(summary, error_message, ''), count(*), min(ended_ms), max(ended_ms),
+    max(jobs.id), min(jobs.id)
+    FROM jobs JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
+    WHERE finished = 'failed' AND (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR queue = ?2)
+    GROUP BY 1, 2, 3, 4 ORDER BY 7 DESC
+"""
+DELETE_FINISHED = """
+    DELETE FROM jobs WHERE seq IN (
+        SELECT seq FROM jobs WHERE finished IS NOT NULL AND (?1 IS NULL OR finished = ?1) ORDER BY seq LIMIT ?2)
+"""
+DELETE_JOB = "DELETE FROM jobs WHERE id = ? AND finished IS NOT NULL"
 DETAIL_SIZES = """
     SELECT seq, data_size + coalesce((SELECT sum(length(response_body)) FROM attempts WHERE seq = jobs.seq), 0)
     FROM jobs WHERE seq IN (SELECT value FROM json_each(?))

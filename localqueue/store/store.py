@@ -12,7 +12,7 @@ from typing import Any
 import aiosqlite
 
 from localqueue.core.errors import NotFound
-from localqueue.core.models import Attempt, Job, QueueKey
+from localqueue.core.models import Attempt, Job, JobState, QueueKey
 from localqueue.store import connections, statements
 from localqueue.store.connections import read_rows
 from localqueue.store.job_queries import JobQueries
@@ -100,6 +100,21 @@ class Store:
 
         changed: list[Job] = await self._writer.call(call)
         return changed
+
+    async def delete(self, id_: str) -> bool:
+        """Delete a finished job with everything that belongs to it; return whether it was there."""
+        return await self._deleted(statements.DELETE_JOB, (id_,)) == 1
+
+    async def delete_finished(self, state: JobState | None, limit: int) -> int:
+        """Delete the oldest finished jobs, of one state or of all; return how many."""
+        return await self._deleted(statements.DELETE_FINISHED, (state, limit))
+
+    async def _deleted(self, sql: str, values: Sequence[Any]) -> int:
+        def call(connection: sqlite3.Connection) -> int:
+            return connection.execute(sql, values).rowcount
+
+        count: int = await self._writer.call(call)
+        return count
 
     async def clamp_due(self, key: QueueKey, latest_ms: int) -> None:
         """Move due times of a queue that lie too far ahead (the clock was set back) to `latest_ms`."""

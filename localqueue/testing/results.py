@@ -45,6 +45,7 @@ class Attempt:
     status: int | None
     error: Failure | None
     injected: str | None
+    summary: str | None
     response: Response | None
     next_due_at: datetime | None
     reason: str
@@ -140,6 +141,7 @@ def _attempt(content: Mapping[str, Any]) -> Attempt:
         status=content["status"],
         error=None if error is None else Failure(**error),
         injected=content["injected"],
+        summary=content["summary"],
         response=None if response is None else Response(**response),
         explanation=None if explanation is None else Explanation(**explanation),
         next_due_at=_time_or_none(content["nextDueAt"]),

@@ -167,12 +167,16 @@ export interface paths {
         };
         /**
          * List jobs, newest first
-         * @description Pages stay correct while jobs arrive: no job is listed twice or left out.
+         * @description Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most a second; its page may then have fewer jobs than `limit`, and `next` continues it.
          */
         get: operations["listJobs"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete finished jobs
+         * @description With their attempts. There is no way back.
+         */
+        delete: operations["deleteFinished"];
         options?: never;
         head?: never;
         patch?: never;
@@ -189,9 +193,29 @@ export interface paths {
         put?: never;
         /**
          * Retry all failed jobs
-         * @description Or those of a namespace or a queue. They start in the order in which they were enqueued.
+         * @description Or those of a namespace or a queue, or with a cause that `GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.
          */
         post: operations["retryFailed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/_localqueue/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the failed jobs by cause
+         * @description A cause is a queue, a status, and a summary without its numbers and IDs. The most jobs first.
+         */
+        get: operations["listFailures"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -209,7 +233,11 @@ export interface paths {
         get: operations["getJob"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete a finished job
+         * @description With its attempts. There is no way back.
+         */
+        delete: operations["delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -715,6 +743,8 @@ export interface components {
                 status: number | null;
                 code: string | null;
             } | null;
+            /** @description why the latest attempt failed; null if it didn't */
+            summary: string | null;
         };
         WholeJob: {
             /** @description UUIDv7 */
@@ -797,6 +827,8 @@ export interface components {
             } | null;
             /** @description the scripted outcome, such as `lost-ack`; null if there was none */
             injected: string | null;
+            /** @description why it failed, in the handler's own words; at most 160 characters */
+            summary: string | null;
             /**
              * Format: date-time
              * @description when the next attempt is due; null if there is none
@@ -838,6 +870,8 @@ export interface components {
             } | null;
             /** @description the scripted outcome, such as `lost-ack`; null if there was none */
             injected: string | null;
+            /** @description why it failed, in the handler's own words; at most 160 characters */
+            summary: string | null;
             /**
              * Format: date-time
              * @description when the next attempt is due; null if there is none
@@ -870,6 +904,27 @@ export interface components {
             text: string;
             /** @description a command that helps */
             command: string;
+        };
+        Failure: {
+            namespace: string;
+            queue: string;
+            /** @description status of the response; null without a response */
+            status: number | null;
+            /** @description that of the newest job; others may have other numbers and IDs in it */
+            summary: string;
+            count: number;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            firstAt: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            lastAt: string;
+            /** @description IDs of up to three of the jobs */
+            jobs: string[];
         };
         Schedule: {
             namespace: string;
@@ -1940,6 +1995,14 @@ export interface operations {
                 queue?: string;
                 /** @description only jobs in this state */
                 state?: "queued" | "running" | "retrying" | "completed" | "failed" | "cancelled";
+                /** @description only jobs with this text in the ID, the payload or a response */
+                q?: string;
+                /** @description only jobs whose latest attempt got this status */
+                status?: number;
+                /** @description only jobs enqueued at this time or later, ISO 8601 */
+                since?: string;
+                /** @description only jobs enqueued before this time */
+                until?: string;
                 /** @description only jobs whose ID or short ID starts with this */
                 id?: string;
                 /** @description the largest number of jobs; 50 if absent */
@@ -1965,6 +2028,8 @@ export interface operations {
                         jobs: (components["schemas"]["ListedJob"] | components["schemas"]["WholeJob"])[];
                         /** @description `after` of the next page; null on the last page */
                         next: string | null;
+                        /** @description how many jobs a search (`q`, `status`) has looked at for this page */
+                        searched: number | null;
                     };
                 };
             };
@@ -2015,6 +2080,108 @@ export interface operations {
             };
         };
     };
+    deleteFinished: {
+        parameters: {
+            query?: {
+                /** @description completed, failed, cancelled, or finished for all of them */
+                state?: "finished" | "completed" | "failed" | "cancelled";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Delete finished jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description the number of deleted jobs */
+                        deleted: number;
+                    };
+                };
+            };
+            /** @description `invalid_json`: the body isn't valid JSON; `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_timeout`: the body did not arrive within 10 s */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large`: the body is larger than 1 MiB (`--max-body`), or than 64 KiB for routes without `data` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: the Content-Type isn't application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     retryFailed: {
         parameters: {
             query?: never;
@@ -2027,6 +2194,9 @@ export interface operations {
                 "application/json": {
                     namespace?: string;
                     queue?: string;
+                    /** @description status of the response; null without a response */
+                    status?: number | null;
+                    summary?: string;
                 };
             };
         };
@@ -2126,6 +2296,87 @@ export interface operations {
             };
         };
     };
+    listFailures: {
+        parameters: {
+            query?: {
+                /** @description only jobs in this namespace */
+                namespace?: string;
+                /** @description only jobs in this queue */
+                queue?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description List the failed jobs by cause */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        failures: components["schemas"]["Failure"][];
+                    };
+                };
+            };
+            /** @description `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_namespace`: no catalog declares this namespace; the message lists the declared ones; `unknown_queue`: the catalog doesn't declare this queue; the message lists the declared ones */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getJob: {
         parameters: {
             query?: never;
@@ -2185,6 +2436,123 @@ export interface operations {
             };
             /** @description `uri_too_long`: the request target is larger than 8 KiB */
             414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description an ID, or a short ID: its last 8 hex digits */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Delete a finished job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description `invalid_json`: the body isn't valid JSON; `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_job`: the job doesn't exist; it may have been pruned */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_timeout`: the body did not arrive within 10 s */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `wrong_state`: the job is in the wrong state for this action; `ambiguous_id`: several jobs have this short ID; the message lists them */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large`: the body is larger than 1 MiB (`--max-body`), or than 64 KiB for routes without `data` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: the Content-Type isn't application/json */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -212,7 +212,9 @@ def test_jobs_are_found_by_a_prefix_of_their_id_or_short_id(server: Server) -> N
     assert server.get("/jobs?id=ffffffffffff")["jobs"] == []
 
 
-@pytest.mark.parametrize("query", ["id=xyz", "id=", "id=%", "limit=1&limit=2", "state=", "after=-1", "after=x", "q=1"])
+@pytest.mark.parametrize(
+    "query", ["id=xyz", "id=", "id=%", "limit=1&limit=2", "state=", "after=-1", "after=x", "quux=1"]
+)
 def test_a_wrong_parameter_is_refused_with_what_was_expected(server: Server, query: str) -> None:
     """Rule api.parameters."""
     answer = http.get(f"{server.url}/_localqueue/jobs?{query}")

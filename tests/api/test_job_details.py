@@ -32,7 +32,7 @@ def test_jobs_are_listed_as_each_of_them_is_shown(server: Server) -> None:
     for id_ in ids:
         server.wait_state(id_, "completed", "failed")
     listed = server.get("/jobs?details=true")
-    assert listed == {"jobs": [server.job(id_) for id_ in reversed(ids)], "next": None}
+    assert listed == {"jobs": [server.job(id_) for id_ in reversed(ids)], "next": None, "searched": None}
     assert [len(job["attempts"]) for job in listed["jobs"]] == [1, 1, 1]
 
 

@@ -105,7 +105,7 @@ class Caller:
         operation, status, answer = self._send(method, path, body, names)
         ((media_type, content),) = operation["responses"][str(status)]["content"].items()
         assert answer.headers["content-type"].startswith(media_type)
-        self.called.add((method, path))
+        self.called.add((method, path.partition("?")[0]))
         if media_type != "application/json":
             return answer.text
         check(answer.json(), content["schema"])
@@ -184,7 +184,13 @@ def walk(call: Caller) -> None:
     call("GET", f"{OURS}/rejections")
     call("GET", f"{OURS}/schedules")
     call("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", namespace="shop", name="nightly")
+    call("GET", f"{OURS}/failures")
+    call("GET", f"{OURS}/jobs?q=bad&status=500&since=2026-01-01T00:00:00Z&until=2099-01-01T00:00:00Z")
+    call("POST", f"{OURS}/jobs/retry", {**queue, "status": 500, "summary": "x"})
     call("POST", f"{OURS}/jobs/retry", queue)
+    call("POST", f"{OURS}/jobs/{{id}}/cancel", id=call("POST", "/jobs", {**queue, "data": "last"})["id"])
+    call("DELETE", f"{OURS}/jobs/{{id}}", id=call("GET", f"{OURS}/jobs?state=cancelled")["jobs"][0]["id"])
+    call("DELETE", f"{OURS}/jobs?state=finished")
     call("POST", f"{OURS}/reset")
 
 
@@ -226,6 +232,11 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("POST", f"{OURS}/jobs/{{id}}/replay", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/{{id}}/deliver-again", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/{{id}}/hold", None, "unknown_job"),
+        ("DELETE", f"{OURS}/jobs/{{id}}", None, "unknown_job"),
+        ("DELETE", f"{OURS}/jobs", None, "invalid_request"),
+        ("GET", f"{OURS}/jobs?since=yesterday", None, "invalid_request"),
+        ("GET", f"{OURS}/failures?queue=x", None, "unknown_queue"),
+        ("POST", f"{OURS}/jobs/retry", {"status": 99}, "invalid_request"),
         ("POST", f"{OURS}/jobs/{{id}}/release", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/retry", {"queue": "x"}, "unknown_queue"),
         ("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", None, "unknown_schedule"),

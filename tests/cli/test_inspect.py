@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from localqueue import __version__
-from localqueue.cli.output import html_text, table
+from localqueue.cli.output import table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter
+from localqueue.core import html_text
 from tests.cli.terminal import seen
 from tests.conftest import Shop
 from tests.support import Reply, http, localqueue, serving, until, write_catalog

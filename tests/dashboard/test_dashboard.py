@@ -114,7 +114,10 @@ def test_after_a_burst_the_page_shows_what_the_server_has(wall: Board) -> None:
     wall.wait("completed", 214)
     expect(wall.page.locator("nav.tabs")).to_contain_text("completed214")
     expect(wall.rows().first).to_contain_text("249")
-    listed = [[job["id"], job["state"], job["preview"]] for job in wall.server.get("/jobs?limit=200")["jobs"]]
+    listed = [
+        [job["id"], job["state"], job["summary"] or job["preview"]]
+        for job in wall.server.get("/jobs?limit=200")["jobs"]
+    ]
 
     read = """(rows) => rows.slice(0, 200).map((row) =>
         [row.dataset.id, row.querySelector('.state').textContent, row.querySelector('.c-data').textContent])"""

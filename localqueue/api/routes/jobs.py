@@ -15,6 +15,7 @@ from localqueue.core import envelope
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.models import Job, JobFilter, JobState
 from localqueue.core.text import safe
+from localqueue.core.times import parse_time
 
 PAGE_LIMIT = 200
 PAGE = 50
@@ -29,7 +30,8 @@ async def list_jobs(context: Context, request: Request) -> Response:
     page = await jobs.page(_filter(request))
     previews = await jobs.previews(page.jobs)
     listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
-    return responses.json_response({"jobs": listed, "next": None if page.next is None else str(page.next)})
+    following = None if page.next is None else str(page.next)
+    return responses.json_response({"jobs": listed, "next": following, "searched": page.searched})
 
 
 async def get_job(context: Context, request: Request) -> Response:
@@ -72,9 +74,33 @@ async def retry(context: Context, request: Request) -> Response:
 
 async def retry_failed(context: Context, request: Request) -> Response:
     """Start a new round of every failed job."""
-    given = await requests.read_object(request, ("namespace", "queue"))
-    names = {name: requests.text(given, name) for name in given}
-    return responses.json_response({"retried": await context.engine.jobs.retry_failed(**names)})
+    given = await requests.read_object(request, ("namespace", "queue", "status", "summary"))
+    names = {name: requests.text(given, name) for name in given if name != "status"}
+    count = await context.engine.jobs.retry_failed(**names, status=requests.status_of(given))
+    return responses.json_response({"retried": count})
+
+
+async def list_failures(context: Context, request: Request) -> Response:
+    """Respond with the failed jobs by cause."""
+    query = request.query_params
+    groups = await context.engine.jobs.failures(query.get("namespace"), query.get("queue"))
+    return responses.json_response({"failures": [serializers.failure(group) for group in groups]})
+
+
+async def delete(context: Context, request: Request) -> Response:
+    """Delete a finished job."""
+    await requests.read_object(request, ())
+    return _job(context, await context.engine.jobs.delete(request.path_params["id"]))
+
+
+async def delete_finished(context: Context, request: Request) -> Response:
+    """Delete every finished job, or those of one state."""
+    await requests.read_object(request, ())
+    state = requests.one_of(request, "state", ("finished", *(state for state in JobState if state.is_finished)))
+    if state is None:
+        raise InvalidRequest("state is missing", "To delete all of them: DELETE /_localqueue/jobs?state=finished")
+    chosen = None if state == "finished" else JobState(state)
+    return responses.json_response({"deleted": await context.engine.jobs.delete_finished(chosen)})
 
 
 async def replay(context: Context, request: Request) -> Response:
@@ -103,7 +129,19 @@ def _filter(request: Request) -> JobFilter:
         id=_part_of_id(request.query_params.get("id")),
         limit=requests.whole_number(request, "limit", PAGE_LIMIT) or PAGE,
         after=requests.whole_number(request, "after", 2**62),
+        text=request.query_params.get("q") or None,
+        status=requests.whole_number(request, "status", 999),
+        since_ms=_time(request, "since"),
+        until_ms=_time(request, "until"),
     )
+
+
+def _time(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: {error}") from None
 
 
 def _part_of_id(text: str | None) -> str | None:
@@ -113,7 +151,6 @@ def _part_of_id(text: str | None) -> str | None:
 
 
 FIND_ERRORS = ("unknown_job", "ambiguous_id", "storage_unavailable")
-ONE_QUEUE = schemas.options(namespace=schemas.TEXT, queue=schemas.TEXT)
 OPERATIONS = (
     Operation(
         "GET",
@@ -123,12 +160,20 @@ OPERATIONS = (
         schemas.record(
             jobs=schemas.list_of({"anyOf": [schemas.ref("ListedJob"), schemas.ref("WholeJob")]}),
             next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last page"),
+            searched=schemas.said(
+                schemas.or_null(schemas.COUNT), "how many jobs a search (`q`, `status`) has looked at for this page"
+            ),
         ),
-        description="Pages stay correct while jobs arrive: no job is listed twice or left out.",
+        description="Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most "
+        "a second; its page may then have fewer jobs than `limit`, and `next` continues it.",
         parameters=(
             Parameter("namespace", "only jobs in this namespace", schemas.TEXT),
             Parameter("queue", "only jobs in this queue", schemas.TEXT),
             Parameter("state", "only jobs in this state", schemas.STATE),
+            Parameter("q", "only jobs with this text in the ID, the payload or a response", schemas.TEXT),
+            Parameter("status", "only jobs whose latest attempt got this status", schemas.POSITIVE | {"maximum": 999}),
+            Parameter("since", "only jobs enqueued at this time or later, ISO 8601", schemas.TEXT),
+            Parameter("until", "only jobs enqueued before this time", schemas.TEXT),
             Parameter("id", "only jobs whose ID or short ID starts with this", {"type": "string", "maxLength": 36}),
             Parameter(
                 "limit", f"the largest number of jobs; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}
@@ -148,9 +193,52 @@ OPERATIONS = (
         retry_failed,
         "Retry all failed jobs",
         schemas.record(retried=schemas.said(schemas.COUNT, "the number of retried jobs")),
-        description="Or those of a namespace or a queue. They start in the order in which they were enqueued.",
-        body=ONE_QUEUE,
+        description="Or those of a namespace or a queue, or with a cause that `GET /failures` lists: its `status` and "
+        "`summary`. They start in the order in which they were enqueued.",
+        body=schemas.options(
+            namespace=schemas.TEXT, queue=schemas.TEXT, status=schemas.HTTP_STATUS, summary=schemas.TEXT
+        ),
         errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
+    ),
+    Operation(
+        "GET",
+        "/failures",
+        list_failures,
+        "List the failed jobs by cause",
+        schemas.record(failures=schemas.list_of(schemas.ref("Failure"))),
+        description="A cause is a queue, a status, and a summary without its numbers and IDs. The most jobs first.",
+        parameters=(
+            Parameter("namespace", "only jobs in this namespace", schemas.TEXT),
+            Parameter("queue", "only jobs in this queue", schemas.TEXT),
+        ),
+        errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
+    ),
+    Operation(
+        "DELETE",
+        "/jobs",
+        delete_finished,
+        "Delete finished jobs",
+        schemas.record(deleted=schemas.said(schemas.COUNT, "the number of deleted jobs")),
+        description="With their attempts. There is no way back.",
+        parameters=(
+            Parameter(
+                "state",
+                "completed, failed, cancelled, or finished for all of them",
+                {"enum": ["finished", *(state for state in JobState if state.is_finished)]},
+            ),
+        ),
+        body=schemas.NOTHING,
+        errors=("storage_unavailable",),
+    ),
+    Operation(
+        "DELETE",
+        "/jobs/{id}",
+        delete,
+        "Delete a finished job",
+        schemas.ref("Job"),
+        description="With its attempts. There is no way back.",
+        body=schemas.NOTHING,
+        errors=(*FIND_ERRORS, "wrong_state"),
     ),
     Operation(
         "GET",

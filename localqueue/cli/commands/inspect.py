@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,14 +10,14 @@ import click
 
 from localqueue.cli import completion
 from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
-from localqueue.cli.output import phrases, table
+from localqueue.cli.output import failures, phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.text import counted
-from localqueue.core.times import duration, moment, offset, parse_time
+from localqueue.core.times import duration, iso, moment, offset, parse_duration, parse_time
 
 Found = dict[str, Any]
 SHOWN_WARNINGS = 5
@@ -63,22 +64,61 @@ def queues(client: Client, is_json: bool, paint: Painter) -> None:
 @click.command()
 @click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue)
 @click.option("--state", "-s", type=click.Choice([state.value for state in JobState]), help="Only this state.")
+@click.option("--failed", is_flag=True, help="The same as --state failed.")
+@click.option("--by-error", is_flag=True, help="Failed jobs by cause, each with the command that retries them.")
+@click.option("--search", metavar="TEXT", help="Only jobs with this text in the ID, the payload or a response.")
+@click.option("--status", type=click.IntRange(100, 999), metavar="N", help="Only jobs whose latest status is this.")
+@click.option("--since", metavar="TIME", help="Only jobs enqueued since then: a duration such as 10m, or ISO 8601.")
+@click.option("--namespace", metavar="NS", help="Only this service.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many jobs to show.")
 @as_json
 @with_colors
 @with_client
-def jobs(client: Client, queue: str | None, state: str | None, limit: int, is_json: bool, paint: Painter) -> None:
-    """List jobs, newest first."""
-    namespace, name = find_queue(client, queue) if queue else (None, None)
-    pages = list(client.job_pages(limit, namespace=namespace, queue=name, state=state))
+def jobs(
+    client: Client,
+    queue: str | None,
+    state: str | None,
+    failed: bool,
+    by_error: bool,
+    search: str | None,
+    status: int | None,
+    since: str | None,
+    namespace: str | None,
+    limit: int,
+    is_json: bool,
+    paint: Painter,
+) -> None:
+    """List jobs, newest first, or failed jobs by cause."""
+    namespace, name = find_queue(client, queue, namespace) if queue else (namespace, None)
+    if by_error:
+        failures.show(client, namespace, name, is_json, paint)
+        return
+    state = "failed" if failed else state
+    filters = {"namespace": namespace, "queue": name, "state": state, "q": search}
+    filters |= {"status": None if status is None else str(status), "since": _since(client, since)}
+    pages = list(client.job_pages(limit, **filters))
     listed = [job for page in pages for job in page["jobs"]]
     if is_json:
         print_json(json.dumps({"jobs": listed, "next": pages[-1]["next"]}, ensure_ascii=False))
         return
-    _print(_job_lines(client, listed, paint) if listed else [_no_job(client, queue, state)])
+    is_filtered = any(value is not None for value in filters.values())
+    _print(_job_lines(client, listed, paint) if listed else [_no_job(client, is_filtered)])
     if pages[-1]["next"] is not None and terminal_width():
-        filters = [*(("--queue", queue) if queue else ()), *(("--state", state) if state else ())]
-        click.echo(paint("dim", f"For more: {suggestion('jobs', *filters, '--limit', str(limit * 5))}"))
+        given = {"--queue": queue, "--state": state, "--search": search, "--since": since}
+        words = [word for option, value in given.items() if value for word in (option, value)]
+        click.echo(paint("dim", f"For more: {suggestion('jobs', *words, '--limit', str(limit * 5))}"))
+
+
+def _since(client: Client, text: str | None) -> str | None:
+    """Return the instant that `--since` means: a duration counts back from the queue's own time."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return iso(parse_time(client.clock()["now"]) - parse_duration(text))
+    try:
+        return iso(parse_time(text))
+    except ValueError as error:
+        raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None
 
 
 def _print(lines: list[str]) -> None:
@@ -178,28 +218,31 @@ def _settings(queue: Found) -> str:
 
 def _job_lines(client: Client, listed: list[Found], paint: Painter) -> list[str]:
     now_ms = parse_time(client.clock()["now"])
+    has_summaries = any(job["summary"] for job in listed)
     columns = [
         Column("job"),
         Column("queue", least=8),
         Column("state"),
         Column("attempt"),
         Column("last"),
+        *([Column("why", least=16)] if has_summaries else []),
         Column("when", least=18),
         Column("payload", least=12),
         Column("enqueued"),
     ]
     names = _names([{**job, "name": job["queue"]} for job in listed])
-    rows = [_job_row(job, name, now_ms) for job, name in zip(listed, names, strict=True)]
+    rows = [_job_row(job, name, now_ms, has_summaries) for job, name in zip(listed, names, strict=True)]
     return table.lines(columns, rows, paint, terminal_width())
 
 
-def _job_row(job: Found, name: str, now_ms: int) -> list[Cell]:
+def _job_row(job: Found, name: str, now_ms: int, has_summaries: bool) -> list[Cell]:
     return [
         Cell(job["shortId"]),
         Cell(name),
         Cell(job["state"], STATES.get(job["state"], "")),
         Cell(f"{job['attempt']}/{job['maxAttempts']}", "" if job["attempt"] else "dim"),
         _last(job["last"]),
+        *([Cell(job["summary"] or "", "bad")] if has_summaries else []),
         Cell(phrases.when(job, now_ms), "warn" if job["held"] else ""),
         Cell(job["preview"] or "", "dim"),
         Cell(moment(parse_time(job["createdAt"]), now_ms), "dim"),
@@ -214,8 +257,8 @@ def _last(attempt: Found | None) -> Cell:
     return Cell(str(attempt["status"] or attempt["code"] or attempt["outcome"]), tone)
 
 
-def _no_job(client: Client, queue: str | None, state: str | None) -> str:
-    if queue or state:
+def _no_job(client: Client, is_filtered: bool) -> str:
+    if is_filtered:
         return "no matching jobs"
     queues = [each for each in client.queues() if each["held"] != "queue_missing"]
     if not queues:

@@ -14,11 +14,12 @@ import click
 from localqueue.cli import completion
 from localqueue.cli.commands.export import exported_job
 from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
-from localqueue.cli.output import html_text, job_export, phrases, table, text_block
+from localqueue.cli.output import job_export, phrases, table, text_block
 from localqueue.cli.output.table import Cell
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
 from localqueue.client import decoding
 from localqueue.client.client import Client
+from localqueue.core import html_text
 from localqueue.core.models import Attempt, JobState, Outcome, OutcomeKind, Response
 from localqueue.core.text import counted, fit, safe, sentence
 from localqueue.core.times import distance, duration, moment, parse_time

@@ -33,21 +33,25 @@ _NAMESPACE = click.option(
     help="With --failed: only this queue.",
     shell_complete=completion.complete_queue,
 )
+@click.option("--status", type=click.IntRange(100, 999), metavar="N", help="With --failed: only after this status.")
+@click.option("--error", metavar="TEXT", help="With --failed: only with this summary (see: jobs --by-error).")
 @with_client
-def retry(client: Client, ids: tuple[str, ...], failed: bool, queue: str | None) -> None:
+def retry(
+    client: Client, ids: tuple[str, ...], failed: bool, queue: str | None, status: int | None, error: str | None
+) -> None:
     """Start a new round of failed or cancelled jobs.
 
     The round starts now, at attempt 1, with all retries. Earlier attempts are kept.
     """
+    if (queue or status or error) and not failed:
+        raise click.UsageError("--queue, --status and --error work only with --failed")
     if failed == bool(ids):
         raise click.UsageError("name at least one job ID, or use --failed")
-    if queue and not failed:
-        raise click.UsageError("--queue works only with --failed")
     if not failed:
         _each(ids, client.retry, "retried")
         return
     namespace, name = find_queue(client, queue) if queue else (None, None)
-    click.echo(f"retried {counted(client.retry_failed(namespace, name), 'failed job')}")
+    click.echo(f"retried {counted(client.retry_failed(namespace, name, status, error), 'failed job')}")
 
 
 @click.command()
@@ -81,6 +85,24 @@ def release(client: Client, ids: tuple[str, ...]) -> None:
     if not ids:
         raise click.UsageError("name at least one job ID")
     _each(ids, client.release, "released")
+
+
+@click.command()
+@_IDS
+@click.option("--finished", is_flag=True, help="Delete every completed, failed and cancelled job.")
+@click.option("--state", type=click.Choice(["completed", "failed", "cancelled"]), help="Delete all jobs in this state.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@with_client
+def delete(client: Client, ids: tuple[str, ...], finished: bool, state: str | None, yes: bool) -> None:
+    """Delete finished jobs with their attempts. There is no way back."""
+    if bool(ids) + finished + (state is not None) != 1:
+        raise click.UsageError("use one of: job IDs, --finished, --state")
+    if ids:
+        _each(ids, client.delete, "deleted")
+        return
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Delete every {state or 'finished'} job?", abort=True)
+    click.echo(f"deleted {counted(client.delete_finished(state or 'finished'), 'job')}")
 
 
 def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str) -> None:

@@ -9,9 +9,10 @@ from localqueue.cli.options import suggestion
 from localqueue.cli.output.terminal import Painter
 from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Firing, Job, JobState, Outcome, OutcomeKind, Rejection
-from localqueue.core.text import safe
+from localqueue.core.text import cut, safe
 from localqueue.core.times import distance, duration, iso, parse_time
 
+LONGEST_WHY = 80
 WIDE = 120
 """The number of columns from which a line has room for wide columns."""
 HELD = {
@@ -89,8 +90,15 @@ def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *,
     return (
         f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
         f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
-        f"{injected_mark(attempt)}"
+        f"{injected_mark(attempt)}{_why(attempt, paint) if is_wide else ''}"
     ).rstrip()
+
+
+def _why(attempt: Attempt, paint: Painter) -> str:
+    """Return what the service said about a failure, if it said something."""
+    if attempt.summary is None or attempt.outcome.response is None or not attempt.outcome.response.body.strip():
+        return ""
+    return f"  {paint('dim', safe(cut(attempt.summary, LONGEST_WHY)))}"
 
 
 def firing(fired: Firing, paint: Painter) -> str:

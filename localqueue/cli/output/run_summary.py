@@ -123,8 +123,11 @@ def _code(entry: LedgerEntry) -> str:
 
 
 def _message(entry: LedgerEntry) -> str:
-    error = entry.attempt.outcome.error
-    return error.message if error is not None else entry.attempt.reason
+    outcome, summary = entry.attempt.outcome, entry.attempt.summary
+    if outcome.error is None:
+        return entry.attempt.reason
+    message = outcome.error.message
+    return message if outcome.response is None or summary in (None, message) else f"{message}: {summary}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ const HANDLERS = {
   },
   job: ({ job }) => note(job.state === "running" ? { ...job, startedAt: job.startedAt ?? clock.iso() } : job),
   attempt({ job, attempt }) {
-    note({ ...job, last: attempt });
+    note({ ...job, last: attempt, summary: attempt.summary });
     updateListening(job, attempt);
   },
   queues({ queues }) {
@@ -29,6 +29,7 @@ const HANDLERS = {
   },
   clock: (found) => clock.move(found),
   catalog: () => fetching.overview(),
+  deleted: () => fetching.all(),
   reset: () => fetching.all(),
   gap: () => fetching.all(),
   warning({ message }) {

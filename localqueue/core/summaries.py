@@ -1,0 +1,81 @@
+"""Say in one line why an attempt failed, in the handler's own words."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from localqueue.core import html_text
+from localqueue.core.models import Outcome, Response
+from localqueue.core.text import cut
+
+LONGEST = 160
+"""How many characters a summary has at most."""
+READ = 16 * 1024
+"""How much of a body is looked at, in bytes."""
+FIELDS = ("message", "error", "detail", "title", "reason")
+_SPACE = re.compile(r"\s+")
+_STACK_LINE = re.compile(r"^\s+at |^\s+File \"")
+_VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)*")
+
+
+def summarize(outcome: Outcome) -> str | None:
+    """Return why an attempt failed, at most LONGEST characters, or None if it didn't fail.
+
+    From JSON the message, from HTML the first words, from a stack trace the exception, else the first line; without a
+    response the error.
+    """
+    if outcome.error is None or not outcome.kind.is_counted:
+        return None
+    found = _of_response(outcome.response) if outcome.response is not None else ""
+    return _line(found or outcome.error.message)
+
+
+def group_key(summary: str | None) -> str:
+    """Return a summary with numbers and IDs replaced, so that failures with the same cause have the same key."""
+    return _VARIABLE.sub("#", summary or "")
+
+
+def _of_response(response: Response) -> str:
+    text = response.body[:READ].decode("utf-8", "replace").strip()
+    content_type = dict(response.headers).get("content-type", "")
+    if content_type.startswith("text/html") or text[:9].lower() == "<!doctype":
+        return _of_text(html_text.as_text(text))
+    if text[:1] in ("{", "["):
+        return _of_json(text)
+    return _of_text(text)
+
+
+def _of_json(text: str) -> str:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return _of_text(text)
+    return _message(content) or text
+
+
+def _message(content: Any) -> str:
+    """Return the first text under one of the usual names: {"error": {"message": ...}}, {"detail": [{"msg": ...}]}."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return next((found for each in content[:3] if (found := _message(each))), "")
+    if not isinstance(content, dict):
+        return ""
+    inner = content.get("error")
+    if isinstance(inner, dict) and (found := _message(inner)):
+        return found
+    return next((found for name in (*FIELDS, "msg", "errors") if (found := _message(content.get(name)))), "")
+
+
+def _of_text(text: str) -> str:
+    """Return the line of a text that says most: the last one of a Python traceback, else the first."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if any(line.startswith("Traceback (most recent call last)") for line in lines[:5]):
+        return next((line for line in reversed(lines) if not line.startswith((" ", "\t"))), lines[-1])
+    return next((line for line in lines if not _STACK_LINE.match(line)), "")
+
+
+def _line(text: str) -> str:
+    return cut(_SPACE.sub(" ", text).strip(), LONGEST)

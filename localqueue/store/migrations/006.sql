@@ -1,0 +1,2 @@
+-- Why an attempt failed, in one line.
+ALTER TABLE attempts ADD COLUMN summary TEXT;

@@ -1,0 +1,92 @@
+"""The summary of a failure: in the handler's own words, in one line, at most 160 characters."""
+
+from __future__ import annotations
+
+import pytest
+
+from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Response
+from localqueue.core.summaries import LONGEST, group_key, summarize
+
+PYTHON = """Traceback (most recent call last):
+  File "app.py", line 7, in handle
+    pay(claim)
+ValueError: claim 7 has no policy
+"""
+NODE = """TypeError: Cannot read properties of undefined (reading 'id')
+    at handle (/app/claims.js:12:9)
+    at Layer.handle (/app/node_modules/express/lib/layer.js:95:5)
+"""
+EXPRESS = (
+    "<!DOCTYPE html><html><head><title>Error</title></head><body><pre>Error: no database<br> at x</pre></body></html>"
+)
+
+
+def failed(body: str, content_type: str = "text/plain") -> str | None:
+    response = Response((("content-type", content_type),), body.encode(), False)
+    error = AttemptError("http_500", "the service responded 500")
+    return summarize(Outcome(OutcomeKind.HTTP_ERROR, 500, error, response))
+
+
+@pytest.mark.parametrize(
+    ("body", "summary"),
+    [
+        ('{"error": {"code": 7, "message": "no policy"}, "message": "other"}', "no policy"),
+        ('{"message": "the model\\n is busy", "error": true}', "the model is busy"),
+        ('{"error": "try again"}', "try again"),
+        ('{"title": "Conflict", "detail": "version 3 is newer"}', "version 3 is newer"),
+        ('{"detail": [{"loc": ["body"], "msg": "field required"}]}', "field required"),
+        ('{"errors": ["first", "second"]}', "first"),
+        ('["nothing to see"]', "nothing to see"),
+        ('{"status": 500}', '{"status": 500}'),
+        ('{"message": "cut', '{"message": "cut'),
+        (PYTHON, "ValueError: claim 7 has no policy"),
+        (NODE, "TypeError: Cannot read properties of undefined (reading 'id')"),
+        (EXPRESS, "Error"),
+        ("\n\n  first line\nsecond line", "first line"),
+        ("", "the service responded 500"),
+        ("  \n ", "the service responded 500"),
+        ("x" * 500, "x" * (LONGEST - 1) + "…"),
+    ],
+)
+def test_the_summary_says_why(body: str, summary: str) -> None:
+    """Rule failures.summary."""
+    assert failed(body) == summary
+
+
+def test_a_page_is_read_as_text_whatever_its_first_bytes_are() -> None:
+    assert failed("<p>no <b>database</b></p>", "text/html; charset=utf-8") == "no database"
+
+
+def test_deep_json_and_broken_text_are_no_trouble() -> None:
+    assert failed("[" * 5000) is not None
+    response = Response((), b"\xff\xfe broken", False)
+    assert "broken" in str(summarize(Outcome(OutcomeKind.HTTP_ERROR, 500, AttemptError("x", "y"), response)))
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.COMPLETED, OutcomeKind.INTERRUPTED, OutcomeKind.CANCELLED])
+def test_what_did_not_fail_has_none(kind: OutcomeKind) -> None:
+    """Rule failures.summary."""
+    error = None if kind is OutcomeKind.COMPLETED else AttemptError("x", "y")
+    assert summarize(Outcome(kind, None, error)) is None
+
+
+def test_without_a_response_it_is_the_error() -> None:
+    assert summarize(Outcome(OutcomeKind.TIMEOUT, None, AttemptError("timeout", "timed out"))) == "timed out"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("claim 7 has no policy", "claim 1313 has no policy"),
+        ("job 019b8a3e-1111-7000-8000-0000deadbeef is late", "job 019b8a3e-2222-7000-8000-0000cafebabe is late"),
+        ("object at 0x7f3a", "object at 0xbeef"),
+        ("took 1.5 s", "took 12 s"),
+    ],
+)
+def test_numbers_and_ids_make_no_difference_to_the_cause(one: str, other: str) -> None:
+    """Rule failures.groups."""
+    assert group_key(one) == group_key(other) != one
+
+
+def test_words_make_one() -> None:
+    assert group_key("no policy") != group_key("no claim")
