@@ -179,9 +179,9 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     row = next(line for line in status.splitlines() if line.startswith("shop/work")).split()
     assert row[:7] == ["shop/work", "0", "0/5", "1", "0", "0", "0"]
     assert shop.shown("jobs") == (
-        "job       queue  state     attempt  last  when             payload        enqueued\n"
-        f"{queued[-8:]}  other  queued    0/4            due now          null           00:00:01.000\n"
-        f'{retrying[-8:]}  work   retrying  1/3      500   next try in 4 s  {{"claimId":7}}  00:00:00.000\n'
+        "job       queue  state     attempt  last  why  when             payload        enqueued\n"
+        f"{queued[-8:]}  other  queued    0/4                 due now          null           00:00:01.000\n"
+        f'{retrying[-8:]}  work   retrying  1/3      500   ok   next try in 4 s  {{"claimId":7}}  00:00:00.000\n'
     )
 
 

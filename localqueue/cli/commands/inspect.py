@@ -99,7 +99,7 @@ def jobs(
     pages = list(client.job_pages(limit, **filters))
     listed = [job for page in pages for job in page["jobs"]]
     if is_json:
-        print_json(json.dumps({"jobs": listed, "next": pages[-1]["next"]}, ensure_ascii=False))
+        print_json(json.dumps(pages[-1] | {"jobs": listed}, ensure_ascii=False))
         return
     is_filtered = any(value is not None for value in filters.values())
     _print(_job_lines(client, listed, paint) if listed else [_no_job(client, is_filtered)])

@@ -25,6 +25,7 @@ const ACTIONS = {
   resume: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "resume")).then(refreshed),
   retryAll: ({ namespace, queue }) => retryAll(namespace, queue),
   trigger: ({ namespace, queue }) => trigger(namespace, queue),
+  retryCause: ({ namespace, queue, status, summary }) => retryCause(namespace, queue, status, summary),
   second: () => advance({ ms: SECOND }),
   minute: () => advance({ ms: 60 * SECOND }),
   next: () => advance({ to: "next" }),
@@ -74,6 +75,14 @@ async function onJob(id, what, said) {
   await api.post(api.jobPath(id, what));
   toast(said);
   await refreshed();
+}
+
+async function retryCause(namespace, queue, status, summary) {
+  const cause = { namespace, queue, summary, ...(status ? { status: Number(status) } : {}) };
+  const { retried } = await api.post("jobs/retry", JSON.stringify(cause));
+  toast(`${format.count(retried, "failed job")} retried`);
+  await refreshed();
+  await fetching.causes();
 }
 
 async function trigger(namespace, name) {

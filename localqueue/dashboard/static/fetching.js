@@ -9,6 +9,8 @@ const PAGE = 100;
 const MOST = 200; // the server gives no more at once
 const PREVIEW_PAGES = 2;
 const PREVIEW_MS = 1000;
+const CAUSES_MS = 1000;
+let causesTimer = null;
 let previewTimer = null;
 let previewedAt = -Infinity;
 let listing = new AbortController();
@@ -42,6 +44,7 @@ export async function list() {
   const { signal } = listing;
   state.list.isLoading = true;
   remember();
+  causes();
   try {
     const page = await api.get(query(state.route), signal);
     state.list = { jobs: page.jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set() };
@@ -49,6 +52,25 @@ export async function list() {
   } catch (error) {
     if (error.name === "AbortError") return;
     Object.assign(state.list, { isLoading: false, error });
+  }
+  changed();
+}
+
+/** Fetch the causes of the failed jobs in view, if they are in view; at most once a second. */
+export function causesSoon() {
+  if (state.route.state === "failed") causesTimer ??= setTimeout(causes, CAUSES_MS);
+}
+
+export async function causes() {
+  clearTimeout(causesTimer);
+  causesTimer = null;
+  const { namespace, queue, state: jobState } = state.route;
+  if (jobState !== "failed") return;
+  const given = Object.entries({ namespace, queue }).filter(([, value]) => value !== null);
+  try {
+    state.causes = (await api.get(`failures?${new URLSearchParams(given)}`)).failures;
+  } catch {
+    state.causes = []; // the list says what is wrong
   }
   changed();
 }
@@ -97,8 +119,8 @@ export async function more() {
   }
 }
 
-function query({ namespace, queue, state: jobState, id }, after, limit = PAGE) {
-  const given = Object.entries({ namespace, queue, state: jobState, id, limit, after });
+function query({ namespace, queue, state: jobState, id, q }, after, limit = PAGE) {
+  const given = Object.entries({ namespace, queue, state: jobState, id, q, limit, after });
   return `jobs?${new URLSearchParams(given.filter(([, value]) => value !== null && value !== undefined))}`;
 }
 
@@ -137,7 +159,7 @@ async function loadInto(open) {
 export function follow(route) {
   const before = state.route;
   state.route = route;
-  const isSameList = ["namespace", "queue", "state", "id"].every((name) => route[name] === before[name]);
+  const isSameList = ["namespace", "queue", "state", "id", "q"].every((name) => route[name] === before[name]);
   if (!isSameList) {
     state.list.jobs = state.list.jobs.filter((each) => belongs(each, route)); // the known part of the new list
     list();

@@ -4,7 +4,7 @@ export const KEYS = [
   ["j / k", "next or previous job"],
   ["Enter", "open the job"],
   ["Esc", "close the job"],
-  ["/", "find a job by ID"],
+  ["/", "find jobs by ID, payload or response"],
   ["r", "retry the job, or run its next try now"],
   ["e", "enqueue a job"],
   ["p", "pause or resume the queue"],

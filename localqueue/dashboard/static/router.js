@@ -1,9 +1,9 @@
 // Name every screen by its address, each part optional:
-//   #/queues/NAMESPACE/QUEUE/jobs/ID?state=failed&id=3ed5, or #/namespaces/NAMESPACE/...
+//   #/queues/NAMESPACE/QUEUE/jobs/ID?state=failed&id=3ed5 or &q=TEXT, or #/namespaces/NAMESPACE/...
 
 import { STATES } from "./icons.js";
 
-/** Return what an address shows: {namespace, queue, job, state, id}, each null where it is not named. */
+/** Return what an address shows: {namespace, queue, job, state, id, q}, each null where it is not named. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split("?");
   const parts = path.split("/").map(decoded);
@@ -16,6 +16,7 @@ export function parse(hash) {
     job: (parts[0] === "jobs" && parts[1]) || null,
     state: STATES.includes(state) ? state : null,
     id: given.get("id") || null,
+    q: given.get("q") || null,
   };
 }
 
@@ -28,10 +29,10 @@ function decoded(part) {
 }
 
 /** Return the address of a screen. */
-export function href({ namespace, queue, job, state, id }) {
+export function href({ namespace, queue, job, state, id, q }) {
   const scope = queue ? ["queues", namespace, queue] : namespace ? ["namespaces", namespace] : [];
   const named = [...scope, ...(job ? ["jobs", job] : [])];
-  const query = new URLSearchParams(Object.entries({ state, id }).filter(([, value]) => value));
+  const query = new URLSearchParams(Object.entries({ state, id, q }).filter(([, value]) => value));
   return `#/${named.map(encodeURIComponent).join("/")}${query.size ? `?${query}` : ""}`;
 }
 

@@ -4,12 +4,13 @@ const PERIOD_MS = 100;
 
 export const state = {
   link: "connecting", // live, lost, refused, stopping, hidden
-  route: { namespace: null, queue: null, job: null, state: null, id: null },
+  route: { namespace: null, queue: null, job: null, state: null, id: null, q: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
   queues: null, // null: not known yet
   services: [],
   schedules: [],
+  causes: [], // of the failed jobs in view: {namespace, queue, status, summary, count, lastAt}
   catalog: { refused: [], warnings: [] }, // findings in the catalogs
   rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
   storageError: null,

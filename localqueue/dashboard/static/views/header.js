@@ -35,15 +35,17 @@ export function view() {
   ];
 }
 
+const PART_OF_ID = /^[0-9a-f-]{1,36}$/i;
+
 function search() {
   return h("form", { id: "search", role: "search" },
-    h("label", {}, spoken("Find a job by ID"),
-      h("input", { id: "find", type: "search", placeholder: "Job ID", autocomplete: "off", spellcheck: "false", maxlength: 64 })),
+    h("label", {}, spoken("Find jobs by ID, payload or response"),
+      h("input", { id: "find", type: "search", placeholder: "Job ID or text", autocomplete: "off", spellcheck: "false", maxlength: 200 })),
     h("kbd", { "aria-hidden": "true" }, "/"),
   );
 }
 
-/** Show the jobs whose IDs start with the typed text; Enter opens the only match. */
+/** Show the jobs whose IDs start with the typed text, or that have it in payload or response; Enter opens the only match. */
 export function listen() {
   document.addEventListener("input", (event) => {
     if (event.target.id !== "find") return;
@@ -64,21 +66,27 @@ async function choose(input) {
   const [first, ...others] = state.list.jobs;
   if (first && others.length === 0) {
     input.blur();
-    router.go({ ...state.route, id: null, job: first.id });
+    router.go({ ...state.route, id: null, q: null, job: first.id });
   } else document.querySelector("#rows a.row")?.focus();
 }
 
 function find(text) {
-  const id = text.trim().toLowerCase() || null;
-  const route = { ...state.route, id, job: null };
+  const typed = text.trim();
+  const isId = PART_OF_ID.test(typed);
+  const route = { ...state.route, id: isId ? typed.toLowerCase() : null, q: isId ? null : unquoted(typed) || null, job: null };
   fetching.follow(route);
   router.go(route, { replace: true });
 }
 
-/** Show the ID of the address in the search field, unless somebody is typing. */
+/** Return a text without quotes around it: they are for digits that aren't the beginning of an ID. */
+function unquoted(text) {
+  return /^".+"$/.test(text) ? text.slice(1, -1) : text;
+}
+
+/** Show what the address searches for in the search field, unless somebody is typing. */
 export function settle() {
   const input = document.querySelector("#find");
-  if (input && document.activeElement !== input) input.value = state.route.id ?? "";
+  if (input && document.activeElement !== input) input.value = state.route.id ?? state.route.q ?? "";
 }
 
 function clockButton() {

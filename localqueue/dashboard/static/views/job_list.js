@@ -6,6 +6,7 @@ import * as format from "../format.js";
 import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
 import { heldBy, state } from "../state.js";
+import * as causes from "./causes.js";
 import { button, spoken } from "./controls.js";
 import * as emptyState from "./empty_state.js";
 import { outcomeWord } from "./job_status.js";
@@ -17,7 +18,7 @@ let drawn = new Map(); // rows by id, with what they show
 
 export function view() {
   const queue = openQueue();
-  return [queueHead(queue), tabs(), unseen(), list(queue)];
+  return [queueHead(queue), tabs(), causes.view(), unseen(), list(queue)];
 }
 
 /** Return whether somebody is reading the list, so that it must not move. */
@@ -122,7 +123,7 @@ function rowNode(job, isOpen) {
   return h("a", { class: "row", "data-key": job.id, "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
     stateLabel(job.state),
     h("span", { class: "c-queue" }, job.queue, isAmbiguous(job) ? h("span", { class: "dim" }, ` ${job.namespace}`) : null),
-    job.summary ? h("span", { class: "c-data why", title: job.summary }, foreign(job.summary)) : h("code", { class: "c-data" }, preview(job)),
+    job.summary ? h("span", { class: "c-data", title: job.summary }, foreign(job.summary)) : h("code", { class: "c-data" }, preview(job)),
     h("span", { class: "c-attempt" }, job.attempt ? [spoken("attempt "), `${job.attempt}/${job.maxAttempts}`] : null),
     h("span", { class: `c-last ${last && last.outcome !== "completed" ? "is-bad" : ""}` }, last ? outcomeWord(last) : null),
     h("span", { class: "c-when" }, when(job)),

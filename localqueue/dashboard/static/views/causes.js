@@ -1,0 +1,30 @@
+// Draw the failed jobs by cause: how many, where, why, and the button that retries them.
+
+import { h } from "../dom.js";
+import * as format from "../format.js";
+import { icon } from "../icons.js";
+import { state } from "../state.js";
+import { button } from "./controls.js";
+import { foreign } from "./text_block.js";
+
+const SHOWN = 8;
+
+/** Return the causes above the list of failed jobs, or null. */
+export function view() {
+  if (state.route.state !== "failed" || state.causes.length === 0) return null;
+  const rest = state.causes.length - SHOWN;
+  return h("section", { class: "causes", "aria-label": "By error" },
+    h("h2", {}, "By error"),
+    h("ul", {}, state.causes.slice(0, SHOWN).map(cause)),
+    rest > 0 ? h("p", { class: "dim" }, `and ${format.count(rest, "more cause")}`) : null);
+}
+
+function cause({ namespace, queue, status, summary, count, lastAt }) {
+  const title = `Retry ${format.count(count, "job")} of ${namespace}/${queue} that failed like this`;
+  return h("li", { "data-key": `cause ${namespace} ${queue} ${status} ${summary}` },
+    h("strong", { class: "n" }, format.number(count)),
+    h("span", { class: "what" },
+      h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(summary)),
+      h("span", { class: "dim" }, `${state.route.queue ? "" : `${queue}, `}latest `, h("time", { title: lastAt }, format.time(lastAt)))),
+    button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace, queue, status: status ?? "", summary }, { title }));
+}

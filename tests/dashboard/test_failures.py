@@ -1,0 +1,72 @@
+"""The causes of failures, and the search by text, in a real browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.browser import board
+from tests.support import Reply, http, serving, working, write_catalog
+
+
+def answer(job: dict[str, Any]) -> Reply:
+    content = {"Content-Type": "application/json"}
+    if job["data"]["claim"] % 3 == 0:
+        return 500, json.dumps({"message": f"claim {job['data']['claim']} has no policy"}).encode(), content
+    return 503, b"the model is busy", {}
+
+
+def test_three_hundred_failures_are_two_causes_and_one_click_retries_one(browser: Browser, tmp_path: Path) -> None:
+    """Rule failures.groups, dashboard.causes."""
+    write_catalog(tmp_path, retries=0)
+    with (
+        working() as worker,
+        serving(tmp_path, "--ephemeral", "--target", worker.url) as server,
+        board(browser, server, worker) as found,
+    ):
+        worker.answer = answer
+        jobs = [{"namespace": "shop", "queue": "work", "data": {"claim": number}} for number in range(300)]
+        for job in jobs:
+            http.post(f"{server.url}/jobs", json=job).raise_for_status()
+        found.wait("failed", 300)
+        found.open("#/?state=failed")
+        causes = found.page.get_by_label("By error").get_by_role("listitem")
+        expect(causes).to_have_count(2)
+        expect(causes.first).to_contain_text("200503 the model is busy")
+        expect(causes.last).to_contain_text("has no policy")
+        worker.answer = lambda _: 200
+        causes.first.get_by_role("button", name="Retry 200").click()
+        found.see("200 failed jobs retried")
+        expect(causes).to_have_count(1)
+        found.wait("completed", 200)
+        expect(found.rows().first).to_contain_text("has no policy")
+
+
+def test_a_text_finds_jobs_by_payload_and_response(browser: Browser, tmp_path: Path) -> None:
+    """Rule jobs.search, dashboard.search."""
+    write_catalog(tmp_path, retries=0)
+    with (
+        working() as worker,
+        serving(tmp_path, "--ephemeral", "--target", worker.url) as server,
+        board(browser, server, worker) as found,
+    ):
+        worker.answer = answer
+        for number in range(5):
+            server.enqueue({"claim": number})
+        found.wait("failed", 5)
+        found.open()
+        box = found.page.get_by_role("searchbox")
+        box.fill("claim 3 has")
+        expect(found.rows()).to_have_count(1)
+        assert "q=claim" in found.page.url
+        box.fill('"3"')
+        expect(found.rows()).to_have_count(1)
+        box.fill("busy")
+        expect(found.rows()).to_have_count(3)
+        box.fill("nothing like it")
+        expect(found.rows()).to_have_count(0)
+        box.fill("")
+        expect(found.rows()).to_have_count(5)
