@@ -12,7 +12,7 @@ import click
 
 from localqueue.catalog import discovery, loader, targets
 from localqueue.cli.output.banner import banner
-from localqueue.cli.output.event_log import Banner, JsonLog, TextLog, Write
+from localqueue.cli.output.event_log import Banner, Detail, JsonLog, TextLog, Write
 from localqueue.cli.output.terminal import painter, terminal_width
 from localqueue.core.errors import CatalogError, LocalqueueError
 from localqueue.core.models import Catalog
@@ -105,12 +105,24 @@ def catalog_loader(settings: Settings) -> tuple[list[Path], Callable[[], Catalog
     return paths, load
 
 
-def make_log(settings: Settings, write: Write, stream: TextIO, banner: Banner = banner) -> TextLog | JsonLog:
-    """Return the listener that writes events; `stream` is where `write` leads."""
+def make_log(
+    settings: Settings, write: Write, stream: TextIO, banner: Banner = banner, *, has_summary: bool = False
+) -> TextLog | JsonLog:
+    """Return the listener that writes events; `stream` is where `write` leads.
+
+    With a summary at the end, `--quiet` needs no line for a failed job.
+    """
+    detail = _detail(settings, has_summary)
     if settings.log == "json":
-        return JsonLog(write, is_quiet=settings.quiet)
-    paint = painter(settings.no_color, stream)
-    return TextLog(write, is_quiet=settings.quiet, paint=paint, columns=terminal_width(stream), banner=banner)
+        return JsonLog(write, detail=detail)
+    paint, columns = painter(settings.no_color, stream), terminal_width(stream)
+    return TextLog(write, detail=detail, paint=paint, columns=columns, banner=banner)
+
+
+def _detail(settings: Settings, has_summary: bool) -> Detail:
+    if settings.quiet:
+        return Detail.NONE if has_summary else Detail.FAILED_JOBS
+    return Detail.FAILURES if settings.log == "failures" else Detail.ALL
 
 
 def explain(error: LocalqueueError) -> int:

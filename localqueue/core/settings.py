@@ -165,8 +165,9 @@ OPTIONS = (
            "responses differ.", flag=True),
     Option("crash_at", "Rehearse a crash: end as by kill -9 when this point is reached for the Nth time. "
            f"Points: {', '.join(crashpoint.POINTS)}.", "POINT[:N]"),
-    Option("log", "Format of the log.", choices=("text", "json")),
-    Option("quiet", "Don't log deliveries.", flag=True),
+    Option("log", "Format of the log; `failures` is text without completed deliveries.",
+           choices=("text", "json", "failures")),
+    Option("quiet", "Log only the last delivery of each failed job.", flag=True),
     Option("no_color", "Don't color the output.", flag=True),
 )  # fmt: skip
 """Every option of `up`; a test compares it with Settings and with the documentation."""

@@ -93,7 +93,7 @@ class Run:
         self._wait_ms = wait_ms
         self._is_failure_allowed = is_failure_allowed
         self._progress = Progress()
-        self._log = make_log(settings, self._progress.line, sys.stderr, headline)
+        self._log = make_log(settings, self._progress.line, sys.stderr, headline, has_summary=True)
         self._recorder = RunRecorder()
         self._child: child_process.Child | None = None
         self._stop_requested = asyncio.Event()
@@ -139,12 +139,12 @@ class Run:
             failed, rejections = self._recorder.failed, self._recorder.rejections
             self._conclude(await run_summary.summarize_run(engine, failed, rejections, undeliverable, reason))
         finally:
-            if await self._child.end() and self._settings.log == "text":
+            if await self._child.end() and self._settings.log != "json":
                 self._progress.line("localqueue: ended the processes that COMMAND had left running")
 
     def _note_namespace(self, catalog: Catalog) -> None:
         names = _namespaces(catalog)
-        if len(names) > 1 and self._settings.log == "text":
+        if len(names) > 1 and self._settings.log != "json":
             text = f"SERVICE_NAMESPACE isn't set for COMMAND, because there are several services: {', '.join(names)}"
             self._progress.line(f"localqueue: {text}")
 
@@ -178,7 +178,7 @@ class Run:
         return run_summary.TIMED_OUT if is_timed_out else run_summary.NOT_WAITED_FOR
 
     async def _show_progress(self, engine: Engine) -> None:
-        if self._progress.is_terminal and self._settings.log == "text":
+        if self._progress.is_terminal and self._settings.log != "json":
             queues = await engine.queues()
             counts = {state: sum(queue.counts[state] for queue in queues if queue.held is None) for state in UNFINISHED}
             text = ", ".join(f"{number} {state}" for state, number in counts.items() if number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -11,23 +12,43 @@ from localqueue import __version__
 from localqueue.api import serializers
 from localqueue.cli.output import phrases
 from localqueue.cli.output.banner import start_warnings
+from localqueue.cli.output.burst import BurstLimit
 from localqueue.cli.output.terminal import Painter
 from localqueue.core import events
 from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Catalog, Job, QueueKey
+from localqueue.core.models import Attempt, Catalog, Job, JobState, OutcomeKind, QueueKey
 from localqueue.core.text import counted, safe
 from localqueue.server.server import RunningServer
 
 Write = Callable[[str], None]
+
+
+class Detail(enum.Enum):
+    """The deliveries that have a line: all, those that failed, the last ones of failed jobs, or none."""
+
+    ALL = enum.auto()
+    FAILURES = enum.auto()
+    FAILED_JOBS = enum.auto()
+    NONE = enum.auto()
+
+    def includes(self, job: Job, attempt: Attempt) -> bool:
+        """Return whether an attempt has a line."""
+        if self is Detail.FAILED_JOBS:
+            return job.finished is JobState.FAILED
+        is_failure = attempt.outcome.kind is not OutcomeKind.COMPLETED
+        return self is Detail.ALL or (self is Detail.FAILURES and is_failure)
+
+
 Banner = Callable[[RunningServer, Catalog], str]
 
 
 class TextLog:
     """The log for people."""
 
-    def __init__(self, write: Write, *, is_quiet: bool, paint: Painter, columns: int | None, banner: Banner) -> None:
+    def __init__(self, write: Write, *, detail: Detail, paint: Painter, columns: int | None, banner: Banner) -> None:
         self._write = write
-        self._is_quiet = is_quiet
+        self._detail = detail
+        self._burst = None if columns is None else BurstLimit(write)  # a file or a pipe gets every line
         self._paint = paint
         self._columns = columns
         self._banner = banner
@@ -68,25 +89,34 @@ class TextLog:
                     self._write(phrases.rejection(rejection, self._paint))
             case events.Warned(message):
                 self._write(f"warning: {safe(message, 400)}")
+            case events.Stopped() if self._burst is not None:
+                self._burst.flush()
             case events.Stopping(running):
                 waits = f"waiting for {counted(running, 'running attempt')} (Ctrl-C to stop now)"
                 self._write(f"stopping: {waits if running else 'no running attempts'}")
 
     def _attempt(self, job: Job, attempt: Attempt, explanation: Explanation | None) -> None:
-        if not self._is_quiet:
-            is_ambiguous = job.queue in self._ambiguous
+        is_ambiguous = job.queue in self._ambiguous
+        if self._shows(job, attempt, f"{job.namespace}/{job.queue}" if is_ambiguous else job.queue):
             self._write(phrases.delivery(job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
         if explanation is not None and (job.key, explanation.condition) not in self._explained:
             self._explained.add((job.key, explanation.condition))
             self._write(phrases.explanation("/".join(job.key), explanation, self._paint))
 
+    def _shows(self, job: Job, attempt: Attempt, name: str) -> bool:
+        """Return whether an attempt has a line: a completed one may be part of a sum."""
+        if not self._detail.includes(job, attempt):
+            return False
+        is_completed = attempt.outcome.kind is OutcomeKind.COMPLETED
+        return not is_completed or self._burst is None or self._burst.admits(name)
+
 
 class JsonLog:
     """The log for programs: every line is an object with an `event`."""
 
-    def __init__(self, write: Write, *, is_quiet: bool) -> None:
+    def __init__(self, write: Write, *, detail: Detail) -> None:
         self._write = write
-        self._is_quiet = is_quiet
+        self._detail = detail
 
     def ready(self, where: RunningServer, catalog: Catalog) -> None:
         """Write the first line, and the warnings of the start."""
@@ -102,7 +132,7 @@ class JsonLog:
         """Write one event."""
         match event:
             case events.AttemptEnded(job, attempt, explanation):
-                if not self._is_quiet:
+                if self._detail.includes(job, attempt):
                     names = {"jobId": job.id, "namespace": job.namespace, "queue": job.queue}
                     self._line("attempt", **names, **serializers.attempt(attempt, explanation))
             case events.ServiceChanged(namespace, target, is_listening):

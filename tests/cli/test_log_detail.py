@@ -1,0 +1,96 @@
+"""The log under load and by choice: bursts are summed up, failures always have their line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localqueue.cli.output.burst import LIMIT, BurstLimit
+from tests.cli.terminal import localqueue_on_terminal
+from tests.forking import ForkedPopen
+from tests.support import http, until, working, write_catalog
+
+
+def test_a_burst_has_a_limit_each_second_and_its_rest_is_counted_by_queue() -> None:
+    """Rule cli.burst."""
+    lines: list[str] = []
+    now = [100.0]
+    limit = BurstLimit(lines.append, lambda: now[0])
+    assert [limit.admits("work") for _ in range(LIMIT + 5)] == [True] * LIMIT + [False] * 5
+    assert limit.admits("other") is False and lines == []
+    now[0] += 1
+    assert limit.admits("work") is True
+    assert lines == ["other: 1 more delivery completed", "work: 5 more deliveries completed"]
+    limit.flush()
+    assert len(lines) == 2
+
+
+def test_a_fan_out_fits_a_screen_and_its_failures_have_their_lines(tmp_path: Path, monkeypatch: Any) -> None:
+    """Rule cli.burst."""
+    write_catalog(tmp_path, retries=0, concurrency=50)
+    monkeypatch.chdir(tmp_path)
+    with (
+        working(lambda job: 500 if job["data"] in (7, 333) else 200) as worker,
+        localqueue_on_terminal("up", "--port", "0", "--ephemeral", "--target", worker.url) as terminal,
+    ):
+        terminal.wait_for("export IEC_QUEUE_URL=")
+        url = re.search(r"IEC_QUEUE_URL=(\S+)", "\n".join(terminal.lines))
+        assert url is not None
+        threads = [threading.Thread(target=enqueue, args=(url[1], range(n, 600, 4))) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        until(lambda: len(worker.bodies) == 600, "all are delivered")
+        terminal.type("\x03")
+        assert terminal.wait_end() == 0
+        lines = terminal.lines
+        assert sum("failed" in line and "500" in line for line in lines) == 2
+        deliveries = [line for line in lines if "attempt 1/1" in line]
+        summed = [int(count) for count in re.findall(r"work: (\d+) more deliver", "\n".join(lines))]
+        assert len(deliveries) + sum(summed) == 600 and len(deliveries) < 400
+
+
+def enqueue(url: str, numbers: range) -> None:
+    for number in numbers:
+        http.post(f"{url}/jobs", json={"namespace": "shop", "queue": "work", "data": number}).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), ["good 1/2", "late 1/2", "late 2/2", "bad 1/2", "bad 2/2"]),
+        (("--log", "failures"), ["late 1/2", "bad 1/2", "bad 2/2"]),
+        (("--quiet",), ["bad 2/2"]),
+    ],
+)
+def test_the_log_has_what_was_chosen(tmp_path: Path, options: tuple[str, ...], shown: list[str]) -> None:
+    """Rule cli.log: `--quiet` still tells permanent failures."""
+    write_catalog(tmp_path, retries=1, delay=10)
+    names: dict[str, str] = {}
+
+    def answer(job: dict[str, Any]) -> int:
+        return 500 if job["data"] == "bad" or (job["data"] == "late" and job["attempt"] == 1) else 200
+
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with (
+        working(answer) as worker,
+        ForkedPopen(["up", "--port", "0", "--target", worker.url, *options], cwd=tmp_path, **pipe) as process,
+    ):
+        assert process.stdout is not None
+        url = next(line for line in process.stdout if "export IEC_QUEUE_URL=" in line).split("=", 1)[1].strip()
+        for data in ("good", "late", "bad"):
+            body = {"namespace": "shop", "queue": "work", "data": data}
+            names[http.post(f"{url}/jobs", json=body).json()["id"][-8:]] = data
+        states = f"{url}/_localqueue/jobs?state="
+        until(lambda: len(http.get(f"{states}completed").json()["jobs"]) == 2, "two are completed")
+        until(lambda: len(http.get(f"{states}failed").json()["jobs"]) == 1, "one has failed")
+        process.send_signal(2)
+        text = process.stdout.read()
+    found = re.findall(r"([0-9a-f]{8})  attempt (\d/\d)", text)
+    assert sorted(f"{names[short]} {number}" for short, number in found) == sorted(shown)
