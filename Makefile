@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2
 BIN := .venv/bin
 
 .PHONY: demo demo-node test test-plain test-compat test-long test-sim test-binary binary npm browser bench lint docs
-.PHONY: messages pictures clean
+.PHONY: messages pictures campaign clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -84,6 +84,10 @@ test-compat: .venv/ready
 COUNT ?= 50000
 test-sim: .venv/ready
 	$(BIN)/python -m tests.sim --count $(COUNT)
+
+# What docs/reliability.md reports, in its long form, about an hour (ARGS="--short", ARGS="--only kills --count 100").
+campaign: .venv/ready
+	$(BIN)/python -m tests.campaigns $(ARGS)
 
 # Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a short run).
 bench: .venv/ready

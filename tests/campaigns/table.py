@@ -1,0 +1,31 @@
+"""The campaigns: what each one is called, how long it is, and what it looks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.campaigns import crashes, endurance, inputs, power_loss, simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign; `short` and `long` are its counts, `run` takes a count and a seed and returns a summary."""
+
+    name: str
+    run: Callable[[int, int], str]
+    short: int
+    long: int
+    promise: str
+
+
+CAMPAIGNS = (
+    Campaign("kills", crashes.kills, 5, 2000, "kill -9 at random moments loses no acknowledged job"),
+    Campaign("points", crashes.points, 1, 20, "neither does a crash at a named point"),
+    Campaign("double-starts", crashes.double_starts, 1, 200, "of 20 servers on one database, one runs"),
+    Campaign("power-loss", power_loss.cuts, 50, 20_000, "a log that is cut behind an acknowledgement has its job"),
+    Campaign("simulation", simulation.seeds, 20, 50_000, "random histories keep every rule of docs/semantics.md"),
+    Campaign("requests", inputs.requests, 500, 1_000_000, "damaged requests get a 4xx, and the server keeps answering"),
+    Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),
+    Campaign("endurance", endurance.jobs, 1000, 100_000, "memory, descriptors and threads stay flat"),
+)
