@@ -231,6 +231,7 @@ COMPONENTS: dict[str, Schema] = {
         summary=said(or_null(TEXT), "why the latest attempt failed; null if it didn't"),
     ),
     "WholeJob": record(**JOB, attempts=list_of(ref("Attempt")), data=said(ANY, "exactly as it was sent")),
+    "JobWithData": record(**JOB, data=said(ANY, "exactly as it was sent")),
     "BareAttempt": record(**BARE_ATTEMPT),
     "Attempt": record(
         **BARE_ATTEMPT,

@@ -132,7 +132,9 @@ def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
 
 def job_details(details: JobDetails) -> bytes:
     """Return a job with its attempts, and its data exactly as it was sent."""
-    shown = {**job(details.snapshot), "attempts": [_explained(details, each) for each in details.attempts]}
+    shown = job(details.snapshot)
+    if details.attempts is not None:
+        shown["attempts"] = [_explained(details, each) for each in details.attempts]
     return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
 
 

@@ -61,10 +61,13 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobDetails:
-    """A job with its attempts, in starting order, the bytes of its `data`, and its queue if one is declared."""
+    """A job with its attempts, in starting order, the bytes of its `data`, and its queue if one is declared.
+
+    `attempts` is None where they weren't wanted.
+    """
 
     snapshot: JobSnapshot
-    attempts: list[Attempt]
+    attempts: list[Attempt] | None
     data: bytes
     queue: Queue | None
 
@@ -133,12 +136,16 @@ class JobActions:
             raise _unknown(job.id)
         return details[0]
 
-    async def _details(self, jobs: Sequence[JobSnapshot]) -> list[JobDetails]:
+    async def _details(self, jobs: Sequence[JobSnapshot], *, has_attempts: bool = True) -> list[JobDetails]:
         """Return the details of the jobs that weren't pruned meanwhile."""
         seqs = [snapshot.job.seq for snapshot in jobs]
-        attempts, data = await asyncio.gather(self._store.queries.attempts(seqs), self._store.queries.payloads(seqs))
+        attempts, data = await asyncio.gather(
+            self._store.queries.attempts(seqs if has_attempts else ()), self._store.queries.payloads(seqs)
+        )
         return [
-            JobDetails(snapshot, attempts[seq], data[seq], self._active.queues.get(snapshot.job.key))
+            JobDetails(
+                snapshot, attempts[seq] if has_attempts else None, data[seq], self._active.queues.get(snapshot.job.key)
+            )
             for snapshot, seq in zip(jobs, seqs, strict=True)
             if seq in data
         ]
@@ -162,13 +169,14 @@ class JobActions:
         found = await self._store.queries.search(wanted, now, running, SEARCH_S)
         return JobPage([self.snapshot(job) for job in found.jobs], found.next, found.searched)
 
-    async def detailed_page(self, wanted: JobFilter) -> DetailedPage:
-        """Return a page of jobs with their attempts and data; it ends early where these exceed DETAILS_LIMIT."""
+    async def detailed_page(self, wanted: JobFilter, *, has_attempts: bool = True) -> DetailedPage:
+        """Return a page of jobs with data, and attempts if wanted; it ends early where these exceed DETAILS_LIMIT."""
         page = await self.page(wanted)
         sizes = await self._store.queries.detail_sizes([snapshot.job.seq for snapshot in page.jobs])
         fitting = _fitting(page.jobs, sizes)
         is_whole = len(fitting) == len(page.jobs)
-        return DetailedPage(await self._details(fitting), page.next if is_whole else fitting[-1].job.seq, page.searched)
+        details = await self._details(fitting, has_attempts=has_attempts)
+        return DetailedPage(details, page.next if is_whole else fitting[-1].job.seq, page.searched)
 
     async def unfinished(self, limit: int) -> list[JobSnapshot]:
         """Return the newest jobs that aren't finished: running ones first, then queued, then retrying."""

@@ -22,6 +22,8 @@ from localqueue.testing.queue_server import QueueServer
 from localqueue.testing.results import EndedAttempt, Job, JobState
 
 T = TypeVar("T")
+FEW = 20
+"""Up to so many jobs are read one by one: a list of thousands with their attempts takes longer."""
 TIMEOUT = "60s"
 """How long `advance`, `step` and `drain` may take: longer than the default timeoutMs of an attempt."""
 BLOCKED_LOOP = (
@@ -59,12 +61,14 @@ class LocalQueue(QueueServer):
 
     def jobs(self, queue: str | None = None, state: JobState | None = None, namespace: str | None = None) -> list[Job]:
         """Return every matching job, oldest first, with its data and its attempts. Raises ClientError."""
-        return [results.job(content) for content in self._contents(queue, state, namespace)]
+        return [results.job(content) for content in self._contents(queue, state, namespace, "true")]
 
-    def _contents(self, queue: str | None, state: str | None, namespace: str | None) -> list[dict[str, Any]]:
+    def _contents(
+        self, queue: str | None, state: str | None, namespace: str | None, details: str
+    ) -> list[dict[str, Any]]:
         if queue is not None:
             namespace, queue = self._key(queue, namespace)
-        listed = self.client.jobs(queue=queue, state=state, namespace=namespace, details="true")
+        listed = self.client.jobs(queue=queue, state=state, namespace=namespace, details=details)
         return list(listed)[::-1]
 
     def retry(self, job: Job | str) -> None:
@@ -280,8 +284,12 @@ class LocalQueue(QueueServer):
             raise AssertionError(assertions.unexpected_message(queue, matcher, matches))
 
     def _matching(self, queue: str, matcher: Matcher, namespace: str | None) -> list[Job]:
-        contents = self._contents(queue, None, namespace)
-        return [results.job(content) for content in contents if matcher.mismatch(content["data"]) is None]
+        contents = self._contents(queue, None, namespace, "data")
+        ids = [content["id"] for content in contents if matcher.matches(content["data"])]
+        if len(ids) <= FEW:
+            return [self.job(id_) for id_ in ids]
+        wanted = set(ids)
+        return [job for job in self.jobs(queue, None, namespace) if job.id in wanted]
 
     def assert_all_replies_used(self) -> None:
         """Check that no stub has replies left. Raises AssertionError."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+Reason = Callable[[], str]
+"""Says where two values differ; a text for each of thousands of jobs would take longer than comparing them."""
 ANY = object()
 """Accepts every payload."""
 
@@ -19,13 +22,21 @@ class Matcher:
     data_contains: Any = ANY
     where: Callable[[Any], object] | None = None
 
+    def matches(self, data: Any) -> bool:
+        """Return whether the data of a job matches. Raises what `where` raises."""
+        return self._reason(data) is None
+
     def mismatch(self, data: Any) -> str | None:
         """Return why the data of a job doesn't match, or None. Raises what `where` raises."""
-        found = None if self.data is ANY else difference(self.data, data)
+        reason = self._reason(data)
+        return None if reason is None else reason()
+
+    def _reason(self, data: Any) -> Reason | None:
+        found = None if self.data is ANY else _difference(self.data, data)
         if found is None and self.data_contains is not ANY:
-            found = difference(self.data_contains, data, is_partial=True)
+            found = _difference(self.data_contains, data, is_partial=True)
         if found is None and self.where is not None and not self.where(data):
-            found = "`where` returned a false value"
+            return lambda: "`where` returned a false value"
         return found
 
     def __str__(self) -> str:
@@ -41,11 +52,16 @@ def difference(expected: Any, actual: Any, is_partial: bool = False, path: str =
     Tuples are lists and keys are strings, as in JSON; anything else decides with its own `==`, such as `mock.ANY`.
     Where `is_partial`, objects may have further keys, at any depth.
     """
+    reason = _difference(expected, actual, is_partial, path)
+    return None if reason is None else reason()
+
+
+def _difference(expected: Any, actual: Any, is_partial: bool = False, path: str = "") -> Reason | None:
     if isinstance(expected, Mapping):
         return _object_difference(expected, actual, is_partial, path)
     if isinstance(expected, list | tuple):
         return _array_difference(expected, actual, is_partial, path)
-    return None if _equals(expected, actual) else _differs(path, expected, actual)
+    return None if _equals(expected, actual) else partial(_differs, path, expected, actual)
 
 
 def shown(data: Any) -> str:
@@ -62,27 +78,27 @@ def _equals(expected: Any, actual: Any) -> bool:
     return bool(expected == actual)
 
 
-def _object_difference(expected: Mapping[Any, Any], actual: Any, is_partial: bool, path: str) -> str | None:
+def _object_difference(expected: Mapping[Any, Any], actual: Any, is_partial: bool, path: str) -> Reason | None:
     if not isinstance(actual, dict):
-        return _differs(path, expected, actual)
+        return partial(_differs, path, expected, actual)
     keyed = {_key(key): value for key, value in expected.items()}
     for key in keyed:
         if key not in actual:
-            return f"{_at(path, key)} is missing"
+            return partial("{} is missing".format, _at(path, key))
     for key in actual:
         if key not in keyed and not is_partial:
-            return f"{_at(path, key)} is unexpected"
-    found = (difference(value, actual[key], is_partial, _at(path, key)) for key, value in keyed.items())
+            return partial("{} is unexpected".format, _at(path, key))
+    found = (_difference(value, actual[key], is_partial, _at(path, key)) for key, value in keyed.items())
     return next((each for each in found if each is not None), None)
 
 
-def _array_difference(expected: Sequence[Any], actual: Any, is_partial: bool, path: str) -> str | None:
+def _array_difference(expected: Sequence[Any], actual: Any, is_partial: bool, path: str) -> Reason | None:
     if not isinstance(actual, list):
-        return _differs(path, expected, actual)
+        return partial(_differs, path, expected, actual)
     if len(actual) != len(expected):
-        return f"{path or 'the array'} has {len(actual)} elements, not {len(expected)}"
+        return partial("{} has {} elements, not {}".format, path or "the array", len(actual), len(expected))
     pairs = enumerate(zip(expected, actual, strict=True))
-    found = (difference(each, other, is_partial, f"{path}[{index}]") for index, (each, other) in pairs)
+    found = (_difference(each, other, is_partial, f"{path}[{index}]") for index, (each, other) in pairs)
     return next((each for each in found if each is not None), None)
 
 

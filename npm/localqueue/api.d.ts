@@ -795,6 +795,54 @@ export interface components {
             /** @description exactly as it was sent */
             data: unknown;
         };
+        JobWithData: {
+            /** @description UUIDv7 */
+            id: string;
+            /** @description the last 8 hex digits of the ID */
+            shortId: string;
+            /** @description its place in the order in which jobs were enqueued, over all queues */
+            seq: number;
+            namespace: string;
+            queue: string;
+            /** @enum {string} */
+            state: "queued" | "running" | "retrying" | "completed" | "failed" | "cancelled";
+            /**
+             * @description why it can't start: its queue is in no catalog or paused, or its service isn't running; `no_timeout`: it is running and isn't cut off
+             * @enum {unknown}
+             */
+            held: "queue_missing" | "paused" | "service_down" | "no_timeout" | null;
+            /** @description starts at 1; each retry by hand adds 1 */
+            round: number;
+            /** @description number of the latest started attempt of the round; 0 before the first */
+            attempt: number;
+            /** @description the largest number of attempts in the round */
+            maxAttempts: number;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            dueAt: string;
+            /**
+             * Format: date-time
+             * @description when the running attempt started; null if none is running
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            startedAt: string | null;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            finishedAt: string | null;
+            /** @description ID of the job that this one is a copy of */
+            replayOf: string | null;
+            /** @description exactly as it was sent */
+            data: unknown;
+        };
         BareAttempt: {
             round: number;
             /** @description starts at 1 in each round; an interrupted attempt is repeated with the same number */
@@ -2007,8 +2055,8 @@ export interface operations {
                 id?: string;
                 /** @description the largest number of jobs; 50 if absent */
                 limit?: number;
-                /** @description true: each job with its data and attempts, as a WholeJob; a page with large data may be shorter */
-                details?: "true" | "false";
+                /** @description true: each job with its data and attempts, as a WholeJob; data: with its data, as a JobWithData; a page with large data may be shorter */
+                details?: "true" | "data" | "false";
                 /** @description the start of the page: `next` of the previous page */
                 after?: string;
             };
@@ -2025,7 +2073,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        jobs: (components["schemas"]["ListedJob"] | components["schemas"]["WholeJob"])[];
+                        jobs: (components["schemas"]["ListedJob"] | components["schemas"]["WholeJob"] | components["schemas"]["JobWithData"])[];
                         /** @description `after` of the next page; null on the last page */
                         next: string | null;
                         /** @description how many jobs a search (`q`, `status`) has looked at for this page */

@@ -17,6 +17,8 @@ from localqueue.core.models import Job, JobFilter, JobState
 from localqueue.core.text import safe
 from localqueue.core.times import parse_time
 
+DETAILS = ("true", "data", "false")
+LISTED_AS = ("ListedJob", "WholeJob", "JobWithData")
 PAGE_LIMIT = 200
 PAGE = 50
 _PART_OF_ID = re.compile(r"[0-9a-f-]{1,36}")
@@ -25,13 +27,15 @@ _PART_OF_ID = re.compile(r"[0-9a-f-]{1,36}")
 async def list_jobs(context: Context, request: Request) -> Response:
     """Respond with a page of jobs."""
     jobs = context.engine.jobs
-    if requests.one_of(request, "details", ("true", "false")) == "true":
-        return responses.json_bytes(serializers.detailed_page(await jobs.detailed_page(_filter(request))))
-    page = await jobs.page(_filter(request))
-    previews = await jobs.previews(page.jobs)
-    listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
-    following = None if page.next is None else str(page.next)
-    return responses.json_response({"jobs": listed, "next": following, "searched": page.searched})
+    details = requests.one_of(request, "details", DETAILS)
+    if details in ("true", "data"):
+        page = await jobs.detailed_page(_filter(request), has_attempts=details == "true")
+        return responses.json_bytes(serializers.detailed_page(page))
+    found = await jobs.page(_filter(request))
+    previews = await jobs.previews(found.jobs)
+    listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in found.jobs]
+    following = None if found.next is None else str(found.next)
+    return responses.json_response({"jobs": listed, "next": following, "searched": found.searched})
 
 
 async def get_job(context: Context, request: Request) -> Response:
@@ -158,7 +162,7 @@ OPERATIONS = (
         list_jobs,
         "List jobs, newest first",
         schemas.record(
-            jobs=schemas.list_of({"anyOf": [schemas.ref("ListedJob"), schemas.ref("WholeJob")]}),
+            jobs=schemas.list_of({"anyOf": [schemas.ref(name) for name in LISTED_AS]}),
             next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last page"),
             searched=schemas.said(
                 schemas.or_null(schemas.COUNT), "how many jobs a search (`q`, `status`) has looked at for this page"
@@ -180,8 +184,9 @@ OPERATIONS = (
             ),
             Parameter(
                 "details",
-                "true: each job with its data and attempts, as a WholeJob; a page with large data may be shorter",
-                {"enum": ["true", "false"]},
+                "true: each job with its data and attempts, as a WholeJob; data: with its data, as a JobWithData; "
+                "a page with large data may be shorter",
+                {"enum": list(DETAILS)},
             ),
             Parameter("after", "the start of the page: `next` of the previous page", schemas.TEXT),
         ),

@@ -1,0 +1,1 @@
+"""What each release wrote: later ones must read it."""
