@@ -46,9 +46,9 @@ WORKER_PORT = 4328
 def conformance(
     url: str | None, worker_host: str, worker_port: int, print_catalog: bool, is_json: bool, paint: Painter
 ) -> None:
-    """Test a queue by the platform's rules: localqueue, or iec-queue where it can reach your worker.
+    """Test a queue by the platform's rules.
 
-    It enqueues jobs, receives their deliveries, and prints rule, source, expected and seen. `platform` is the public
+    The queue is localqueue, or iec-queue where it can reach your worker. The command enqueues jobs, receives their deliveries, and prints rule, source, expected and seen. `platform` is the public
     reference, `decision` is ours where the reference is silent. Exits 1 if a rule of the platform doesn't hold.
     """
     if print_catalog:

@@ -24,9 +24,9 @@ from localqueue.core.text import safe
 )
 @with_client
 def export(client: Client, id_: str, form: str) -> None:
-    """Print a job as a regression test or as a request that runs as it is.
+    """Print a job as a test or as a request.
 
-    For example: localqueue export ID --as pytest > tests/test_claim.py
+    What is printed runs as it is, for example: localqueue export ID --as pytest > tests/test_claim.py
     """
     click.echo(job_export.FORMATS[form](exported_job(client, id_)), nl=False)
 

@@ -68,9 +68,9 @@ def cancel(client: Client, ids: tuple[str, ...]) -> None:
 @_IDS
 @with_client
 def hold(client: Client, ids: tuple[str, ...]) -> None:
-    """Let running attempts take longer than timeoutMs, for a debugger.
+    """Don't cut running attempts off, for a debugger.
 
-    Production would cut them off. They end with their responses, or after `localqueue release`.
+    They may take longer than timeoutMs. Production would cut them off. They end with their responses, or after `localqueue release`.
     """
     if not ids:
         raise click.UsageError("name at least one job ID")
@@ -81,7 +81,10 @@ def hold(client: Client, ids: tuple[str, ...]) -> None:
 @_IDS
 @with_client
 def release(client: Client, ids: tuple[str, ...]) -> None:
-    """End the hold of running attempts: each has its whole timeoutMs again."""
+    """End the hold of running attempts.
+
+    Each has its whole timeoutMs again.
+    """
     if not ids:
         raise click.UsageError("name at least one job ID")
     _each(ids, client.release, "released")

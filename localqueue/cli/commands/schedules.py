@@ -73,9 +73,9 @@ def _word(firing: dict[str, Any]) -> str:
 @as_json
 @with_client
 def trigger(client: Client, name: str, namespace: str | None, is_json: bool) -> None:
-    """Fire a schedule now, and show the response; exits 1 if it wasn't 2xx.
+    """Fire a schedule now, and show the response.
 
-    SCHEDULE is a name, or NAMESPACE/NAME. A firing isn't a job and isn't retried.
+    Exits 1 if the response wasn't 2xx. SCHEDULE is a name, or NAMESPACE/NAME. A firing isn't a job and isn't retried.
     """
     key = find_schedule(client, name, namespace)
     fired = client.trigger(*key)
