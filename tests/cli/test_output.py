@@ -10,7 +10,6 @@ import pty
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +17,8 @@ import pytest
 
 from localqueue.cli.output import line_output
 from localqueue.cli.output.line_output import LineOutput
+from tests.forking import COMMAND, ForkedPopen
 from tests.support import JSON, http, until, working, write_catalog
-
-COMMAND = [sys.executable, "-W", "error", "-m", "localqueue"]
 
 
 def small_pipe() -> tuple[int, int]:
@@ -49,8 +47,7 @@ def server_url(folder: Path) -> str:
 @contextlib.contextmanager
 def unread(folder: Path, output: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run `up` with an output that nobody reads."""
-    command = [*COMMAND, "up", "--port=0", *options]
-    process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.PIPE)
+    process = ForkedPopen(["up", "--port=0", *options], cwd=folder, stdout=output, stderr=subprocess.PIPE)
     os.close(output)
     try:
         yield process

@@ -48,8 +48,9 @@ def conformance(
 ) -> None:
     """Test a queue by the platform's rules.
 
-    The queue is localqueue, or iec-queue where it can reach your worker. The command enqueues jobs, receives their deliveries, and prints rule, source, expected and seen. `platform` is the public
-    reference, `decision` is ours where the reference is silent. Exits 1 if a rule of the platform doesn't hold.
+    The queue is localqueue, or iec-queue where it can reach your worker. The command enqueues jobs, receives their
+    deliveries, and prints rule, source, expected and seen. `platform` is the public reference, `decision` is ours where
+    the reference is silent. Exits 1 if a rule of the platform doesn't hold.
     """
     if print_catalog:
         click.echo(catalog.text(worker_port), nl=False)

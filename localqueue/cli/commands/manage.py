@@ -70,7 +70,8 @@ def cancel(client: Client, ids: tuple[str, ...]) -> None:
 def hold(client: Client, ids: tuple[str, ...]) -> None:
     """Don't cut running attempts off, for a debugger.
 
-    They may take longer than timeoutMs. Production would cut them off. They end with their responses, or after `localqueue release`.
+    They may take longer than timeoutMs, where production would cut them off. They end with their responses, or after
+    `localqueue release`.
     """
     if not ids:
         raise click.UsageError("name at least one job ID")
