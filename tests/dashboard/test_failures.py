@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import board
-from tests.support import Reply, http, serving, working, write_catalog
+from tests.docs.pages import ENV
+from tests.support import Reply, http, serving, until, working, write_catalog
 
 
 def answer(job: dict[str, Any]) -> Reply:
@@ -70,3 +72,26 @@ def test_a_text_finds_jobs_by_payload_and_response(browser: Browser, tmp_path: P
         expect(found.rows()).to_have_count(0)
         box.fill("")
         expect(found.rows()).to_have_count(5)
+
+
+def test_a_delivery_is_copied_as_curl_and_as_enqueue(browser: Browser, tmp_path: Path) -> None:
+    """Rule dashboard.copy: both commands run as they are."""
+    write_catalog(tmp_path, retries=0)
+    with (
+        working() as worker,
+        serving(tmp_path, "--ephemeral", "--target", worker.url) as server,
+        board(browser, server, worker, permissions=["clipboard-read", "clipboard-write"]) as found,
+    ):
+        data = 'it\'s a "test" é $HOME'
+        id_ = server.enqueue(data)
+        server.wait_state(id_, "completed")
+        found.open(f"#/jobs/{id_}")
+        for name in ("Copy as curl", "Copy as enqueue"):
+            found.job().get_by_role("button", name=name).click()
+            found.see("Copied")
+            command = found.page.evaluate("navigator.clipboard.readText()")
+            env = ENV | {"IEC_QUEUE_URL": server.url, "no_proxy": "*"}
+            subprocess.run(["sh", "-c", command], env=env, check=True, capture_output=True, timeout=30)
+        until(lambda: len(worker.bodies) == 3, "the handler was called twice more")
+        assert worker.bodies[0] == worker.bodies[1]
+        assert worker.jobs[2]["data"] == data

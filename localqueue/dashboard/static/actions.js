@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
+import * as commands from "./commands.js";
 import * as format from "./format.js";
 import * as fetching from "./fetching.js";
 import { reconnect } from "./event_stream.js";
@@ -45,6 +46,8 @@ const ACTIONS = {
   dismiss: ({ number }) => dismiss(number),
   help: () => dialogs.help(),
   copy: (_, element) => copy(element),
+  copyCurl: ({ index }) => copyText(commands.curl(state.open.job, state.open.job.attempts[Number(index)], state.open.text)),
+  copyEnqueue: () => copyText(commands.enqueue(state.open.job, state.open.text)),
 };
 
 /** Run the actions of clicked elements. */
@@ -137,6 +140,10 @@ function showUnseen() {
 
 async function copy(element) {
   const { copied, block } = element.closest("[data-copied], [data-block]").dataset;
-  await navigator.clipboard.writeText(copied ?? textOf(block));
+  await copyText(copied ?? textOf(block));
+}
+
+async function copyText(text) {
+  await navigator.clipboard.writeText(text);
   toast("Copied");
 }

@@ -157,7 +157,10 @@ export function response(job, selected) {
     attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(format.sentence(attempt.error.message))) : null,
     found ? responseBody(heading, found) : null,
     found ? headers(found.headers) : null,
-    h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, format.sentence(attempt.reason)));
+    h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, format.sentence(attempt.reason)),
+    h("p", {},
+      button("Copy as curl", "copyCurl", { index: attempt.index ?? choose(all, selected) }, { kind: "quiet", title: "The delivery: it calls the handler" }),
+      button("Copy as enqueue", "copyEnqueue", {}, { kind: "quiet", title: "The command that enqueues the same payload" })));
 }
 
 /** Return whether the message says more than the status: the target of a redirect does. */
