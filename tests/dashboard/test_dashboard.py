@@ -115,7 +115,7 @@ def test_after_a_burst_the_page_shows_what_the_server_has(wall: Board) -> None:
     expect(wall.page.locator("nav.tabs")).to_contain_text("completed214")
     expect(wall.rows().first).to_contain_text("249")
     listed = [
-        [job["id"], job["state"], job["summary"] or job["preview"]]
+        [job["id"], job["state"], "".join(filter(None, (job["summary"], job["preview"])))]
         for job in wall.server.get("/jobs?limit=200")["jobs"]
     ]
 

@@ -46,8 +46,8 @@ const ACTIONS = {
   dismiss: ({ number }) => dismiss(number),
   help: () => dialogs.help(),
   copy: (_, element) => copy(element),
-  copyCurl: ({ index }) => copyText(commands.curl(state.open.job, state.open.job.attempts[Number(index)], state.open.text)),
-  copyEnqueue: () => copyText(commands.enqueue(state.open.job, state.open.text)),
+  copyCurl: ({ index }) => copyText(commands.asCurlCommand(state.open.job, state.open.job.attempts[Number(index)], state.open.text)),
+  copyEnqueue: () => copyText(commands.asEnqueue(state.open.job, state.open.text)),
 };
 
 /** Run the actions of clicked elements. */

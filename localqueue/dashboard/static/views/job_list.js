@@ -123,7 +123,7 @@ function rowNode(job, isOpen) {
   return h("a", { class: "row", "data-key": job.id, "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
     stateLabel(job.state),
     h("span", { class: "c-queue" }, job.queue, isAmbiguous(job) ? h("span", { class: "dim" }, ` ${job.namespace}`) : null),
-    job.summary ? h("span", { class: "c-data", title: job.summary }, foreign(job.summary)) : h("code", { class: "c-data" }, preview(job)),
+    h("span", { class: "c-data", title: job.summary }, job.summary ? h("span", { class: "is-bad" }, foreign(job.summary)) : null, h("code", {}, preview(job))),
     h("span", { class: "c-attempt" }, job.attempt ? [spoken("attempt "), `${job.attempt}/${job.maxAttempts}`] : null),
     h("span", { class: `c-last ${last && last.outcome !== "completed" ? "is-bad" : ""}` }, last ? outcomeWord(last) : null),
     h("span", { class: "c-when" }, when(job)),
