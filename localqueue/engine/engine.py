@@ -308,6 +308,8 @@ class Engine:
             self._start_ms = start_ms
             self._clock.advance(now)
             raise
+        finally:
+            self._enqueuer.end_restart()
         self._active.reset()
         self.schedules.restart()
         self.rejections.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from localqueue.catalog.active_catalog import ActiveCatalog
@@ -33,6 +34,7 @@ class Enqueuer:
         self._hub = hub
         self._seed = seed
         self._epoch = 0
+        self._restarted: asyncio.Event | None = None
         self._numbers: dict[QueueKey, int] = {}
         self.next_seq = 1
         """The sequence number of the next job; it rises by one with each job."""
@@ -51,18 +53,28 @@ class Enqueuer:
     def restart(self) -> tuple[int, Mapping[QueueKey, int]]:
         """Begin at 1 again, and return what `restore` needs to undo that.
 
-        Jobs that are committed before the disk is emptied are not offered to the dispatcher afterwards.
+        Jobs that are committed before the disk is emptied are not offered to the dispatcher afterwards. Jobs that
+        arrive wait for `end_restart`: were the numbers undone, theirs would be those of other jobs.
         """
         before = self.next_seq, self._numbers
         self.next_seq, self._numbers = 1, {}
         self._epoch += 1
+        self._restarted = asyncio.Event()
         return before
+
+    def end_restart(self) -> None:
+        """Accept the jobs that have arrived since `restart`: the numbers that they get are now known."""
+        if self._restarted is not None:
+            self._restarted.set()
+        self._restarted = None
 
     async def enqueue(self, namespace: str, name: str, data: bytes, replay_of: str | None = None) -> Job:
         """Accept a job; it is on disk when this returns.
 
         Raises NotFound (unknown_namespace, unknown_queue), ShuttingDown, StorageUnavailable.
         """
+        while self._restarted is not None:
+            await self._restarted.wait()
         if self.is_closed:
             raise ShuttingDown("localqueue is stopping", "The job was not stored. Send it again after the restart.")
         job, epoch = self._new_job(self._active.find(namespace, name), data, replay_of), self._epoch

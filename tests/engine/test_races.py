@@ -13,7 +13,7 @@ from localqueue.core.models import Queue, QueueKey
 from localqueue.engine import prefetch
 from tests.sim import history
 from tests.sim.checker import check
-from tests.sim.history import Ended, History, Started
+from tests.sim.history import Ended, History, Returned, Started
 from tests.sim.loop import SimLoop
 from tests.sim.service import Reaction
 from tests.sim.world import START_MS, World, run
@@ -248,6 +248,28 @@ def test_a_reset_that_can_not_be_written_changes_nothing(tmp_path: Path) -> None
     found = stage(tmp_path, concurrency=1).play(work)
     assert answer(found, "reset")[0] == "storage_unavailable"
     assert starts(found) == [0, 500, 1500]
+
+
+def test_a_job_that_arrives_during_a_failing_reset_gets_an_id_of_its_own(tmp_path: Path) -> None:
+    """Rule reset.state."""
+
+    async def work(_: Stage, world: World) -> None:
+        await world.call("enqueue", A, b"1")
+        world.disk.trouble.append("database or disk is full")
+        world.background(world.call("reset"))
+        await asyncio.sleep(0)
+        for number in range(2, 6):
+            world.background(world.call("enqueue", A, str(number).encode()))
+        await world.wait_outside()
+
+    found = stage(tmp_path).play(work)
+    assert answer(found, "reset")[0] == "storage_unavailable"
+    ids = [
+        fact.value
+        for fact in (entry.fact for entry in found)
+        if isinstance(fact, Returned) and len(str(fact.value)) == 36
+    ]
+    assert len(set(ids)) == len(ids) == 5
 
 
 def test_a_reset_does_not_wait_for_a_drain_that_waits_itself(tmp_path: Path) -> None:

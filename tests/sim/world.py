@@ -190,10 +190,10 @@ class World:
 
     async def discard(self) -> None:
         """End what is left of a process that has died, and look at its file."""
-        if left := self._left():
+        while left := self._left():  # an attempt that a reset cuts off takes the first cancellation for that
             for task in left:
                 task.cancel()
-            await asyncio.wait(left)
+            await asyncio.wait(left, timeout=PATIENCE_S)
         self.history.add(history.read_disk(self._path))
 
     async def stop(self, grace: float = 0.0) -> None:

@@ -56,12 +56,17 @@ class Attempts:
         self._apply_open_retry(job)
         if job.state in FINAL:
             here.report("I7", f"{fact.id} was started though it was {job.state}")
-        if job.state is not None and fact.attempt != job.failures + 1:
+        if job.state is not None:  # else it may be in a new round, and due since a time that is not known
+            self._check_turn(fact, job)
+        if fact.url != here.targets.get(job.queue[0], "") + fact.queue.endpoint:
+            here.report("configure.targets", f"{fact.id} went to {fact.url}")
+
+    def _check_turn(self, fact: Started, job: Job) -> None:
+        here = self._expected
+        if fact.attempt != job.failures + 1:
             here.report("I9", f"attempt {fact.attempt} of {fact.id} came after {job.failures} failures")
         if here.now < job.due:
             here.report("I5", f"{fact.id} was started {job.due - here.now} ms early")
-        if fact.url != here.targets.get(job.queue[0], "") + fact.queue.endpoint:
-            here.report("configure.targets", f"{fact.id} went to {fact.url}")
         self._check_order(job)
 
     def _apply_open_retry(self, job: Job) -> None:

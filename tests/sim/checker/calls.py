@@ -72,6 +72,8 @@ class Calls:
             job.open_calls.discard(fact.call)
         if call.verb in ("pause", "resume"):
             here.view(call.args[0]).pausing.discard(fact.call)
+        if call.verb == "reset":
+            self._admit(fact.call)
         if fact.code == "ok":
             if call.verb not in ("pause", "resume", "look"):
                 here.latest_ms = here.now
@@ -83,6 +85,12 @@ class Calls:
                 self._refused(fact, call, job)
         elif call.verb == "reset":
             self._not_reset()
+
+    def _admit(self, reset: int) -> None:
+        """Expect that jobs which came during a reset were made to wait for its end."""
+        for job in self._expected.jobs.values():
+            if job.call > reset and job.call in self._expected.calls:
+                job.admitted.append(self._expected.now)
 
     def _not_reset(self) -> None:
         """Forgive rows of attempts that were cut off and could not be written either."""

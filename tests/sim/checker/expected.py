@@ -60,6 +60,7 @@ class Job:
     rows: list[Row] = field(default_factory=list)
     open_calls: set[int] = field(default_factory=set)  # calls about it that have not returned
     was_final: int = -1  # the last fact before which it was final
+    admitted: list[int] = field(default_factory=list)  # when resets ended that it may have waited for
     late: int = 0  # for how many seconds it was due and had a slot
 
     @property
@@ -183,6 +184,8 @@ class Expected:
         other = self.by_id.get(id_)
         if other is not None and other is not job and other.is_there:
             self.report("I1", f"the id {id_} was given twice")
+        if job.id == "" and (made := int(id_[:8] + id_[9:13], 16)) in job.admitted:
+            job.created = job.due = job.due_latest = made
         job.id = id_
         self.by_id[id_] = job
 
