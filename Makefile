@@ -6,8 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-compat test-long test-sim test-binary binary npm browser bench lint docs
-.PHONY: messages pictures campaign clean
+.PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench
+.PHONY: lint docs messages pictures campaign clean
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -84,6 +84,11 @@ test-compat: .venv/ready
 COUNT ?= 50000
 test-sim: .venv/ready
 	$(BIN)/python -m tests.sim --count $(COUNT)
+
+# The server against its OpenAPI document, by schemathesis (in .venv-openapi), for so many seconds of random requests.
+SECONDS ?= 60
+test-openapi: .venv/ready
+	$(BIN)/python -m tests.campaigns.openapi --seconds $(SECONDS)
 
 # What docs/reliability.md reports, in its long form, about an hour (ARGS="--short", ARGS="--only kills --count 100").
 campaign: .venv/ready

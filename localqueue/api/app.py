@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localqueue.api import responses
@@ -83,12 +84,24 @@ async def _known_error(_: Request, error: Exception) -> Response:
     return responses.error_response(error)
 
 
+def _methods(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
+    """Return what a path supports: Starlette's exception names only the methods of its first route."""
+    found: list[Route] = []
+    for route in routes:
+        match, child = route.matches(scope)
+        if match is not Match.NONE and isinstance(route, Mount):
+            return _methods(route.routes, {**scope, **child})
+        if match is not Match.NONE and isinstance(route, Route):
+            found.append(route)
+    return sorted({method for route in found if route.path == found[0].path for method in route.methods or ()})
+
+
 async def _http_error(engine: Engine, request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         message = f"{safe(request.method)} isn't allowed for {safe(request.url.path)}"
         response = responses.error_response(MethodNotAllowed(message, "To enqueue a job: POST /jobs"))
-        response.headers.update(error.headers or {})
+        response.headers["allow"] = ", ".join(_methods(request.app.routes, {**request.scope, "root_path": ""}))
         return response
     path = request.url.path
     hint = "To enqueue a job: POST /jobs. The control API is under /_localqueue/."

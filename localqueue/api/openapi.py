@@ -105,7 +105,7 @@ def _operation(operation: Operation, prefix: str) -> dict[str, Any]:
 
 
 def _success(operation: Operation) -> dict[str, Any]:
-    content = {operation.media_type: {"schema": operation.response}}
+    content = {media_type: {"schema": operation.response} for media_type in operation.media_types}
     return {"description": operation.summary, "content": content}
 
 
@@ -116,7 +116,8 @@ def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
 
 def _query_parameters(operation: Operation) -> Iterator[dict[str, Any]]:
     for parameter in operation.parameters:
-        yield _parameter("query", parameter.name, parameter.description, parameter.schema)
+        described = _parameter("query", parameter.name, parameter.description, parameter.schema)
+        yield described | {"required": True} if parameter.is_required else described
 
 
 def _parameter(where: str, name: str, description: str, schema: Schema) -> dict[str, Any]:

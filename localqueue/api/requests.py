@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from localqueue.api.schemas import Schema
 from localqueue.core import clock
 from localqueue.core.errors import InvalidJson, InvalidRequest, PayloadTooLarge, RequestTimeout
+from localqueue.core.numbers import as_int
 from localqueue.core.text import nearest, safe
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Parameter:
     name: str
     description: str
     schema: Schema
+    is_required: bool = False
 
 
 def check_parameters(request: Request, known: Collection[Parameter]) -> None:
@@ -73,8 +75,11 @@ def text(content: Mapping[str, Any], name: str) -> str:
 def status_of(content: Mapping[str, Any]) -> int | None:
     """Return the HTTP status in an object of a body, or None. Raises InvalidRequest."""
     found = content.get("status")
-    if found is None or (type(found) is int and 100 <= found <= 999):
-        return found
+    if found is None:
+        return None
+    status = as_int(found)
+    if status is not None and 100 <= status <= 999:
+        return status
     raise InvalidRequest(f"status must be a whole number from 100 to 999, not {safe(repr(found), 60)}")
 
 

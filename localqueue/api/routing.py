@@ -38,7 +38,7 @@ class Operation:
     errors: tuple[str, ...] = ()
     status: int = 200
     also: int | None = None
-    media_type: str = JSON
+    media_types: tuple[str, ...] = (JSON,)
     strict: bool = True
 
 

@@ -21,10 +21,12 @@ TIME: Schema = {
     "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
     "examples": ["2026-01-01T00:00:00.000Z"],
 }
+INSTANT: Schema = {"type": "string", "format": "date-time"}
+"""A time in a request, where any offset and precision will do."""
 DURATION: Schema = {"type": "integer", "minimum": 0, "maximum": DAY_MS}
 STATE: Schema = {"type": "string", "enum": [state.value for state in JobState]}
 OUTCOME: Schema = {"type": "string", "enum": [kind.value for kind in OutcomeKind]}
-NOTHING: Schema = {"type": "object", "properties": {}}
+NOTHING: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
 """An object without keys; an empty body means the same."""
 
 
@@ -50,9 +52,10 @@ def record(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def options(**properties: Schema) -> Schema:
-    """Return the schema of an object that may have these keys."""
-    return {"type": "object", "properties": properties}
+def options(*required: str, **properties: Schema) -> Schema:
+    """Return the schema of a request body that may have these keys and no others."""
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return schema | {"required": list(required)} if required else schema
 
 
 def ref(name: str) -> Schema:

@@ -9,6 +9,7 @@ from typing import Any
 from localqueue.catalog import queue_fields
 from localqueue.core.errors import InvalidRequest, NotFound
 from localqueue.core.models import Catalog, Queue, QueueKey, Service
+from localqueue.core.numbers import as_int
 from localqueue.core.text import cut, nearest, safe
 
 MAX_NAME = 128
@@ -117,6 +118,7 @@ def _known(name: str) -> str:
 
 def _checked(name: str, value: Any) -> int:
     smallest, largest = queue_fields.RANGES[name]
-    if type(value) is int and smallest <= value <= largest:
-        return value
+    number = as_int(value)
+    if number is not None and smallest <= number <= largest:
+        return number
     raise InvalidRequest(f"{queue_fields.range_rule(name)}, not {safe(repr(value), 60)}")

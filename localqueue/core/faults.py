@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable
 
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind
+from localqueue.core.numbers import as_int
 from localqueue.core.records import record
 from localqueue.core.text import nearest, safe
 from localqueue.core.times import DAY_MS, duration
@@ -67,7 +68,8 @@ def outcome_without_service(fault: Fault, timeout_ms: int) -> Outcome:
 
 def parse_fault(word: object) -> Fault:
     """Return the outcome that a word or a status means. Raises ValueError, naming the nearest word."""
-    text = str(word) if type(word) is int else word
+    status = as_int(word)
+    text = word if status is None else str(status)
     if isinstance(text, str):
         if text in _PLAIN:
             return _PLAIN[text]

@@ -1514,7 +1514,7 @@ export interface operations {
                 "application/json": {
                     ms?: number;
                     /** @description an ISO 8601 time, or `next` */
-                    to?: string;
+                    to?: string | "next";
                     /** @description real time that must pass without a new job before the response; 0 if absent */
                     settleMs?: number;
                     /** @description real time after which it ends early; unlimited if absent */
@@ -1985,6 +1985,7 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                    "application/x-ndjson": string;
                 };
             };
             /** @description `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
@@ -2130,9 +2131,9 @@ export interface operations {
     };
     deleteFinished: {
         parameters: {
-            query?: {
+            query: {
                 /** @description completed, failed, cancelled, or finished for all of them */
-                state?: "finished" | "completed" | "failed" | "cancelled";
+                state: "finished" | "completed" | "failed" | "cancelled";
             };
             header?: never;
             path?: never;
@@ -2242,7 +2243,7 @@ export interface operations {
                 "application/json": {
                     namespace?: string;
                     queue?: string;
-                    /** @description status of the response; null without a response */
+                    /** @description null: without a response */
                     status?: number | null;
                     summary?: string;
                 };
@@ -4636,7 +4637,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */

@@ -15,6 +15,7 @@ from localqueue.api.routing import Operation
 from localqueue.core import ledger
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.models import JobState
+from localqueue.core.numbers import as_int
 from localqueue.core.text import safe
 from localqueue.core.times import DAY_MS, LATEST_MS, iso, parse_time
 from localqueue.engine.engine import Engine
@@ -111,8 +112,9 @@ def _timeout(options: Mapping[str, Any]) -> int | None:
 
 def _whole(content: Mapping[str, Any], name: str, largest: int, default: int) -> int:
     value = content.get(name, default)
-    if type(value) is int and 0 <= value <= largest:
-        return value
+    number = as_int(value)
+    if number is not None and 0 <= number <= largest:
+        return number
     raise InvalidRequest(f"{name} must be a whole number from 0 to {largest}, not {safe(repr(value), 60)}")
 
 
@@ -142,7 +144,7 @@ OPERATIONS = (
         "attempts have ended.",
         body=schemas.options(
             ms=schemas.COUNT,
-            to=schemas.said(schemas.TEXT, "an ISO 8601 time, or `next`"),
+            to=schemas.said({"anyOf": [schemas.INSTANT, {"const": "next"}]}, "an ISO 8601 time, or `next`"),
             settleMs=SETTLE,
             timeoutMs=TIMEOUT,
         ),
@@ -198,6 +200,6 @@ OPERATIONS = (
             Parameter("format", "`jsonl` for one JSON object per line; `text` if absent", {"enum": ["text", "jsonl"]}),
         ),
         errors=("storage_unavailable",),
-        media_type="text/plain",
+        media_types=("text/plain", "application/x-ndjson"),
     ),
 )

@@ -72,7 +72,7 @@ OPERATIONS = (
         "/events",
         follow_events,
         "Follow events live (server-sent events)",
-        schemas.TEXT,
+        schemas.ANY,
         description="Each event has an `id`, an `event` and one line of JSON as `data`. After a reconnect with the "
         "header `Last-Event-ID`, missed events come first.",
         parameters=(
@@ -81,6 +81,6 @@ OPERATIONS = (
             Parameter("job", "only this job and its attempts: an ID or a short ID", schemas.TEXT),
         ),
         errors=("too_many_streams",),
-        media_type="text/event-stream",
+        media_types=("text/event-stream",),
     ),
 )

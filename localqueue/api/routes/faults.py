@@ -13,7 +13,7 @@ from localqueue.api.context import Context
 from localqueue.api.requests import Parameter
 from localqueue.api.routing import Operation
 from localqueue.core.errors import InvalidRequest
-from localqueue.core.faults import WORDS, Fault, parse_faults
+from localqueue.core.faults import HIGHEST_STATUS, LOWEST_STATUS, WORDS, Fault, parse_faults
 from localqueue.engine.fault_injector import LIMIT
 
 
@@ -63,8 +63,13 @@ LEFT = schemas.record(
         schemas.record(namespace=schemas.TEXT, queue=schemas.TEXT, outcomes=schemas.list_of(schemas.TEXT))
     )
 )
+WORD = {
+    "type": "string",
+    "pattern": r"^(ok|timeout|reset|refuse|lost-ack|[2-9]\d\d|slow=(\d{1,7}|[1-7]\d{7}))$",
+}
+STATUS = {"type": "integer", "minimum": LOWEST_STATUS, "maximum": HIGHEST_STATUS}
 OUTCOME = schemas.said(
-    {"type": ["string", "integer"]}, "`ok`, a status, `timeout`, `reset`, `refuse`, `slow=MS` or `lost-ack`"
+    {"anyOf": [WORD, STATUS]}, "`ok`, a status, `timeout`, `reset`, `refuse`, `slow=MS` or `lost-ack`"
 )
 OPERATIONS = (
     Operation("GET", "/faults", list_faults, "List the scripted outcomes that are left", LEFT),
@@ -76,16 +81,13 @@ OPERATIONS = (
         LEFT,
         description="Each attempt that starts uses the next one. The service is called only for `slow=MS`, whose "
         "response comes later, and for `lost-ack`, whose response is lost. Kept in memory until the next reset.",
-        body={
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["queue", "outcomes"],
-            "properties": {
-                "queue": schemas.TEXT,
-                "namespace": schemas.said(schemas.TEXT, "needed if several services have a queue of this name"),
-                "outcomes": {"type": "array", "items": OUTCOME, "minItems": 1, "maxItems": LIMIT},
-            },
-        },
+        body=schemas.options(
+            "queue",
+            "outcomes",
+            queue=schemas.TEXT,
+            namespace=schemas.said(schemas.TEXT, "needed if several services have a queue of this name"),
+            outcomes={"type": "array", "items": OUTCOME, "minItems": 1, "maxItems": LIMIT},
+        ),
         errors=("unknown_namespace", "unknown_queue"),
     ),
     Operation(

@@ -21,7 +21,7 @@ DETAILS = ("true", "data", "false")
 LISTED_AS = ("ListedJob", "WholeJob", "JobWithData")
 PAGE_LIMIT = 200
 PAGE = 50
-_PART_OF_ID = re.compile(r"[0-9a-f-]{1,36}")
+_PART_OF_ID = re.compile(r"^[0-9a-f-]{1,36}$")
 
 
 async def list_jobs(context: Context, request: Request) -> Response:
@@ -154,6 +154,8 @@ def _part_of_id(text: str | None) -> str | None:
     raise InvalidRequest(f"id must be the beginning of an ID or of a short ID, not {safe(text)!r}")
 
 
+STATUS_OR_NULL: schemas.Schema = {"type": ["integer", "null"], "minimum": 100, "maximum": 999}
+CURSOR: schemas.Schema = {"type": "string", "pattern": r"^[1-9]\d{0,17}$"}
 FIND_ERRORS = ("unknown_job", "ambiguous_id", "storage_unavailable")
 OPERATIONS = (
     Operation(
@@ -163,7 +165,7 @@ OPERATIONS = (
         "List jobs, newest first",
         schemas.record(
             jobs=schemas.list_of({"anyOf": [schemas.ref(name) for name in LISTED_AS]}),
-            next=schemas.said(schemas.or_null(schemas.TEXT), "`after` of the next page; null on the last page"),
+            next=schemas.said(schemas.or_null(CURSOR), "`after` of the next page; null on the last page"),
             searched=schemas.said(
                 schemas.or_null(schemas.COUNT), "how many jobs a search (`q`, `status`) has looked at for this page"
             ),
@@ -176,9 +178,13 @@ OPERATIONS = (
             Parameter("state", "only jobs in this state", schemas.STATE),
             Parameter("q", "only jobs with this text in the ID, the payload or a response", schemas.TEXT),
             Parameter("status", "only jobs whose latest attempt got this status", schemas.POSITIVE | {"maximum": 999}),
-            Parameter("since", "only jobs enqueued at this time or later, ISO 8601", schemas.TEXT),
-            Parameter("until", "only jobs enqueued before this time", schemas.TEXT),
-            Parameter("id", "only jobs whose ID or short ID starts with this", {"type": "string", "maxLength": 36}),
+            Parameter("since", "only jobs enqueued at this time or later, ISO 8601", schemas.INSTANT),
+            Parameter("until", "only jobs enqueued before this time", schemas.INSTANT),
+            Parameter(
+                "id",
+                "only jobs whose ID or short ID starts with this",
+                {"type": "string", "pattern": _PART_OF_ID.pattern},
+            ),
             Parameter(
                 "limit", f"the largest number of jobs; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}
             ),
@@ -188,7 +194,7 @@ OPERATIONS = (
                 "a page with large data may be shorter",
                 {"enum": list(DETAILS)},
             ),
-            Parameter("after", "the start of the page: `next` of the previous page", schemas.TEXT),
+            Parameter("after", "the start of the page: `next` of the previous page", CURSOR),
         ),
         errors=("storage_unavailable",),
     ),
@@ -201,7 +207,10 @@ OPERATIONS = (
         description="Or those of a namespace or a queue, or with a cause that `GET /failures` lists: its `status` and "
         "`summary`. They start in the order in which they were enqueued.",
         body=schemas.options(
-            namespace=schemas.TEXT, queue=schemas.TEXT, status=schemas.HTTP_STATUS, summary=schemas.TEXT
+            namespace=schemas.TEXT,
+            queue=schemas.TEXT,
+            status=schemas.said(STATUS_OR_NULL, "null: without a response"),
+            summary=schemas.TEXT,
         ),
         errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
     ),
@@ -230,6 +239,7 @@ OPERATIONS = (
                 "state",
                 "completed, failed, cancelled, or finished for all of them",
                 {"enum": ["finished", *(state for state in JobState if state.is_finished)]},
+                is_required=True,
             ),
         ),
         body=schemas.NOTHING,

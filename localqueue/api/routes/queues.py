@@ -65,6 +65,7 @@ def _target(url: Any, is_own: Callable[[str], bool]) -> str:
 
 UNKNOWN = ("unknown_namespace", "unknown_queue")
 HELD = schemas.record(held={"enum": ["paused", None]})
+URL = {"type": "string", "pattern": r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?$"}
 OPERATIONS = (
     Operation(
         "GET",
@@ -111,7 +112,7 @@ OPERATIONS = (
         "Change the base URL of a service until the next reset",
         schemas.record(namespace=schemas.TEXT, url=schemas.TEXT),
         description="For tests. The URL of localqueue itself is refused.",
-        body=schemas.record(url=schemas.said(schemas.TEXT, "`http://HOST:PORT` or `https://HOST:PORT`")),
+        body=schemas.options("url", url=schemas.said(URL, "`http://HOST:PORT` or `https://HOST:PORT`")),
         errors=("unknown_namespace",),
     ),
 )

@@ -132,7 +132,7 @@ OPERATIONS = (
         "Get metrics in Prometheus' text format",
         schemas.TEXT,
         errors=("storage_unavailable",),
-        media_type=metrics.MEDIA_TYPE,
+        media_types=(metrics.MEDIA_TYPE,),
     ),
     Operation(
         "GET",
