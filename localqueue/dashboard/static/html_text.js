@@ -11,6 +11,11 @@ export function asText(page) {
   return lines.map((line) => line.trimEnd()).filter((line, at) => line !== lines[at - 1]).join("\n") || null;
 }
 
+/** Return the text of a response that is a page, else null. */
+export function pageText(response) {
+  return response.headers["content-type"]?.startsWith("text/html") ? asText(response.body) : null;
+}
+
 /** Return text and line breaks; white space is kept within `pre` alone. */
 function parts(page) {
   const [first, ...rest] = page.split(TAG);

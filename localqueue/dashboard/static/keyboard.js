@@ -7,6 +7,8 @@ import { state } from "./state.js";
 const HANDLERS = {
   j: () => step(1),
   k: () => step(-1),
+  "[": () => stepAttempt(-1),
+  "]": () => stepAttempt(1),
   r: () => act("retry"),
   e: () => run("enqueue"),
   p: () => press(".queue-head [data-do=pause], .queue-head [data-do=resume]"),
@@ -19,7 +21,9 @@ const HANDLERS = {
 export function listen() {
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("input, textarea, select");
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const isAltGr = event.getModifierState("AltGraph"); // types [ and ] on many keyboards
+    const isOtherCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isAltGr);
+    if (isOtherCommand || document.querySelector("dialog[open]")) return;
     if (isTyping && event.key !== "Escape") return;
     if (!Object.hasOwn(HANDLERS, event.key)) return;
     event.preventDefault();
@@ -40,6 +44,20 @@ function step(by) {
   row.focus();
   row.scrollIntoView({ block: "nearest" });
   if (state.route.job !== null) router.go({ ...state.route, job: row.dataset.id }, { replace: true });
+}
+
+/** Select the attempt beside the focused one, else beside the selected one. */
+function stepAttempt(by) {
+  const all = [...document.querySelectorAll("#job button.attempt")];
+  const focused = all.indexOf(document.activeElement);
+  const from = focused === -1 ? all.findIndex((row) => row.getAttribute("aria-pressed") === "true") : focused;
+  const row = all[from + by];
+  if (!row) return;
+  const round = row.closest("details");
+  if (round) round.open = true;
+  row.click();
+  row.focus();
+  row.scrollIntoView({ block: "nearest" });
 }
 
 /** Run an action on the open job, else on the focused one. */

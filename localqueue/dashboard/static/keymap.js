@@ -4,6 +4,7 @@ export const KEYS = [
   ["j / k", "next or previous job"],
   ["Enter", "open the job"],
   ["Esc", "close the job"],
+  ["[ / ]", "previous or next attempt"],
   ["/", "find jobs by ID, payload or response"],
   ["r", "retry the job, or run its next try now"],
   ["e", "enqueue a job"],

@@ -4,8 +4,9 @@ import * as clock from "../clock.js";
 import { h, s } from "../dom.js";
 import * as format from "../format.js";
 import { icon, outcomeShape } from "../icons.js";
-import { asText } from "../html_text.js";
+import { pageText } from "../html_text.js";
 import { changed, heldBy, state } from "../state.js";
+import * as compared from "./compared.js";
 import { button, spoken } from "./controls.js";
 import { ending, outcomeWord } from "./job_status.js";
 import * as textBlock from "./text_block.js";
@@ -147,19 +148,22 @@ export function tick(count) {
 /** Return the response to the selected attempt. */
 export function response(job, selected) {
   const all = job.attempts ?? [];
-  const attempt = all[choose(all, selected)];
+  const chosen = choose(all, selected);
+  const attempt = all[chosen];
   if (!attempt) return null;
   const title = `Response to attempt ${attempt.number} of ${attempt.maxAttempts}${job.round > 1 ? `, round ${attempt.round}` : ""}`;
   const { response: found } = attempt;
+  const same = compared.sameAs(all, chosen);
   const heading = [h("h2", {}, title), h("strong", { class: outcomeShape(attempt.outcome) }, ending(attempt))];
-  return h("section", { class: "response", "data-key": `response ${job.id} ${choose(all, selected)}`, "aria-label": title },
+  return h("section", { class: "response", "data-key": `response ${job.id} ${chosen}`, "aria-label": title },
     found ? null : h("div", { class: "section-head" }, heading),
     attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(format.sentence(attempt.error.message))) : null,
-    found ? responseBody(heading, found) : null,
+    found ? responseBody(heading, found, same && { label: same, open: selected === null }) : null,
+    same ? null : compared.changes(all, chosen),
     found ? headers(found.headers) : null,
     h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, format.sentence(attempt.reason)),
     h("p", {},
-      button("Copy as curl", "copyCurl", { index: attempt.index ?? choose(all, selected) }, { kind: "quiet", title: "The delivery: it calls the handler" }),
+      button("Copy as curl", "copyCurl", { index: attempt.index ?? chosen }, { kind: "quiet", title: "The delivery: it calls the handler" }),
       button("Copy as enqueue", "copyEnqueue", {}, { kind: "quiet", title: "The command that enqueues the same payload" })));
 }
 
@@ -168,13 +172,13 @@ function saysMore({ error, status }) {
   return error.message !== `the service responded ${status}`;
 }
 
-/** Show a body; of an HTML page, which frameworks send for an exception, the text first. */
-function responseBody(heading, response) {
+/** Show a body; of an HTML page, which frameworks send for an exception, the text first. A known body can be folded. */
+function responseBody(heading, response, folded) {
   const note = response.truncated ? "first 64 KiB" : null;
-  const words = response.headers["content-type"]?.startsWith("text/html") ? asText(response.body) : null;
+  const words = pageText(response);
   const isWords = words !== null && !state.isSourceShown;
   const toggle = words === null ? null : button(isWords ? "Show source" : "Show as text", "source", {}, { kind: "quiet" });
-  return textBlock.block(heading, isWords ? words : response.body, { name: "Body", empty: "Empty body.", note, extra: [type(response), toggle] });
+  return textBlock.block(heading, isWords ? words : response.body, { name: "Body", empty: "Empty body.", note, extra: [type(response), toggle], folded });
 }
 
 function type(response) {

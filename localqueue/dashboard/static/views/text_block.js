@@ -21,14 +21,16 @@ export function foreign(text) {
   return h("bdi", {}, visible(text));
 }
 
-/** Return a block of foreign text with its heading and buttons. */
-export function block(title, text, { name = title, note = null, extra = null, empty = "" } = {}) {
+/** Return a block of foreign text with its heading and buttons; `folded` is {label, open} of a text that can be folded. */
+export function block(title, text, { name = title, note = null, extra = null, empty = "", folded = null } = {}) {
   texts.set(name, text);
   const head = h("div", { class: "section-head" },
     typeof title === "string" ? h("h2", {}, title) : title,
     note ? h("span", { class: "dim" }, note) : null, extra,
     text ? button("Copy", "copy", {}, { kind: "quiet" }) : null);
-  return h("section", { class: "block", "aria-label": name, "data-block": name }, head, text === "" ? h("p", { class: "dim" }, empty) : laidOut(name, text));
+  const shown = text === "" ? h("p", { class: "dim" }, empty) : laidOut(name, text);
+  return h("section", { class: "block", "aria-label": name, "data-block": name }, head,
+    folded ? h("details", { class: "same", open: folded.open }, h("summary", {}, folded.label), shown) : shown);
 }
 
 /** Return the formatted text: built once, because that is slow, and kept while it is shown. */
