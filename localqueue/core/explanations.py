@@ -91,7 +91,7 @@ def _says_it_failed(attempt: Attempt, _: Queue) -> bool:
         return False
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("success") is False
 

@@ -14,6 +14,8 @@ LONGEST = 160
 """How many characters a summary has at most."""
 READ = 16 * 1024
 """How much of a body is looked at, in bytes."""
+DEEPEST = 8
+"""How many levels of JSON are looked at: a body may be nested thousands of levels deep."""
 FIELDS = ("message", "error", "detail", "title", "reason")
 _SPACE = re.compile(r"\s+")
 _STACK_LINE = re.compile(r"^\s+at |^\s+File \"")
@@ -55,18 +57,25 @@ def _of_json(text: str) -> str:
     return _message(content) or text
 
 
-def _message(content: Any) -> str:
+def _message(content: Any, levels: int = DEEPEST) -> str:
     """Return the first text under one of the usual names: {"error": {"message": ...}}, {"detail": [{"msg": ...}]}."""
     if isinstance(content, str):
         return content
-    if isinstance(content, list):
-        return next((found for each in content[:3] if (found := _message(each))), "")
-    if not isinstance(content, dict):
+    if levels == 0:
         return ""
-    inner = content.get("error")
-    if isinstance(inner, dict) and (found := _message(inner)):
-        return found
-    return next((found for name in (*FIELDS, "msg", "errors") if (found := _message(content.get(name)))), "")
+    return next((found for part in _parts(content) if (found := _message(part, levels - 1))), "")
+
+
+def _parts(content: Any) -> list[Any]:
+    """Return where a message may be, each part once: twice at each level would take forever."""
+    if isinstance(content, list):
+        return content[:3]
+    if not isinstance(content, dict):
+        return []
+    names: tuple[str, ...] = (*FIELDS, "msg", "errors")
+    if isinstance(content.get("error"), dict):
+        names = ("error", *(name for name in names if name != "error"))
+    return [content.get(name) for name in names]
 
 
 def _of_text(text: str) -> str:
@@ -78,4 +87,5 @@ def _of_text(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return cut(_SPACE.sub(" ", text).strip(), LONGEST)
+    line = cut(_SPACE.sub(" ", text).strip(), LONGEST)
+    return line.encode(errors="replace").decode()  # JSON can name half a character, which SQLite refuses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.campaigns import crashes, endurance, inputs, power_loss, simulation
+from tests.campaigns import crashes, endurance, inputs, power_loss, responses, simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ CAMPAIGNS = (
     Campaign("power-loss", power_loss.cuts, 50, 20_000, "a log that is cut behind an acknowledgement has its job"),
     Campaign("simulation", simulation.seeds, 20, 50_000, "random histories keep every rule of docs/semantics.md"),
     Campaign("requests", inputs.requests, 500, 1_000_000, "damaged requests get a 4xx, and the server keeps answering"),
+    Campaign("responses", responses.bodies, 2000, 1_000_000, "damaged responses give a summary and no exception"),
     Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),
     Campaign("endurance", endurance.jobs, 1000, 100_000, "memory, descriptors and threads stay flat"),
 )

@@ -38,6 +38,8 @@ def failed(body: str, content_type: str = "text/plain") -> str | None:
         ('{"errors": ["first", "second"]}', "first"),
         ('["nothing to see"]', "nothing to see"),
         ('{"status": 500}', '{"status": 500}'),
+        ('{"error": {"error": {"error": {}}}, "message": "late"}', "late"),
+        ('{"message": "\\ud800"}', "?"),
         ('{"message": "cut', '{"message": "cut'),
         (PYTHON, "ValueError: claim 7 has no policy"),
         (NODE, "TypeError: Cannot read properties of undefined (reading 'id')"),

@@ -132,10 +132,11 @@ def _comment(text: str) -> str:
 
 def _python_literal(data: str) -> str | None:
     """Return JSON as Python, or None if it can't be written without a loss."""
-    value = json.loads(data)
-    if not _is_exact(value):
+    try:
+        value = json.loads(data)
+        return pprint.pformat(value, width=100, sort_dicts=False) if _is_exact(value) else None
+    except RecursionError:
         return None
-    return pprint.pformat(value, width=100, sort_dicts=False)
 
 
 def _is_exact(value: Any) -> bool:
