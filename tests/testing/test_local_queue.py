@@ -61,7 +61,9 @@ def test_jobs_are_read_in_pages_not_one_by_one(queue: LocalQueue) -> None:
     connection = queue.client._connection
     with mock.patch.object(connection, "send", wraps=connection.send) as sent:
         assert queue.assert_enqueued("work", 17, count=1)[0].data == 17
-    assert sent.call_count == 3
+        assert sent.call_count == 4  # three pages, and the job that it returns
+        queue.assert_enqueued("work", where=lambda number: number > 0, count=449)
+        assert sent.call_count == 10  # three pages with the data, three with everything
 
 
 def test_a_paused_queue_waits_until_it_is_resumed(queue: LocalQueue) -> None:
