@@ -72,15 +72,13 @@ def text(content: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def status_of(content: Mapping[str, Any]) -> int | None:
-    """Return the HTTP status in an object of a body, or None. Raises InvalidRequest."""
-    found = content.get("status")
-    if found is None:
-        return None
-    status = as_int(found)
-    if status is not None and 100 <= status <= 999:
-        return status
-    raise InvalidRequest(f"status must be a whole number from 100 to 999, not {safe(repr(found), 60)}")
+def integer(content: Mapping[str, Any], name: str, smallest: int, largest: int) -> int:
+    """Return a whole number of a body. Raises InvalidRequest."""
+    number = as_int(content[name])
+    if number is not None and smallest <= number <= largest:
+        return number
+    found = safe(repr(content[name]), 60)
+    raise InvalidRequest(f"{name} must be a whole number from {smallest} to {largest}, not {found}")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

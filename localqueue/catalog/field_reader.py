@@ -11,6 +11,15 @@ from localqueue.catalog.findings import Findings
 from localqueue.catalog.queue_fields import nearest_typo
 from localqueue.catalog.yaml_nodes import described, get, is_int, is_null, pairs, position, text
 
+DECLARATIONS = ("queues", "schedules")
+"""What a component can declare under spec."""
+
+
+def declaration(root: yaml.Node) -> yaml.Node | None:
+    """Return what a component declares first, or None if it declares nothing."""
+    spec = get(root, "spec")
+    return next((found for name in DECLARATIONS if (found := get(spec, name)) is not None), None)
+
 
 def items(findings: Findings, node: yaml.Node, noun: str) -> list[yaml.MappingNode]:
     """Return the mappings of a list such as spec.queues; `noun` names one of them."""

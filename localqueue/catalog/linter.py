@@ -9,13 +9,13 @@ from pathlib import Path
 import yaml
 
 from localqueue.catalog import yaml_nodes
+from localqueue.catalog.field_reader import DECLARATIONS, declaration
 from localqueue.catalog.findings import Findings
 from localqueue.catalog.queue_fields import nearest_typo
 from localqueue.catalog.yaml_nodes import BadYaml, get, pairs, text
 from localqueue.core.models import Finding
 from localqueue.core.text import safe
 
-DECLARATIONS = ("queues", "schedules")
 QUEUE_SERVICE = "iec-queue"
 _METHOD = re.compile(r"(?:[A-Z]+ +)?(/\S*)")
 
@@ -46,7 +46,7 @@ def _lint(root: yaml.Node, findings: Findings) -> None:
 
 def _check_kind(root: yaml.Node, kind: yaml.Node | None, findings: Findings) -> None:
     """Report a mistyped kind: the document would be ignored without a word."""
-    declared = _declared(get(root, "spec"))
+    declared = declaration(root)
     if kind is None and declared is not None:
         message = "the document is ignored: it has no kind; queues and schedules belong to kind: Component"
         findings.at(root, "missing_kind", message, is_error=False)
@@ -135,7 +135,3 @@ def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
         for pair in pairs(node):
             yield from _scalars(pair.key)
             yield from _scalars(pair.value)
-
-
-def _declared(spec: yaml.Node | None) -> yaml.Node | None:
-    return next((found for name in DECLARATIONS if (found := get(spec, name)) is not None), None)

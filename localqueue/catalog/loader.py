@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from localqueue.catalog import field_reader, lint, queue_fields, schedule_reader, yaml_nodes
-from localqueue.catalog.field_reader import FieldReader
+from localqueue.catalog import field_reader, queue_fields, schedule_reader, service_checks, yaml_nodes
+from localqueue.catalog.field_reader import DECLARATIONS, FieldReader
 from localqueue.catalog.findings import Findings
 from localqueue.catalog.queue_fields import nearest_typo
 from localqueue.catalog.targets import target_problem
@@ -18,7 +18,6 @@ from localqueue.core.models import Catalog, Queue, QueueKey, Schedule, Service
 from localqueue.core.text import nearest, safe
 
 DEFAULT_PORT = 3000
-DECLARATIONS = ("queues", "schedules")
 PORT_ANNOTATION = "insureco.io/port"
 
 
@@ -68,7 +67,7 @@ class _Loader:
 
     def finish(self) -> Catalog:
         """Return the catalog. Raises CatalogError."""
-        declaring = [root for _, root in self._components if _declares(root)]
+        declaring = [root for _, root in self._components if field_reader.declaration(root) is not None]
         is_single = len(declaring or self._components) <= 1
         for file, root in self._components:
             self._findings.file = file
@@ -78,7 +77,7 @@ class _Loader:
                 self._findings.add(error.line, error.column, error.code, error.message)
         self._check_options(is_single)
         if not self._findings.has_errors:
-            self._findings.all += lint.check_services(self._services)
+            self._findings.all += service_checks.check_services(self._services)
         findings = tuple(sorted(self._findings.all, key=lambda finding: (finding.file, finding.line, finding.column)))
         if self._findings.has_errors:
             raise CatalogError(findings)
@@ -105,7 +104,9 @@ class _Loader:
     def _read_component(self, root: yaml.Node, is_single: bool) -> None:
         spec, metadata = get(root, "spec"), get(root, "metadata")
         self._check_spec_keys(spec)
-        namespace = self._read_namespace(root, metadata, is_single, is_needed=_declares(root))
+        namespace = self._read_namespace(
+            root, metadata, is_single, is_needed=field_reader.declaration(root) is not None
+        )
         port = self._read_port(get(metadata, "annotations"))
         target = self._targets.get(namespace or "") or (self._target if is_single else None)
         queues = self._read_queues(namespace or "", get(spec, "queues"))
@@ -166,9 +167,3 @@ class _Loader:
 
     def _read_schedules(self, namespace: str, nodes: yaml.Node | None) -> list[Schedule]:
         return [] if nodes is None else schedule_reader.read(self._findings, namespace, nodes, self._schedule_places)
-
-
-def _declares(root: yaml.Node) -> bool:
-    """Return whether a component declares queues or schedules."""
-    spec = get(root, "spec")
-    return any(get(spec, name) is not None for name in DECLARATIONS)

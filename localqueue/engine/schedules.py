@@ -10,7 +10,7 @@ from localqueue.catalog import cron
 from localqueue.catalog.active_catalog import ActiveCatalog
 from localqueue.core import events
 from localqueue.core.clock import Clock
-from localqueue.core.errors import NotFound, OutOfResources
+from localqueue.core.errors import NotFound, OutOfResources, WrongState
 from localqueue.core.models import SCHEDULE_PREFIX, Firing, Queue, QueueKey, Request, Schedule
 from localqueue.core.text import cut, nearest, safe
 from localqueue.core.times import iso
@@ -106,8 +106,18 @@ class Schedules:
     # by hand
 
     async def trigger(self, namespace: str, name: str) -> Firing:
-        """Fire a schedule now; return how it ended. Raises NotFound (unknown_schedule), OutOfResources."""
-        return await asyncio.shield(self._start(self._find((namespace, name))))
+        """Fire a schedule now; return how it ended.
+
+        Raises NotFound (unknown_schedule), WrongState if a reset or the stop cuts it off, OutOfResources.
+        """
+        task = self._start(self._find((namespace, name)))
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise WrongState(
+                f"the firing of {namespace}/{name} was cut off by a reset or by the stop of the server",
+                f"To fire it again: localqueue trigger {namespace}/{name}",
+            )
+        return task.result()
 
     def _find(self, key: QueueKey) -> Schedule:
         schedules = self._active.catalog.schedules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from localqueue.catalog.active_catalog import ActiveCatalog
@@ -19,8 +20,8 @@ class ServiceWatch:
     """The services that have listened since the start, by namespace.
 
     A service may live for a fraction of a second. So a target is probed when a job arrives for it, when an attempt got
-    a response, and every 250 ms. With `--wait-for-service`, the jobs of a service wait until it listens first; with
-    `--hold-while-down`, also after a connection was refused.
+    a response, and every 250 ms until it has listened. With `--wait-for-service`, the jobs of a service wait until it
+    listens first; with `--hold-while-down`, also after a connection was refused.
     """
 
     def __init__(self, active: ActiveCatalog, dispatcher: Dispatcher, hub: events.Hub, settings: Settings) -> None:
@@ -52,8 +53,10 @@ class ServiceWatch:
     def _observe(self, event: events.Event) -> None:
         if isinstance(event, events.AttemptEnded):
             self._learn(event)
-        elif isinstance(event, events.CatalogChanged) and self._is_gating:
-            self._close({name for name in self._active.targets if name not in self._seen})
+        elif isinstance(event, events.CatalogChanged):
+            self._wake.set()
+            if self._is_gating:
+                self._close({name for name in self._active.targets if name not in self._seen})
         elif isinstance(event, events.Enqueued):
             self._wake.set()
             self._note_waiting(event.job.namespace)
@@ -74,15 +77,18 @@ class ServiceWatch:
             self._note_waiting(namespace)
 
     async def run(self) -> None:
-        """Probe the targets that haven't listened yet, or don't, until cancelled."""
+        """Probe the targets while one of them hasn't listened yet, or doesn't, until cancelled."""
         while True:
-            await self.probe()
             self._wake.clear()
-            try:
-                async with asyncio.timeout(PERIOD_S):
+            is_waiting = self._is_waiting()
+            if is_waiting:
+                await self.probe()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_S if is_waiting else None):
                     await self._wake.wait()
-            except TimeoutError:
-                continue
+
+    def _is_waiting(self) -> bool:
+        return bool(self._down) or any(namespace not in self._seen for namespace in self._active.targets)
 
     async def probe(self) -> Mapping[str, bool]:
         """Return by namespace whether something listens on each target now; start the jobs of those that do."""
@@ -100,6 +106,7 @@ class ServiceWatch:
         self._down = down
         if changed:
             self._dispatcher.gate(down)
+            self._wake.set()
         for namespace in sorted(self._waited_for - down):
             self._waited_for.discard(namespace)
             if (target := self._active.targets.get(namespace)) is not None:

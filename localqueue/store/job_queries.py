@@ -165,7 +165,3 @@ class JobQueries:
 def _values(seqs: Sequence[int]) -> tuple[str]:
     """Return the argument for `json_each(?)`."""
     return (json.dumps(list(seqs)),)
-
-
-def _distinct(*ids: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(ids))

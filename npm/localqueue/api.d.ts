@@ -174,7 +174,7 @@ export interface paths {
         post?: never;
         /**
          * Delete finished jobs
-         * @description With their attempts. There is no way back.
+         * @description Their attempts are deleted, too. This can't be undone.
          */
         delete: operations["deleteFinished"];
         options?: never;
@@ -235,7 +235,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a finished job
-         * @description With its attempts. There is no way back.
+         * @description Its attempts are deleted, too. This can't be undone.
          */
         delete: operations["delete"];
         options?: never;
@@ -2243,7 +2243,7 @@ export interface operations {
                 "application/json": {
                     namespace?: string;
                     queue?: string;
-                    /** @description null: without a response */
+                    /** @description only after this status; null: after any */
                     status?: number | null;
                     summary?: string;
                 };
@@ -4315,6 +4315,15 @@ export interface operations {
             };
             /** @description `request_timeout`: the body did not arrive within 10 s */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `wrong_state`: the job is in the wrong state for this action */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

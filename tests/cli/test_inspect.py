@@ -273,6 +273,19 @@ def test_columns_shrink_before_the_last_ones_are_left_out() -> None:
     assert shown(4) == ["name", "a-l…", "b"]
 
 
+def test_the_command_for_more_jobs_has_the_same_filters(shop: Shop) -> None:
+    """Rule cli.terminal."""
+    shop.script += [500, 500]
+    for _ in range(2):
+        shop.server.enqueue()
+    shop.shown("advance", "0s")
+    given = ["--namespace", "shop", "--status", "500", "--since", "9999999999d", "--queue", "work", "--limit", "1"]
+    found = seen("jobs", *given, "--url", shop.server.url, columns=200)
+    [hint] = [line for line in found.lines if "For more:" in line]
+    for option in ("--namespace shop", "--status 500", "--since 9999999999d", "--queue work", "--limit 5"):
+        assert option in hint
+
+
 @pytest.mark.parametrize("columns", [60, 100])
 def test_on_a_terminal_nothing_is_wider_than_it_and_colours_are_used(shop: Shop, columns: int) -> None:
     """Rule cli.terminal."""

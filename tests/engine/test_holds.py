@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from localqueue.engine.service_watch import PERIOD_S
 from tests import forking
 from tests.cli.test_doctor import free_port
 from tests.cli.test_exec_result import PROGRAM
@@ -134,6 +137,21 @@ def test_jobs_wait_again_while_the_service_is_down(tmp_path: Path) -> None:
             jobs = [server.wait_state(id_, "completed") for id_ in ids]
         attempts = [len(job["attempts"]) for job in jobs]
         assert attempts[0] == 2 and attempts[-1] == 1  # the next one may start before the first one's end is known
+
+
+def test_a_service_that_listens_is_left_alone(tmp_path: Path) -> None:
+    """Rule deliver.wait-for-service: it is not probed any more."""
+    write_catalog(tmp_path)
+    count = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with serving(tmp_path, "--target", target, "--hold-while-down"), contextlib.suppress(TimeoutError):
+            while True:
+                listener.accept()[0].close()
+                count += 1
+                listener.settimeout(4 * PERIOD_S)
+                assert count <= 2
+    assert count
 
 
 def test_exec_waits_for_a_service_that_command_starts(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,26 @@ def test_the_commands_list_and_trigger(folder: Path) -> None:
         answer = http.post(f"{server.url}/_localqueue/schedules/shop/x/trigger", headers=JSON)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_schedule")
     assert worker.bodies == [b"{}"]
+
+
+def test_a_trigger_that_a_reset_cuts_off_is_refused_with_the_reason(folder: Path) -> None:
+    """Rule schedule.trigger."""
+    may_respond = threading.Event()
+
+    def answer(_: dict[str, Any]) -> int:
+        may_respond.wait(30)
+        return 200
+
+    with working(answer) as worker, serving(folder, "--target", worker.url) as server, ThreadPoolExecutor(1) as threads:
+        url = f"{server.url}/_localqueue/schedules/shop/nightly/trigger"
+        triggering = threads.submit(http.post, url, headers=JSON)
+        until(lambda: worker.bodies, "the service was called")
+        assert http.post(f"{server.url}/_localqueue/reset", headers=JSON).status_code == 200
+        refused = triggering.result(30)
+        may_respond.set()
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "wrong_state")
+        assert "was cut off by a reset" in refused.json()["error"]["message"]
+        assert http.post(url, headers=JSON).json()["status"] == 200
 
 
 def test_a_changed_catalog_changes_the_schedules(folder: Path) -> None:

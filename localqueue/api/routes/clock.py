@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,8 +15,6 @@ from localqueue.api.routing import Operation
 from localqueue.core import ledger
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.models import JobState
-from localqueue.core.numbers import as_int
-from localqueue.core.text import safe
 from localqueue.core.times import DAY_MS, LATEST_MS, iso, parse_time
 from localqueue.engine.engine import Engine
 from localqueue.engine.timeline import PlayResult
@@ -41,16 +39,16 @@ async def advance(context: Context, request: Request) -> Response:
 async def step(context: Context, request: Request) -> Response:
     """Run one attempt."""
     options = await requests.read_object(request, ("timeoutMs",))
-    result = await requests.while_connected(request, context.engine.step(_timeout(options)))
+    result = await requests.while_connected(request, context.engine.step(_duration(options, "timeoutMs")))
     return responses.json_response(await _result(context.engine, result))
 
 
 async def drain(context: Context, request: Request) -> Response:
     """Run until every job has finished."""
     options = await requests.read_object(request, ("timeoutMs", "settleMs", "namespace", "queue"))
-    timeout_ms = _whole(options, "timeoutMs", DAY_MS, DRAIN_TIMEOUT_MS)
+    timeout_ms = _duration(options, "timeoutMs", DRAIN_TIMEOUT_MS)
     names = {name: requests.text(options, name) for name in ("namespace", "queue") if name in options}
-    draining = context.engine.drain(timeout_ms, _whole(options, "settleMs", DAY_MS, 0), **names)
+    draining = context.engine.drain(timeout_ms, _duration(options, "settleMs", 0), **names)
     result = await requests.while_connected(request, draining)
     return responses.json_response({"idle": result.stopped_by is None, **await _result(context.engine, result)})
 
@@ -90,11 +88,11 @@ async def _result(engine: Engine, result: PlayResult) -> dict[str, Any]:
 
 
 async def _advance(engine: Engine, move: Mapping[str, Any]) -> PlayResult:
-    settle_ms, timeout_ms = _whole(move, "settleMs", DAY_MS, 0), _timeout(move)
+    settle_ms, timeout_ms = _duration(move, "settleMs", 0), _duration(move, "timeoutMs")
     if ("ms" in move) == ("to" in move):
         raise InvalidRequest('give either {"ms": NUMBER} or {"to": TIME}, where TIME can be "next"')
     if "ms" in move:
-        return await engine.advance(_whole(move, "ms", LATEST_MS - engine.now(), 0), settle_ms, timeout_ms)
+        return await engine.advance(requests.integer(move, "ms", 0, LATEST_MS - engine.now()), settle_ms, timeout_ms)
     if move["to"] == "next":
         return await engine.advance_to_next(settle_ms, timeout_ms)
     try:
@@ -106,16 +104,16 @@ async def _advance(engine: Engine, move: Mapping[str, Any]) -> PlayResult:
     return await engine.advance_to(to_ms, settle_ms, timeout_ms)
 
 
-def _timeout(options: Mapping[str, Any]) -> int | None:
-    return _whole(options, "timeoutMs", DAY_MS, 0) if "timeoutMs" in options else None
+@overload
+def _duration(options: Mapping[str, Any], name: str, default: int) -> int: ...
 
 
-def _whole(content: Mapping[str, Any], name: str, largest: int, default: int) -> int:
-    value = content.get(name, default)
-    number = as_int(value)
-    if number is not None and 0 <= number <= largest:
-        return number
-    raise InvalidRequest(f"{name} must be a whole number from 0 to {largest}, not {safe(repr(value), 60)}")
+@overload
+def _duration(options: Mapping[str, Any], name: str) -> int | None: ...
+
+
+def _duration(options: Mapping[str, Any], name: str, default: int | None = None) -> int | None:
+    return requests.integer(options, name, 0, DAY_MS) if name in options else default
 
 
 TIMEOUT = schemas.said(schemas.DURATION, "real time after which it ends early; unlimited if absent")

@@ -80,7 +80,8 @@ async def retry_failed(context: Context, request: Request) -> Response:
     """Start a new round of every failed job."""
     given = await requests.read_object(request, ("namespace", "queue", "status", "summary"))
     names = {name: requests.text(given, name) for name in given if name != "status"}
-    count = await context.engine.jobs.retry_failed(**names, status=requests.status_of(given))
+    status = None if given.get("status") is None else requests.integer(given, "status", 100, 999)
+    count = await context.engine.jobs.retry_failed(**names, status=status)
     return responses.json_response({"retried": count})
 
 
@@ -209,7 +210,7 @@ OPERATIONS = (
         body=schemas.options(
             namespace=schemas.TEXT,
             queue=schemas.TEXT,
-            status=schemas.said(STATUS_OR_NULL, "null: without a response"),
+            status=schemas.said(STATUS_OR_NULL, "only after this status; null: after any"),
             summary=schemas.TEXT,
         ),
         errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
@@ -233,7 +234,7 @@ OPERATIONS = (
         delete_finished,
         "Delete finished jobs",
         schemas.record(deleted=schemas.said(schemas.COUNT, "the number of deleted jobs")),
-        description="With their attempts. There is no way back.",
+        description="Their attempts are deleted, too. This can't be undone.",
         parameters=(
             Parameter(
                 "state",
@@ -251,7 +252,7 @@ OPERATIONS = (
         delete,
         "Delete a finished job",
         schemas.ref("Job"),
-        description="With its attempts. There is no way back.",
+        description="Its attempts are deleted, too. This can't be undone.",
         body=schemas.NOTHING,
         errors=(*FIND_ERRORS, "wrong_state"),
     ),

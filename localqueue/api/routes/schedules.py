@@ -44,6 +44,6 @@ OPERATIONS = (
         schemas.ref("Firing"),
         description="Responds when the service has responded. A firing isn't a job and isn't retried.",
         body=schemas.NOTHING,
-        errors=("unknown_schedule", "out_of_resources"),
+        errors=("unknown_schedule", "wrong_state", "out_of_resources"),
     ),
 )

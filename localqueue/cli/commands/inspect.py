@@ -104,7 +104,8 @@ def jobs(
     is_filtered = any(value is not None for value in filters.values())
     _print(_job_lines(client, listed, paint) if listed else [_no_job(client, is_filtered)])
     if pages[-1]["next"] is not None and terminal_width():
-        given = {"--queue": queue, "--state": state, "--search": search, "--since": since}
+        given = {"--queue": queue, "--namespace": namespace, "--state": state, "--search": search}
+        given |= {"--status": filters["status"], "--since": since}
         words = [word for option, value in given.items() if value for word in (option, value)]
         click.echo(paint("dim", f"For more: {suggestion('jobs', *words, '--limit', str(limit * 5))}"))
 
@@ -114,7 +115,7 @@ def _since(client: Client, text: str | None) -> str | None:
     if text is None:
         return None
     with contextlib.suppress(ValueError):
-        return iso(parse_time(client.clock()["now"]) - parse_duration(text))
+        return iso(max(parse_time(client.clock()["now"]) - parse_duration(text), 0))
     try:
         return iso(parse_time(text))
     except ValueError as error:

@@ -98,7 +98,7 @@ def release(client: Client, ids: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @with_client
 def delete(client: Client, ids: tuple[str, ...], finished: bool, state: str | None, yes: bool) -> None:
-    """Delete finished jobs with their attempts. There is no way back."""
+    """Delete finished jobs with their attempts. This can't be undone."""
     if bool(ids) + finished + (state is not None) != 1:
         raise click.UsageError("use one of: job IDs, --finished, --state")
     if ids:
