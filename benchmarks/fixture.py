@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -60,6 +62,20 @@ def day_ms(jobs: int) -> float:
         return took
 
 
+def assert_ms(jobs: int) -> float:
+    """Return how long `assert_enqueued` looks for the last of many jobs."""
+    with LocalQueue(catalog()) as queue:
+        for n in range(jobs):
+            queue.client.enqueue("bench", "work", f'{{"n": {n}}}')
+        return taken_ms(lambda: queue.assert_enqueued("work", data={"n": jobs - 1}))
+
+
+def import_ms() -> float:
+    """Return how long pytest takes to import the plugin, in a new process."""
+    code = "import pytest, time; t = time.monotonic(); import localqueue.pytest_plugin; print(time.monotonic() - t)"
+    return float(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout) * 1000
+
+
 if __name__ == "__main__":
     told = loops.told()
     retries = told["retries"]
@@ -68,4 +84,6 @@ if __name__ == "__main__":
         wide=drain_ms(-(-retries // 3), 3),
         deep=drain_ms(1, min(retries, 1000)),
         day=day_ms(retries // 5),
+        asserted=assert_ms(2000),
+        imported=import_ms(),
     )

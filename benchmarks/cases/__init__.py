@@ -14,6 +14,6 @@ CASES = (
     Case("million", ("6.4", "6.5", "6.6", "6.7", "6.8"), million.run),
     Case("burst", ("7.1",), burst.run),
     Case("handlers", ("8.1",), handlers.run),
-    Case("fixture", ("9.1", "9.2", "9.3", "9.4", "9.5"), fixture.run),
+    Case("fixture", tuple(f"9.{n}" for n in range(1, 9)), fixture.run),
     Case("payloads", ("10.1", "10.2"), payloads.run),
 )

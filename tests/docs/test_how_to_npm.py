@@ -92,8 +92,8 @@ def test_the_types_are_those_of_the_api_and_pass_strictly(folder: Path) -> None:
     node(folder, "openapi-typescript", "openapi.json", "-o", "api.d.ts")
     assert (folder / "api.d.ts").read_text() == (PACKAGE / "api.d.ts").read_text(), "run `make docs`"
     (folder / "typed.mts").write_text((SCRIPTS / "typed.mts").read_text())
-    options = "--noEmit --strict --module nodenext --moduleResolution nodenext --target es2022".split()
-    library = "--skipDefaultLibCheck --lib es2022,dom,esnext.disposable".split()  # TypeScript's own types take seconds
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--moduleResolution", "nodenext", "--target", "es2022"]
+    library = ["--skipDefaultLibCheck", "--lib", "es2022,dom,esnext.disposable"]  # TypeScript's own types take seconds
     node(folder, "tsc", *options, *library, "typed.mts")
 
 
