@@ -34,7 +34,6 @@ class Store:
     def __init__(self, writer: Writer, reader: aiosqlite.Connection, queries: JobQueries) -> None:
         self._writer = writer
         self._reader = reader
-        self._arriving = 0
         self.queries = queries
 
     @classmethod
@@ -68,13 +67,9 @@ class Store:
 
     async def insert(self, job: Job, data: bytes, then: Callable[[], None]) -> None:
         """Store a new job; `then` is called right after the commit, even if the caller was cancelled."""
-        self._arriving += 1
-        try:
-            await self._writer.write(
-                (statements.INSERT_JOB, job_row(job)), (statements.INSERT_PAYLOAD, (job.seq, data)), then=then
-            )
-        finally:
-            self._arriving -= 1
+        await self._writer.write(
+            (statements.INSERT_JOB, job_row(job)), (statements.INSERT_PAYLOAD, (job.seq, data)), then=then
+        )
 
     async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
         """Store an attempt and the job after it, both or neither."""
@@ -151,7 +146,7 @@ class Store:
     @property
     def has_burst(self) -> bool:
         """Return whether many new jobs wait for their commit."""
-        return self._arriving >= BURST
+        return self._writer.arriving >= BURST
 
     async def after_burst(self) -> None:
         """Return at once, or during a burst of new jobs after the next commit."""

@@ -34,6 +34,8 @@ class Writer:
         self._is_idle.set()
         self._next_commit: asyncio.Future[None] | None = None
         self._closing = False
+        self.arriving = 0
+        """How many writes with a `then` have not ended yet."""
         self.error: str | None = None
         self._tasks = [asyncio.create_task(self._run(), name="store-writer") for _ in range(COMMITTERS)]
 
@@ -56,6 +58,7 @@ class Writer:
             write.done.set_exception(StorageUnavailable("the store is closed"))
             return write.done
         self._waiting.append(write)
+        self.arriving += write.then is not None
         self._wake.set()
         self._is_idle.clear()
         return write.done
@@ -109,6 +112,7 @@ class Writer:
             self._next_commit = None
         if error is None:
             _finish(batch.writes)
+            self._leave(batch.writes)
             return
         batch.writes = batch.writes or self._fill()
         if len(batch.writes) > 1 and not _is_disk_error(error):
@@ -116,6 +120,7 @@ class Writer:
                 await self._commit(WriteBatch([write]))
         else:
             _fail(batch.writes, error)
+            self._leave(batch.writes)
 
     async def _try(self, batch: WriteBatch) -> sqlite3.Error | None:
         self._batches.append(batch)
@@ -129,6 +134,10 @@ class Writer:
         if batch.writes:
             self.error = None
         return None
+
+    def _leave(self, writes: list[Write]) -> None:
+        """Count them as ended before any task that they wake runs: it may wait for a commit that is still to come."""
+        self.arriving -= sum(write.then is not None for write in writes)
 
 
 def _is_disk_error(error: sqlite3.Error) -> bool:
