@@ -139,16 +139,17 @@ def memory_mb(pid: int, *, peak: bool = False) -> float:
 def wait_idle(pid: int) -> None:
     """Return once a process has used next to no CPU time for a moment, or after half a minute."""
     end = time.monotonic() + IDLE_WITHIN_S
-    before = _cpu_s(pid)
+    before = cpu_s(pid)
     while time.monotonic() < end:
         time.sleep(IDLE_S)
-        now = _cpu_s(pid)
+        now = cpu_s(pid)
         if now - before < IDLE_S / 10:
             return
         before = now
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the CPU time (user and system) of all threads of a process, in s."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except FileNotFoundError:  # no /proc: wait for the whole time

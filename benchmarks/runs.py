@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import processes, subjects
+from benchmarks import jobs, processes, subjects
 from benchmarks.processes import BenchmarkError
 
 CONNECTIONS = 50
@@ -20,12 +20,13 @@ WARM_UP = 500
 
 @dataclass(frozen=True)
 class Passed:
-    """The result of a load: jobs per second accepted, and until the worker's last response."""
+    """The result of a load: jobs per second accepted, and until the worker's last response; CPU time per job, in us."""
 
     accepted_per_s: float
     through_per_s: float
     handler_s: float
     peak_mb: float
+    cpu_us: float = 0.0
 
 
 @contextlib.contextmanager
@@ -152,11 +153,13 @@ def drain(
     names, shared = [f"work-{n}" for n in range(queues)], {"connections": connections, "padding": padding}
     with session(subject, scratch, names, delay_ms=delay_ms) as run:
         run.warm_up(warm_up, **shared)
+        used_s = run.system.cpu_s()
         found = run.load(count, first=warm_up, **shared)
         end = run.check(warm_up + count)
+        cpu_us = (run.system.cpu_s() - used_s) / count * 1e6
         accepted_s, through_s = found["last"] - found["first"], end["last"] - found["first"]
         peak = sum(processes.memory_mb(pid, peak=True) for pid in run.system.pids)
-    return Passed(count / accepted_s, count / through_s, end["handler_s"], peak)
+    return Passed(count / accepted_s, count / through_s, end["handler_s"], peak, cpu_us)
 
 
 def loop(name: str, scratch: Path, count: int, connections: int = subjects.CONCURRENCY) -> Passed:
@@ -176,6 +179,19 @@ def constant(scratch: Path, count: int, connections: int = CONNECTIONS) -> Passe
     """Load the app with a constant response."""
     with folder(scratch) as place, processes.running(processes.module("constant"), place) as child:
         system = subjects.Running(child.line()["url"], [child.pid], 0.0)
-        load(system, place, ["work"], WARM_UP, connections=connections)
-        found = load(system, place, ["work"], count, connections=connections)
-        return Passed(count / (found["last"] - found["first"]), 0.0, 0.0, 0.0)
+        return _enqueued(system, place, count, connections)
+
+
+def enqueue(subject: subjects.Subject, scratch: Path, count: int, connections: int = CONNECTIONS) -> Passed:
+    """Load localqueue while its queue is paused: nothing is delivered."""
+    with session(subject, scratch) as run:
+        processes.post(f"{run.system.url}/_localqueue/queues/{jobs.NAMESPACE}/work/pause")
+        return _enqueued(run.system, run.place, count, connections)
+
+
+def _enqueued(system: subjects.Running, place: Path, count: int, connections: int) -> Passed:
+    load(system, place, ["work"], WARM_UP, connections=connections)
+    used_s = system.cpu_s()
+    found = load(system, place, ["work"], count, first=WARM_UP, connections=connections)
+    cpu_us = (system.cpu_s() - used_s) / count * 1e6
+    return Passed(count / (found["last"] - found["first"]), 0.0, 0.0, 0.0, cpu_us)

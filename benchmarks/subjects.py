@@ -40,6 +40,10 @@ class Running:
     language: str = "platform"
     get: Callable[[str], Any] = field(default=lambda _: None)
 
+    def cpu_s(self) -> float:
+        """Return the CPU time of all its processes so far, in s."""
+        return sum(map(processes.cpu_s, self.pids))
+
 
 @dataclass(frozen=True)
 class Subject:

@@ -25,6 +25,12 @@ ENQUEUES: list[Row] = [
     ("2.2", "constant", "enqueue against a constant answer", 0.45, None),
     ("2.3", "bullmq", "enqueue against BullMQ that syncs each second", None, 1.0),
 ]
+CPU: list[tuple[str, str, str]] = [  # goal, of what, in words
+    ("1.6", "localqueue", "CPU per job of a drain"),
+    ("1.7", "bullmq", "CPU per job of a drain by BullMQ, Node and Redis"),
+    ("2.4", "paused", "CPU per enqueued job while nothing is delivered"),
+    ("2.5", "constant", "CPU per request with a constant answer"),
+]
 
 
 def run(bench: Bench) -> Iterator[Result]:
@@ -35,10 +41,16 @@ def run(bench: Bench) -> Iterator[Result]:
     variants = {name: functools.partial(runs.drain, subject, scratch, count) for name, subject in systems.items()}
     variants["httpx"] = functools.partial(runs.loop, "httpx_loop", scratch, count)
     variants["bare"] = functools.partial(runs.loop, "loader", scratch, count)
+    variants["paused"] = functools.partial(runs.enqueue, systems["localqueue"], scratch, count)
     variants["constant"] = functools.partial(runs.constant, scratch, count)
     found = figures.by_turns(variants, bench.repetitions, lambda what: bench.tell(f"drain {what}"))
     names = {name: subject.name for name, subject in systems.items()}
-    names |= {"httpx": "httpx.AsyncClient loop", "bare": "bare post loop", "constant": "constant answer"}
+    names |= {
+        "httpx": "httpx.AsyncClient loop",
+        "bare": "bare post loop",
+        "constant": "constant answer",
+        "paused": "localqueue",
+    }
 
     def series(name: str, get: Callable[[Passed], float]) -> Series:
         return figures.series(names[name], "jobs/s", map(get, found[name]))
@@ -50,6 +62,12 @@ def run(bench: Bench) -> Iterator[Result]:
                 yield figures.ratio(goal, what, ours, theirs, at_least=limit, aim=aim)
             else:
                 yield figures.Skipped(goal, what, bench.reasons[name])
+    for goal, name, what in CPU:
+        if name in found:
+            used = figures.series(names[name], "us", (each.cpu_us for each in found[name]))
+            yield figures.absolute(goal, what, used)
+        else:
+            yield figures.Skipped(goal, what, bench.reasons[name])
 
 
 def _through(passed: Passed) -> float:
