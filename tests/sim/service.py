@@ -18,14 +18,14 @@ from tests.sim.history import Arrived, History, Responded, Started, Wrong
 
 GOOD = (200, 200, 201, 204, 299)
 BAD = (301, 304, 400, 404, 429, 500, 500, 503, 599)
-ERRORS: tuple[tuple[str, Exception], ...] = (
-    ("connect", ExchangeError("connect_refused", "refused")),
-    ("connect", ExchangeError("connect_failed", "no address")),
-    ("send", BrokenPipeError("broken pipe")),
-    ("wait", ExchangeError("connection_reset", "reset by peer")),
-    ("wait", ExchangeError("closed_no_response", "closed")),
-    ("wait", ExchangeError("protocol", "illegal status line")),
-    ("wait", ConnectionResetError("reset by peer")),
+ERRORS: tuple[tuple[str, type[Exception], tuple[str, ...]], ...] = (
+    ("connect", ExchangeError, ("connect_refused", "refused")),
+    ("connect", ExchangeError, ("connect_failed", "no address")),
+    ("send", BrokenPipeError, ("broken pipe",)),
+    ("wait", ExchangeError, ("connection_reset", "reset by peer")),
+    ("wait", ExchangeError, ("closed_no_response", "closed")),
+    ("wait", ExchangeError, ("protocol", "illegal status line")),
+    ("wait", ConnectionResetError, ("reset by peer",)),
 )
 
 
@@ -51,8 +51,8 @@ def choose(rng: random.Random, failing: float) -> Reaction:
     if kind == "answer":
         return Reaction(kind, rng.choice(BAD), 2, delay_s)
     if kind == "break":
-        phase, error = rng.choice(ERRORS)
-        return Reaction(kind, delay_s=delay_s, phase=phase, error=error)
+        phase, error, words = rng.choice(ERRORS)  # one error that is raised again and again would keep every traceback
+        return Reaction(kind, delay_s=delay_s, phase=phase, error=error(*words))
     if kind == "expire":
         return Reaction(kind, error=TimeoutError("the wire's own timeout"))
     return Reaction(kind, 200, 100, delay_s)
