@@ -160,7 +160,9 @@ class Timeline(ABC):
             self._playing = None
             if not task.done():  # the next caller waits until it has restored what it has suspended
                 task.cancel()
-                await asyncio.wait([task])
+                await asyncio.gather(task, return_exceptions=True)
+            elif not task.cancelled():
+                task.exception()  # a caller that was cancelled won't ask
 
     async def _play_to(self, end: Callable[[], Awaitable[Until]], settle_ms: int) -> None:
         until = await end()

@@ -348,6 +348,12 @@ class World:
 
 def run(loop: SimLoop, world: World, work: Coroutine[Any, Any, None]) -> History:
     """Do something with a world, to the end; return what happened."""
+
+    def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        world.history.add(Wrong(f"{context['message']}: {type(error).__name__}: {error}"))
+
+    loop.set_exception_handler(report)  # otherwise a traceback, and nobody is responsible for it
     try:
         with world.reproducible_ids(), mock.patch.object(real_time, "SYSTEM", world.machine.functions):
             loop.run_until_complete(work)

@@ -173,7 +173,7 @@ class Run:
         self._progress.hide()
         is_cut_off = waiting.cancel()
         stop.cancel()
-        await asyncio.wait([waiting, stop])
+        await asyncio.gather(waiting, stop, return_exceptions=True)
         is_timed_out = not is_cut_off and waiting.result().stopped_by == "timeout"
         return run_summary.TIMED_OUT if is_timed_out else run_summary.NOT_WAITED_FOR
 
