@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from localqueue.api import responses
 from localqueue.api.context import ServerInfo
+from localqueue.api.direct_enqueue import DirectEnqueue
 from localqueue.api.routes import control, production
 from localqueue.api.security import SecurityMiddleware
 from localqueue.core import events
@@ -24,21 +26,32 @@ from localqueue.dashboard import routes
 from localqueue.engine.engine import Engine
 
 
+@dataclass(frozen=True, slots=True)
+class App:
+    """The application, and the direct way to its `POST /jobs`."""
+
+    asgi: ASGIApp
+    direct: DirectEnqueue
+
+
 def build(
     engine: Engine,
     info: ServerInfo,
     *,
     allow_hosts: Collection[str] = (),
     allow_remote: bool = False,
-) -> ASGIApp:
+) -> App:
     """Return the application for an open engine."""
 
-    async def internal_error(_: Request, error: Exception) -> Response:
+    def internal_error(error: Exception) -> Response:
         number = uuid.uuid4().hex[:8]
         engine.hub(events.Warned(f"internal error {number}: {safe(repr(error))}. Please report it."))
         return responses.error_response(
             LocalqueueError(f"internal error {number}", "The log has details.", code="internal")
         )
+
+    async def unknown_error(_: Request, error: Exception) -> Response:
+        return internal_error(error)
 
     enqueue = production.EnqueueEndpoint(engine, info.max_body)
     app = Starlette(
@@ -50,33 +63,12 @@ def build(
         exception_handlers={
             LocalqueueError: _known_error,
             HTTPException: functools.partial(_http_error, engine),
-            Exception: internal_error,
+            Exception: unknown_error,
         },
     )
     app.router.redirect_slashes = False  # a redirect would lose the body in some clients
-    direct = _direct_enqueue(app, enqueue, internal_error)
-    return SecurityMiddleware(direct, engine.rejections, allow_hosts, allow_remote)
-
-
-def _direct_enqueue(
-    app: ASGIApp, enqueue: production.Endpoint, internal_error: Callable[[Request, Exception], Awaitable[Response]]
-) -> ASGIApp:
-    """Route `POST /jobs` around Starlette's router and middleware, which cost more than the work itself."""
-
-    async def route(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/jobs" or scope["method"] != "POST":
-            await app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            response = await enqueue(request)
-        except LocalqueueError as error:
-            response = responses.error_response(error)
-        except Exception as error:
-            response = await internal_error(request, error)
-        await response(scope, receive, send)
-
-    return route
+    guarded = SecurityMiddleware(app, engine.rejections, allow_hosts, allow_remote)
+    return App(guarded, DirectEnqueue(guarded.check, enqueue, internal_error))
 
 
 async def _known_error(_: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from localqueue.api.schemas import Schema
 from localqueue.core import clock
@@ -95,6 +95,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         leaving.cancel()
         working.cancel()
+        await asyncio.gather(leaving, working, return_exceptions=True)
 
 
 async def _disconnect(request: Request) -> None:
@@ -109,8 +110,6 @@ async def read_body(request: Request, limit: int) -> bytes:
             return await _read(request, limit)
     except TimeoutError:
         raise RequestTimeout(f"the request body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
-    except ClientDisconnect:
-        raise InvalidRequest("the client disconnected before its body was complete") from None
 
 
 async def read_object(request: Request, known: Collection[str], limit: int = 64 * 1024) -> dict[str, Any]:
@@ -133,19 +132,22 @@ async def read_object(request: Request, known: Collection[str], limit: int = 64 
 
 async def _read(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size, is_complete = 0, False
     declared = request.headers.get("content-length", "")
     is_over = declared.isdigit() and int(declared[:18]) > limit
-    async for chunk in request.stream():
-        size += len(chunk)
-        is_over = is_over or size > limit
-        if is_over:
-            await _drop(request, size)
+    while not is_complete:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("the client disconnected before its body was complete")
+        chunks.append(message.get("body", b""))
+        size, is_complete = size + len(chunks[-1]), not message.get("more_body", False)
+        if is_over or size > limit:
+            if not is_complete:
+                await _drop(request, size)
             raise PayloadTooLarge(
                 f"the body is larger than {limit} bytes",
                 "Send a reference instead of the content, or allow larger bodies: localqueue up --max-body BYTES",
             )
-        chunks.append(chunk)
     return b"".join(chunks)
 
 

@@ -65,7 +65,7 @@ class SecurityMiddleware:
             return
         guarded = _with_security_headers(send)
         try:
-            self._check(scope)
+            self.check(scope)
         except RequestError as error:
             if isinstance(error, Refused) or (scope["method"] == "POST" and scope["path"] == "/jobs"):
                 self._rejections.add(error, None, None, is_security=isinstance(error, Refused))
@@ -73,7 +73,8 @@ class SecurityMiddleware:
             return
         await self._app(scope, receive, guarded)
 
-    def _check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
+        """Check where a request comes from, and its headers. Raises RequestError."""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         _check_sizes(scope, headers)
         host = _check_host(headers, self._hosts, scope.get("server"))

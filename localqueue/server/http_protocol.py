@@ -31,7 +31,7 @@ class PatientProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Respond to a client that closed only its side after `POST /jobs`; elsewhere the end means that it left."""
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or self.scope["path"] != "/jobs":
+        if cycle is None or cycle.response_complete or cycle.more_body or self.scope["path"] != "/jobs":
             return False
         cycle.keep_alive = False
         return True

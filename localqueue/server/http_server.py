@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from types import TracebackType
 
 import uvicorn
-from starlette.types import ASGIApp
 
+from localqueue.api.app import App
 from localqueue.server import sockets
-from localqueue.server.http_protocol import PatientProtocol
+from localqueue.server.enqueue_protocol import EnqueueProtocol, KnownHeads
 from localqueue.server.prompt_server import PromptServer
 
 
@@ -31,18 +32,18 @@ class HttpServer:
             self._server.stop()
             await self._serving
 
-    async def start(self, asgi: ASGIApp, listeners: list[socket.socket]) -> None:
+    async def start(self, app: App, listeners: list[socket.socket]) -> None:
         """Serve an app on these sockets; return once it accepts requests."""
         is_up = asyncio.Event()
-        self._server = PromptServer(_config(asgi), is_up.set)
+        self._server = PromptServer(_config(app), is_up.set)
         self._serving = asyncio.create_task(self._server.serve(sockets=listeners))
         await is_up.wait()
 
 
-def _config(asgi: ASGIApp) -> uvicorn.Config:
+def _config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
-        asgi,
-        http=PatientProtocol,
+        app.asgi,
+        http=functools.partial(EnqueueProtocol, known=KnownHeads(app.direct)),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         log_level="critical",  # failures become responses or events

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from starlette.types import ASGIApp
-
 from localqueue.api import app
+from localqueue.api.app import App
 from localqueue.api.context import ServerInfo
 from localqueue.core import events
 from localqueue.core.addresses import is_this_machine, split_url
@@ -49,7 +48,7 @@ class RunningServer:
     clock: str
     host: str | None = None
     allow_remote: bool = False
-    app: ASGIApp | None = None
+    app: App | None = None
     crash_report: str = ""
     delivers_twice: bool = False
     chaos: float = 0.0
@@ -160,7 +159,7 @@ def _clock(settings: Settings) -> Clock:
     return VirtualClock(settings.start_ms) if settings.clock == "virtual" else WallClock()
 
 
-def _app(engine: Engine, settings: Settings, where: RunningServer) -> ASGIApp:
+def _app(engine: Engine, settings: Settings, where: RunningServer) -> App:
     is_ours = functools.partial(is_own, port=where.port)
     return app.build(
         engine,
@@ -189,7 +188,7 @@ async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]
         yield
     finally:
         task.cancel()
-        await asyncio.wait([task])
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _until_first_ends(*work: Coroutine[Any, Any, None]) -> None:

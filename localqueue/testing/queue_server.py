@@ -109,7 +109,7 @@ class QueueServer:
         async def use(where: server.RunningServer, engine: Engine) -> None:
             assert where.app is not None
             self.url, self._engine = where.url, engine
-            self._client = Client(InProcessConnection(where.url, where.app, asyncio.get_running_loop()))
+            self._client = Client(InProcessConnection(where.url, where.app.asgi, asyncio.get_running_loop()))
             started()
             await stop.wait()
 

@@ -216,8 +216,8 @@ def test_peers_from_elsewhere_get_the_production_api_alone(peer: str, path: str,
     rejections = Rejections(VirtualClock(0), events.Hub(lambda _: None))
     checked = security.SecurityMiddleware(lambda *_: None, rejections)  # type: ignore[arg-type, return-value]
     if is_open:
-        checked._check(scope)
+        checked.check(scope)
     else:
         with pytest.raises(security.Refused):
-            checked._check(scope)
-        security.SecurityMiddleware(lambda *_: None, rejections, allow_remote=True)._check(scope)  # type: ignore[arg-type, return-value]
+            checked.check(scope)
+        security.SecurityMiddleware(lambda *_: None, rejections, allow_remote=True).check(scope)  # type: ignore[arg-type, return-value]

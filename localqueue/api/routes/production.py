@@ -53,14 +53,23 @@ class EnqueueEndpoint:
 
     def __init__(self, engine: Engine, max_body: int) -> None:
         self._engine = engine
-        self._max_body = max_body
+        self.max_body = max_body
         self._warned: set[str] = set()
 
     async def __call__(self, request: Request) -> Response:
         """Accept a job. Raises RequestError, Unavailable."""
+        try:
+            body = await requests.read_body(request, self.max_body)
+        except RequestError as error:
+            self._engine.rejections.add(error, None, None)
+            raise
+        return responses.json_bytes(await self.accept(body), 201)
+
+    async def accept(self, body: bytes) -> bytes:
+        """Accept the job of a body; return the body of the response. Raises RequestError, Unavailable."""
         parts: envelope.Envelope | None = None
         try:
-            parts = envelope.parse(await requests.read_body(request, self._max_body))
+            parts = envelope.parse(body)
             job = await self._engine.enqueue(parts.namespace, parts.queue, parts.data)
         except (RequestError, Unavailable) as error:
             namespace, queue = (None, None) if parts is None else (parts.namespace, parts.queue)
@@ -68,7 +77,7 @@ class EnqueueEndpoint:
             raise
         for key in parts.unknown:
             self._warn_once(cut(key, MAX_KEY))
-        return responses.json_bytes(f'{{"id":"{job.id}"}}'.encode(), 201)
+        return f'{{"id":"{job.id}"}}'.encode()
 
     def _warn_once(self, key: str) -> None:
         if key not in self._warned and len(self._warned) < MAX_WARNINGS:
