@@ -160,12 +160,12 @@ class Client:
         """Return the data of a job as it was sent."""
         return self._text(path_of("jobs", id_, "data"))
 
-    def jobs(self, limit: int | None = None, **filters: str | None) -> Iterator[dict[str, Any]]:
+    def jobs(self, limit: int | None = None, **filters: str | int | None) -> Iterator[dict[str, Any]]:
         """Yield the jobs that fit, newest first; `limit` None means all."""
         for page in self.job_pages(limit, **filters):
             yield from page["jobs"]
 
-    def job_pages(self, limit: int | None = None, **filters: str | None) -> Iterator[dict[str, Any]]:
+    def job_pages(self, limit: int | None = None, **filters: str | int | None) -> Iterator[dict[str, Any]]:
         """Yield the pages that `jobs` goes through."""
         after: str | None = None
         while True:
@@ -188,21 +188,23 @@ class Client:
         """Delete a finished job."""
         return dict(self._json("DELETE", f"/_localqueue{path_of('jobs', id_)}"))
 
-    def delete_finished(self, state: str = "finished") -> int:
-        """Delete every finished job, or those of one state; return how many."""
-        answer = self._call("DELETE", "/_localqueue/jobs", parameters={"state": state}, work_s=None)
+    def job_counts(self, **filters: str | int | None) -> dict[str, int]:
+        """Return the number of the jobs that fit by state."""
+        return dict(self._get("/jobs/counts", **filters))
+
+    def delete_finished(self, state: str = "finished", **filters: str | int | None) -> int:
+        """Delete every finished job that fits, or those of one state; return how many."""
+        given: dict[str, str | int | None] = {"state": state, **filters}
+        answer = self._call("DELETE", "/_localqueue/jobs", parameters=_given(given), work_s=None)
         return int(_parse(answer)["deleted"])
 
-    def retry_failed(
-        self,
-        namespace: str | None = None,
-        queue: str | None = None,
-        status: int | None = None,
-        summary: str | None = None,
-    ) -> int:
-        """Start a new round of every failed job, or of those with this cause; return how many."""
-        body = _given({"namespace": namespace, "queue": queue, "status": status, "summary": summary})
-        return int(self._post("/jobs/retry", body, work_s=None)["retried"])
+    def retry_failed(self, **filters: str | int | None) -> int:
+        """Start a new round of every failed job that fits; return how many."""
+        return int(self._post("/jobs/retry", _given(filters), work_s=None)["retried"])
+
+    def cancel_unfinished(self, **filters: str | int | None) -> int:
+        """Cancel every unfinished job that fits; return how many."""
+        return int(self._post("/jobs/cancel", _given(filters), work_s=None)["cancelled"])
 
     def hold(self, id_: str) -> dict[str, Any]:
         """Let a running attempt take longer than timeoutMs."""

@@ -333,7 +333,7 @@ class JobFilter:
 
     `id` is an ID, the beginning of one, or the beginning of a short ID, in lower case. `text` occurs in the ID, the
     payload or a response; `status` is that of the latest attempt; `since_ms` and `until_ms` limit the time of
-    enqueuing.
+    enqueuing. `is_finished` leaves out the jobs that aren't finished, or those that are.
     """
 
     namespace: str | None = None
@@ -346,11 +346,17 @@ class JobFilter:
     status: int | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    is_finished: bool | None = None
 
     @property
     def is_search(self) -> bool:
         """Return whether jobs have to be looked at one by one."""
         return self.text is not None or self.status is not None
+
+    @property
+    def is_by_state(self) -> bool:
+        """Return whether nothing but the queue and the state of a job matters."""
+        return self == JobFilter(self.namespace, self.queue, self.state, limit=self.limit)
 
     def fits(self, key: QueueKey) -> bool:
         """Return whether the jobs of a queue are included."""

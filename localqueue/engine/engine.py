@@ -17,6 +17,7 @@ from localqueue.core.models import Catalog, Job, JobFilter, LedgerEntry, Queue
 from localqueue.core.settings import Settings
 from localqueue.core.text import safe
 from localqueue.engine import crash_rehearsal, snapshots
+from localqueue.engine.bulk_actions import BulkActions
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
@@ -67,6 +68,7 @@ class Engine:
         )
         self.rejections = Rejections(clock, self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
+        self.bulk = BulkActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer, self.jobs)
         self.second_deliveries = SecondDeliveries(self._active, store, self.faults, self.jobs, self._enqueuer)
         self.services = ServiceWatch(self._active, self._dispatcher, self.hub, settings)
         self._watching: asyncio.Task[None] | None = None

@@ -30,8 +30,6 @@ from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.snapshots import JobSnapshot
 from localqueue.store.store import Store
 
-RETRY_STEP = 500
-"""How many jobs one transaction of `retry_failed` changes at most."""
 CANDIDATES = 10
 SEARCH_S = 0.7
 """How long a search for one page may take."""
@@ -207,7 +205,7 @@ class JobActions:
                 job = await self.find(id_)
                 if job.finished is JobState.CANCELLED:
                     return job
-            elif changed := await self._change([(job, lifecycle.cancel(job, self._clock.now()))]):
+            elif changed := await self.change([(job, lifecycle.cancel(job, self._clock.now()))]):
                 return changed[0]
 
     async def hold(self, id_: str, is_held: bool) -> Job:
@@ -229,44 +227,8 @@ class JobActions:
             job = await self.find(id_)
             if job.finished not in (JobState.FAILED, JobState.CANCELLED):
                 raise self.wrong_state(job, "retried", "failed or cancelled")
-            if changed := await self._change([(job, lifecycle.new_round(job, self._clock.now()))]):
+            if changed := await self.change([(job, lifecycle.new_round(job, self._clock.now()))]):
                 return changed[0]
-
-    async def retry_failed(
-        self,
-        namespace: str | None = None,
-        queue: str | None = None,
-        status: int | None = None,
-        summary: str | None = None,
-    ) -> int:
-        """Start a new round of every failed job, of all queues or of the named ones; return how many.
-
-        With a status or a summary, only of those whose latest attempt ended so; numbers in a summary may differ.
-        All are due at the same instant, so they start in the order in which they were enqueued.
-        Raises NotFound (unknown_namespace, unknown_queue), StorageUnavailable.
-        """
-        self._active.check_known(namespace, queue, self._enqueuer.numbers)
-        wanted = JobFilter(namespace, queue)
-        keys = [key for key in self._enqueuer.numbers if wanted.fits(key)]
-        now, after, count = self._clock.now(), 0, 0
-        while failed := await self._store.queries.failed(keys, after, RETRY_STEP):
-            after = failed[-1].seq
-            if status is not None or summary is not None:
-                failed = await self._with_ending(failed, status, summary)
-            count += len(await self._change([(job, lifecycle.new_round(job, now)) for job in failed])) if failed else 0
-        return count
-
-    async def _with_ending(self, jobs: Sequence[Job], status: int | None, summary: str | None) -> list[Job]:
-        """Return the jobs whose latest attempt had this status and a summary like this."""
-        previews = await self._store.queries.previews([job.seq for job in jobs])
-        wanted = None if summary is None else summaries.group_key(summary)
-        return [
-            job
-            for job in jobs
-            if (preview := previews.get(job.seq)) is not None
-            and status in (None, preview.status)
-            and wanted in (None, summaries.group_key(preview.summary))
-        ]
 
     async def failures(self, namespace: str | None = None, queue: str | None = None) -> list[FailureGroup]:
         """Return the failed jobs by cause, most first; numbers and IDs in a summary make no difference.
@@ -283,18 +245,10 @@ class JobActions:
     async def delete(self, id_: str) -> Job:
         """Delete a finished job with its attempts. Raises NotFound, AmbiguousId, WrongState, StorageUnavailable."""
         job = await self.find(id_)
-        if job.finished is None or not await self._store.delete(job.id):
+        if job.finished is None or not await self._store.delete([job.id]):
             raise self.wrong_state(job, "deleted", "completed, failed or cancelled")
         self._hub(events.JobsDeleted(1))
         return job
-
-    async def delete_finished(self, state: JobState | None = None) -> int:
-        """Delete every finished job, of one state or of all; return how many. Raises StorageUnavailable."""
-        count = 0
-        while deleted := await self._store.delete_finished(state, RETRY_STEP):
-            count += deleted
-        self._hub(events.JobsDeleted(count))
-        return count
 
     async def replay(self, id_: str, data: bytes | None = None) -> Job:
         """Enqueue a new job with the same data as another one, or with this data; it names its original.
@@ -306,9 +260,11 @@ class JobActions:
             data = await self.data(original)
         return await self._enqueuer.enqueue(original.namespace, original.queue, data, replay_of=original.id)
 
-    async def _change(self, changes: Iterable[tuple[Job, Job]]) -> list[Job]:
+    async def change(self, changes: Sequence[tuple[Job, Job]]) -> list[Job]:
         """Change the jobs that can be claimed and haven't changed meanwhile; return them as they are now."""
         claimed = [change for change in changes if self._dispatcher.claim(change[0])]
+        if not changes:
+            return []
         if not claimed:
             await self._dispatcher.next_change()  # whoever claimed them is about to change them
             return []

@@ -63,6 +63,18 @@ def newest_seqs(before: int) -> Query:
     ]
 
 
+def oldest(wanted: JobFilter, after: int, last: int, now_ms: int, running: Collection[int]) -> Query:
+    """Return a statement for the jobs that fit, of those after a seq and up to another one, in enqueue order."""
+    where, values = _all_of([("seq > ? AND seq <= ?", [after, last]), *_conditions(wanted, now_ms, running)])
+    return f"SELECT {JOB_COLUMNS} FROM jobs NOT INDEXED WHERE {where} ORDER BY seq", values
+
+
+def last_of_step(after: int, last: int, limit: int) -> Query:
+    """Return a statement for the highest seq of the next jobs after a seq and up to another one; NULL without any."""
+    inner = "SELECT seq FROM jobs WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    return f"SELECT max(seq) FROM ({inner})", [after, last, limit]
+
+
 def _scan(wanted: JobFilter, now_ms: int, running: Collection[int]) -> Query:
     where, values = _all_of(_conditions(wanted, now_ms, running))
     only = "" if wanted.id is not None and len(wanted.id) == WHOLE_ID else "NOT INDEXED"  # else by seq
@@ -85,6 +97,8 @@ def _conditions(wanted: JobFilter, now_ms: int, running: Collection[int]) -> lis
         conditions.append((f"(SELECT status FROM attempts WHERE seq = jobs.seq {LATEST}) = ?", [wanted.status]))
     if wanted.text is not None:
         conditions.append(_text_condition(wanted.text))
+    if wanted.is_finished is not None:
+        conditions.append((f"finished IS {'NOT ' if wanted.is_finished else ''}NULL", []))
     if wanted.state is not None:
         conditions += [_on_disk(wanted.state, now_ms), _running_condition(wanted.state, running)]
     return conditions

@@ -6,7 +6,7 @@ These reads have a connection of their own: a long one must not delay a dispatch
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,18 @@ class JobQueries:
             for namespace, queue, status, summary, count, first, last, newest, oldest in rows
         ]
 
-    async def failed(self, keys: Iterable[QueueKey], after: int, limit: int) -> list[Job]:
-        """Return the next failed jobs of these queues after a seq, oldest first."""
-        jobs: list[Job] = []
-        sql = (
-            f"SELECT {JOB_COLUMNS} FROM jobs WHERE namespace = ? AND queue = ? AND finished = 'failed' "
-            "AND seq > ? ORDER BY seq LIMIT ?"
-        )
-        for key in keys:
-            jobs += [to_job(row) for row in await self._rows(sql, (*key, after, limit))]
-        return sorted(jobs, key=lambda job: job.seq)[:limit]
+    async def oldest(
+        self, wanted: JobFilter, after: int, last: int, limit: int, now_ms: int, running: Sequence[int]
+    ) -> tuple[list[Job], int | None]:
+        """Return the jobs that fit among the next `limit` after a seq, oldest first, and where the next ones begin.
+
+        Jobs after `last` are left out. At the end, the second value is None.
+        """
+        end = (await self._rows(*job_listing.last_of_step(after, last, limit)))[0][0]
+        if end is None:
+            return [], None
+        rows = await self._rows(*job_listing.oldest(wanted, after, end, now_ms, running))
+        return [to_job(row) for row in rows], end
 
     async def previews(self, seqs: Sequence[int]) -> dict[int, JobPreview]:
         """Return what lists show of these jobs in addition to their own fields."""

@@ -56,11 +56,10 @@ FAILURES = """
     WHERE finished = 'failed' AND (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR queue = ?2)
     GROUP BY 1, 2, 3, 4 ORDER BY 7 DESC
 """
-DELETE_FINISHED = """
-    DELETE FROM jobs WHERE seq IN (
-        SELECT seq FROM jobs WHERE finished IS NOT NULL AND (?1 IS NULL OR finished = ?1) ORDER BY seq LIMIT ?2)
+DELETE_JOBS = """
+    DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) AND finished IS NOT NULL
+    AND (?2 IS NULL OR finished = ?2)
 """
-DELETE_JOB = "DELETE FROM jobs WHERE id = ? AND finished IS NOT NULL"
 DETAIL_SIZES = """
     SELECT seq, data_size + coalesce((SELECT sum(length(response_body)) FROM attempts WHERE seq = jobs.seq), 0)
     FROM jobs WHERE seq IN (SELECT value FROM json_each(?))

@@ -96,17 +96,11 @@ class Store:
         changed: list[Job] = await self._writer.call(call)
         return changed
 
-    async def delete(self, id_: str) -> bool:
-        """Delete a finished job with everything that belongs to it; return whether it was there."""
-        return await self._deleted(statements.DELETE_JOB, (id_,)) == 1
+    async def delete(self, ids: Sequence[str], state: JobState | None = None) -> int:
+        """Delete finished jobs with everything that belongs to them; those in another state stay. Return how many."""
 
-    async def delete_finished(self, state: JobState | None, limit: int) -> int:
-        """Delete the oldest finished jobs, of one state or of all; return how many."""
-        return await self._deleted(statements.DELETE_FINISHED, (state, limit))
-
-    async def _deleted(self, sql: str, values: Sequence[Any]) -> int:
         def call(connection: sqlite3.Connection) -> int:
-            return connection.execute(sql, values).rowcount
+            return connection.execute(statements.DELETE_JOBS, (json.dumps(ids), state)).rowcount
 
         count: int = await self._writer.call(call)
         return count

@@ -158,7 +158,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/_localqueue/jobs": {
+    "/_localqueue/jobs/counts": {
         parameters: {
             query?: never;
             header?: never;
@@ -166,17 +166,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List jobs, newest first
-         * @description Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most a second; its page may then have fewer jobs than `limit`, and `next` continues it.
+         * Count jobs by state
+         * @description Those that `GET /jobs` lists with the same parameters.
          */
-        get: operations["listJobs"];
+        get: operations["countJobs"];
         put?: never;
         post?: never;
-        /**
-         * Delete finished jobs
-         * @description Their attempts are deleted, too. This can't be undone.
-         */
-        delete: operations["deleteFinished"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -193,10 +189,54 @@ export interface paths {
         put?: never;
         /**
          * Retry all failed jobs
-         * @description Or those of a namespace or a queue, or with a cause that `GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.
+         * @description Or those that `GET /jobs` lists with the same parameters, or with a cause that `GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.
          */
-        post: operations["retryFailed"];
+        post: operations["retryJobs"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/_localqueue/jobs/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel all unfinished jobs
+         * @description Or those that `GET /jobs` lists with the same parameters. Running attempts are cut off.
+         */
+        post: operations["cancelJobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/_localqueue/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List jobs, newest first
+         * @description Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most a second; its page may then have fewer jobs than `limit`, and `next` continues it.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete finished jobs
+         * @description All of them, or those that `GET /jobs` lists with the same parameters. Their attempts are deleted, too. This can't be undone.
+         */
+        delete: operations["deleteJobs"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2035,6 +2075,366 @@ export interface operations {
             };
         };
     };
+    countJobs: {
+        parameters: {
+            query?: {
+                /** @description only jobs in this namespace */
+                namespace?: string;
+                /** @description only jobs in this queue */
+                queue?: string;
+                /** @description only jobs in this state */
+                state?: "queued" | "running" | "retrying" | "completed" | "failed" | "cancelled";
+                /** @description only jobs with this text in the ID, the payload or a response */
+                q?: string;
+                /** @description only jobs whose latest attempt got this status */
+                status?: number;
+                /** @description only jobs enqueued at this time or later, ISO 8601 */
+                since?: string;
+                /** @description only jobs enqueued before this time */
+                until?: string;
+                /** @description only jobs whose ID or short ID starts with this */
+                id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Count jobs by state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counts"];
+                };
+            };
+            /** @description `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_namespace`: no catalog declares this namespace; the message lists the declared ones; `unknown_queue`: the catalog doesn't declare this queue; the message lists the declared ones */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    retryJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description only jobs in this namespace */
+                    namespace?: string;
+                    /** @description only jobs in this queue */
+                    queue?: string;
+                    /**
+                     * @description only jobs in this state; failed if absent
+                     * @enum {unknown}
+                     */
+                    state?: "failed" | "cancelled";
+                    /** @description only jobs with this text in the ID, the payload or a response */
+                    q?: string;
+                    /** @description only after this status; null: after any */
+                    status?: number | null;
+                    /**
+                     * Format: date-time
+                     * @description only jobs enqueued at this time or later, ISO 8601
+                     */
+                    since?: string;
+                    /**
+                     * Format: date-time
+                     * @description only jobs enqueued before this time
+                     */
+                    until?: string;
+                    /** @description only jobs whose ID or short ID starts with this */
+                    id?: string;
+                    summary?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Retry all failed jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description the number of retried jobs */
+                        retried: number;
+                    };
+                };
+            };
+            /** @description `invalid_json`: the body isn't valid JSON; `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_namespace`: no catalog declares this namespace; the message lists the declared ones; `unknown_queue`: the catalog doesn't declare this queue; the message lists the declared ones */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_timeout`: the body did not arrive within 10 s */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large`: the body is larger than 1 MiB (`--max-body`), or than 64 KiB for routes without `data` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: the Content-Type isn't application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    cancelJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description only jobs in this namespace */
+                    namespace?: string;
+                    /** @description only jobs in this queue */
+                    queue?: string;
+                    /**
+                     * @description only jobs in this state; any of them if absent
+                     * @enum {unknown}
+                     */
+                    state?: "queued" | "running" | "retrying";
+                    /** @description only jobs with this text in the ID, the payload or a response */
+                    q?: string;
+                    /** @description only after this status; null: after any */
+                    status?: number | null;
+                    /**
+                     * Format: date-time
+                     * @description only jobs enqueued at this time or later, ISO 8601
+                     */
+                    since?: string;
+                    /**
+                     * Format: date-time
+                     * @description only jobs enqueued before this time
+                     */
+                    until?: string;
+                    /** @description only jobs whose ID or short ID starts with this */
+                    id?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Cancel all unfinished jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description the number of cancelled jobs */
+                        cancelled: number;
+                    };
+                };
+            };
+            /** @description `invalid_json`: the body isn't valid JSON; `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_namespace`: no catalog declares this namespace; the message lists the declared ones; `unknown_queue`: the catalog doesn't declare this queue; the message lists the declared ones */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `request_timeout`: the body did not arrive within 10 s */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `payload_too_large`: the body is larger than 1 MiB (`--max-body`), or than 64 KiB for routes without `data` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unsupported_media_type`: the Content-Type isn't application/json */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     listJobs: {
         parameters: {
             query?: {
@@ -2129,11 +2529,25 @@ export interface operations {
             };
         };
     };
-    deleteFinished: {
+    deleteJobs: {
         parameters: {
             query: {
+                /** @description only jobs in this namespace */
+                namespace?: string;
+                /** @description only jobs in this queue */
+                queue?: string;
                 /** @description completed, failed, cancelled, or finished for all of them */
                 state: "finished" | "completed" | "failed" | "cancelled";
+                /** @description only jobs with this text in the ID, the payload or a response */
+                q?: string;
+                /** @description only jobs whose latest attempt got this status */
+                status?: number;
+                /** @description only jobs enqueued at this time or later, ISO 8601 */
+                since?: string;
+                /** @description only jobs enqueued before this time */
+                until?: string;
+                /** @description only jobs whose ID or short ID starts with this */
+                id?: string;
             };
             header?: never;
             path?: never;
@@ -2154,111 +2568,6 @@ export interface operations {
                     "application/json": {
                         /** @description the number of deleted jobs */
                         deleted: number;
-                    };
-                };
-            };
-            /** @description `invalid_json`: the body isn't valid JSON; `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `request_timeout`: the body did not arrive within 10 s */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `payload_too_large`: the body is larger than 1 MiB (`--max-body`), or than 64 KiB for routes without `data` */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `uri_too_long`: the request target is larger than 8 KiB */
-            414: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `unsupported_media_type`: the Content-Type isn't application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `headers_too_large`: the headers are larger than 16 KiB */
-            431: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description `storage_unavailable`: the database can't be read or written; nothing was stored */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    retryFailed: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": {
-                    namespace?: string;
-                    queue?: string;
-                    /** @description only after this status; null: after any */
-                    status?: number | null;
-                    summary?: string;
-                };
-            };
-        };
-        responses: {
-            /** @description Retry all failed jobs */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        /** @description the number of retried jobs */
-                        retried: number;
                     };
                 };
             };

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from localqueue.api.status_tracker import StatusTracker
 from localqueue.core.clock import VirtualClock
-from localqueue.core.ids import uuid7
-from localqueue.core.models import Job, JobState
-from localqueue.engine import job_actions
+from localqueue.core.models import Job
 from localqueue.store.store import Store
 from tests.support import JSON, Server, Worker, http, run_async, running_engine, serving, until, working, write_catalog
 
@@ -131,58 +127,6 @@ def test_a_replay_with_a_wrong_body_is_refused(server: Server, body: str | bytes
     """Rule api.replay."""
     id_ = server.enqueue("bad")
     assert code(send(server, f"/jobs/{id_}/replay", body)) == (400, found)
-
-
-def test_all_failed_jobs_are_retried_at_once_or_those_of_a_queue(server: Server) -> None:
-    """Rule api.retry-failed."""
-    ids = [server.enqueue("bad", queue) for queue in ("work", "work", "other")]
-    send(server, "/queues/shop/other/pause")
-    for id_ in ids[:2]:
-        server.wait_state(id_, "failed")
-    failed = len(server.get("/jobs?state=failed&limit=200")["jobs"])
-    assert send(server, "/jobs/retry", json.dumps({"queue": "other"})).json() == {"retried": 0}
-    assert send(server, "/jobs/retry", json.dumps({"namespace": "shop", "queue": "work"})).json()["retried"] == failed
-    for id_ in ids[:2]:
-        until(lambda id_=id_: server.job(id_)["round"] == 2, "the second round")  # type: ignore[misc]
-        server.wait_state(id_, "failed")
-    send(server, "/queues/shop/other/resume")
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "found"),
-    [
-        ({"queue": "wrk"}, 404, "unknown_queue"), ({"namespace": "shp"}, 404, "unknown_namespace"),
-        ({"queue": 1}, 400, "invalid_request"), ({"state": "failed"}, 400, "invalid_request"),
-    ],
-)  # fmt: skip
-def test_retrying_jobs_of_a_queue_that_does_not_exist_is_refused(
-    server: Server, body: dict[str, Any], status: int, found: str
-) -> None:
-    """Rule api.retry-failed."""
-    assert code(send(server, "/jobs/retry", json.dumps(body))) == (status, found)
-
-
-def test_many_failed_jobs_are_retried_step_by_step_in_the_order_of_their_enqueueing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rule api.retry-failed."""
-    monkeypatch.setattr(job_actions, "RETRY_STEP", 3)
-
-    async def check() -> None:
-        store = await Store.open(tmp_path / "queue.db", durable=False, keep=100)
-        for seq in range(1, 12):
-            queue = "work" if seq % 3 else "other"
-            job = Job(seq, uuid7(0, bytes([seq] * 10)), "shop", queue, 0, 0, JobState.FAILED, 0, attempt=1, failures=1)
-            await store.insert(job, b"null", lambda: None)
-        await store.close()
-        async with running_engine(write_catalog(tmp_path, concurrency=20), VirtualClock(50)) as engine:
-            assert await engine.jobs.retry_failed() == 11
-            assert await engine.jobs.retry_failed() == 0
-            made = (await engine.advance(0)).attempts
-            assert [each.job.seq for each in made] == list(range(1, 12))
-            assert {(each.attempt.round, each.attempt.number, each.attempt.due_ms) for each in made} == {(2, 1, 50)}
-
-    run_async(check())
 
 
 # lists

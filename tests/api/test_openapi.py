@@ -191,7 +191,9 @@ def walk(call: Caller) -> None:
     call("POST", f"{OURS}/jobs/retry", queue)
     call("POST", f"{OURS}/jobs/{{id}}/cancel", id=call("POST", "/jobs", {**queue, "data": "last"})["id"])
     call("DELETE", f"{OURS}/jobs/{{id}}", id=call("GET", f"{OURS}/jobs?state=cancelled")["jobs"][0]["id"])
-    call("DELETE", f"{OURS}/jobs?state=finished")
+    call("GET", f"{OURS}/jobs/counts?state=failed&q=bad")
+    call("POST", f"{OURS}/jobs/cancel", {"state": "queued", "q": "nothing"})
+    call("DELETE", f"{OURS}/jobs?state=finished&queue=work")
     call("POST", f"{OURS}/reset")
 
 
@@ -240,6 +242,8 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("POST", f"{OURS}/jobs/retry", {"status": 99}, "invalid_request"),
         ("POST", f"{OURS}/jobs/{{id}}/release", None, "unknown_job"),
         ("POST", f"{OURS}/jobs/retry", {"queue": "x"}, "unknown_queue"),
+        ("POST", f"{OURS}/jobs/cancel", {"state": "failed"}, "invalid_request"),
+        ("GET", f"{OURS}/jobs/counts?queue=x", None, "unknown_queue"),
         ("POST", f"{OURS}/schedules/{{namespace}}/{{name}}/trigger", None, "unknown_schedule"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retires": 1}, "invalid_request"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {}, "unknown_namespace"),

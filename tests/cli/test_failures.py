@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.terminal import localqueue_on_terminal
 from tests.conftest import Shop
 from tests.support import Reply, http
 
@@ -135,3 +136,27 @@ def test_finished_jobs_are_deleted_one_by_one_or_all_at_once(causes: Shop) -> No
     causes.shown("drain")
     assert causes.server.job(waiting)["state"] == "completed"
     assert "use one of: job IDs, --finished, --state" in causes.failing("delete", code=2)
+
+
+def test_the_filters_of_jobs_select_what_is_retried_cancelled_or_deleted(causes: Shop) -> None:
+    """Rule cli.bulk."""
+    assert causes.shown("retry", "--failed", "--search", "claim", "--since", "10m") == "retried 6 failed jobs\n"
+    assert causes.shown("cancel", "--unfinished", "--search", '"claim":3') == "cancelled 1 job\n"
+    assert causes.shown("cancel", "--unfinished", "--queue", "other") == "cancelled no jobs\n"
+    assert causes.shown("cancel", "--unfinished") == "cancelled 5 jobs\n"
+    assert causes.shown("delete", "--finished", "--status", "422") == "deleted 4 jobs\n"
+    assert causes.shown("delete", "--state", "failed", "--queue", "other") == "deleted 2 jobs\n"
+    assert causes.shown("delete", "--finished", "--namespace", "shop") == "deleted 8 jobs\n"
+    assert "work only with --unfinished" in causes.failing("cancel", "--queue", "other", code=2)
+    assert "work only with --finished or --state" in causes.failing("delete", "x", "--status", "500", code=2)
+
+
+def test_on_a_terminal_a_change_of_many_jobs_asks_first_and_says_how_many(causes: Shop) -> None:
+    """Rule cli.bulk."""
+    with localqueue_on_terminal("delete", "--state", "failed", "--url", causes.server.url) as found:
+        found.wait_for("Delete 12 failed jobs? [y/N]")
+        found.type("n\r")
+        assert found.wait_end() == 1
+    with localqueue_on_terminal("cancel", "--unfinished", "--url", causes.server.url) as found:
+        assert found.wait_end() == 0
+    assert len(causes.server.get("/jobs")["jobs"]) == 14

@@ -25,7 +25,7 @@ async def _retry(engine: Engine, id_: str) -> int:
 
 
 async def _retry_failed(engine: Engine, key: QueueKey) -> int:
-    return await engine.jobs.retry_failed(*key)
+    return await engine.bulk.retry(JobFilter(*key))
 
 
 async def _pause(engine: Engine, key: QueueKey) -> None:

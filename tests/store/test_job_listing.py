@@ -183,9 +183,26 @@ def test_a_change_of_a_job_that_is_not_as_it_was_does_nothing(tmp_path: Path) ->
         stale = replace(failed[0], round=9)
         changes = [(job, lifecycle.new_round(job, NOW)) for job in (stale, *failed[1:])]
         async with opened(tmp_path, jobs) as store:
-            assert await store.queries.failed(KEYS, failed[1].seq, 2) == failed[2:4]
             assert await store.change(changes) == [after for _, after in changes[1:]]
-            assert await store.queries.failed(KEYS, 0, 10) == failed[:1]
+            wanted = JobFilter(state=JobState.FAILED)
+            assert await store.queries.oldest(wanted, 0, 40, 40, NOW, []) == (failed[:1], 40)
+
+    run_async(check())
+
+
+def test_steps_from_the_oldest_job_to_the_newest_have_every_job_that_fits_once(tmp_path: Path) -> None:
+    async def check() -> None:
+        jobs = some_jobs(60)
+        async with opened(tmp_path, jobs) as store:
+            for namespace, queue, state in CHOICES:
+                wanted, found, after = JobFilter(namespace, queue, state), list[Job](), 0
+                while True:
+                    step, end = await store.queries.oldest(wanted, after, 50, 7, NOW, list(RUNNING))
+                    if end is None:
+                        break
+                    assert all(after < job.seq <= end <= after + 7 for job in step)
+                    found, after = found + step, end
+                assert found == [job for job in jobs[:50] if fits(job, wanted)]
 
     run_async(check())
 

@@ -1,27 +1,23 @@
-"""Jobs: list, show, cancel, retry and replay them."""
+"""Jobs: list them; show, cancel, retry, delete and replay one."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from localqueue.api import requests, responses, schemas, serializers
+from localqueue.api import job_filter, requests, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.requests import Parameter
 from localqueue.api.routing import Operation
 from localqueue.core import envelope
-from localqueue.core.errors import InvalidRequest
-from localqueue.core.models import Job, JobFilter, JobState
-from localqueue.core.text import safe
-from localqueue.core.times import parse_time
+from localqueue.core.models import Job, JobFilter
 
 DETAILS = ("true", "data", "false")
 LISTED_AS = ("ListedJob", "WholeJob", "JobWithData")
 PAGE_LIMIT = 200
 PAGE = 50
-_PART_OF_ID = re.compile(r"^[0-9a-f-]{1,36}$")
 
 
 async def list_jobs(context: Context, request: Request) -> Response:
@@ -76,15 +72,6 @@ async def retry(context: Context, request: Request) -> Response:
     return _job(context, await context.engine.jobs.retry(request.path_params["id"]))
 
 
-async def retry_failed(context: Context, request: Request) -> Response:
-    """Start a new round of every failed job."""
-    given = await requests.read_object(request, ("namespace", "queue", "status", "summary"))
-    names = {name: requests.text(given, name) for name in given if name != "status"}
-    status = None if given.get("status") is None else requests.integer(given, "status", 100, 999)
-    count = await context.engine.jobs.retry_failed(**names, status=status)
-    return responses.json_response({"retried": count})
-
-
 async def list_failures(context: Context, request: Request) -> Response:
     """Respond with the failed jobs by cause."""
     query = request.query_params
@@ -96,16 +83,6 @@ async def delete(context: Context, request: Request) -> Response:
     """Delete a finished job."""
     await requests.read_object(request, ())
     return _job(context, await context.engine.jobs.delete(request.path_params["id"]))
-
-
-async def delete_finished(context: Context, request: Request) -> Response:
-    """Delete every finished job, or those of one state."""
-    await requests.read_object(request, ())
-    state = requests.one_of(request, "state", ("finished", *(state for state in JobState if state.is_finished)))
-    if state is None:
-        raise InvalidRequest("state is missing", "To delete all of them: DELETE /_localqueue/jobs?state=finished")
-    chosen = None if state == "finished" else JobState(state)
-    return responses.json_response({"deleted": await context.engine.jobs.delete_finished(chosen)})
 
 
 async def replay(context: Context, request: Request) -> Response:
@@ -126,36 +103,13 @@ def _job(context: Context, job: Job, status: int = 200) -> Response:
 
 
 def _filter(request: Request) -> JobFilter:
-    state = requests.one_of(request, "state", tuple(JobState))
-    return JobFilter(
-        namespace=request.query_params.get("namespace"),
-        queue=request.query_params.get("queue"),
-        state=None if state is None else JobState(state),
-        id=_part_of_id(request.query_params.get("id")),
+    return replace(
+        job_filter.from_query(request, job_filter.state_of(request)),
         limit=requests.whole_number(request, "limit", PAGE_LIMIT) or PAGE,
         after=requests.whole_number(request, "after", 2**62),
-        text=request.query_params.get("q") or None,
-        status=requests.whole_number(request, "status", 999),
-        since_ms=_time(request, "since"),
-        until_ms=_time(request, "until"),
     )
 
 
-def _time(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    try:
-        return None if text is None else parse_time(text)
-    except ValueError as error:
-        raise InvalidRequest(f"{name}: {error}") from None
-
-
-def _part_of_id(text: str | None) -> str | None:
-    if text is None or _PART_OF_ID.fullmatch(text.lower()):
-        return None if text is None else text.lower()
-    raise InvalidRequest(f"id must be the beginning of an ID or of a short ID, not {safe(text)!r}")
-
-
-STATUS_OR_NULL: schemas.Schema = {"type": ["integer", "null"], "minimum": 100, "maximum": 999}
 CURSOR: schemas.Schema = {"type": "string", "pattern": r"^[1-9]\d{0,17}$"}
 FIND_ERRORS = ("unknown_job", "ambiguous_id", "storage_unavailable")
 OPERATIONS = (
@@ -174,18 +128,7 @@ OPERATIONS = (
         description="Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most "
         "a second; its page may then have fewer jobs than `limit`, and `next` continues it.",
         parameters=(
-            Parameter("namespace", "only jobs in this namespace", schemas.TEXT),
-            Parameter("queue", "only jobs in this queue", schemas.TEXT),
-            Parameter("state", "only jobs in this state", schemas.STATE),
-            Parameter("q", "only jobs with this text in the ID, the payload or a response", schemas.TEXT),
-            Parameter("status", "only jobs whose latest attempt got this status", schemas.POSITIVE | {"maximum": 999}),
-            Parameter("since", "only jobs enqueued at this time or later, ISO 8601", schemas.INSTANT),
-            Parameter("until", "only jobs enqueued before this time", schemas.INSTANT),
-            Parameter(
-                "id",
-                "only jobs whose ID or short ID starts with this",
-                {"type": "string", "pattern": _PART_OF_ID.pattern},
-            ),
+            *job_filter.parameters(),
             Parameter(
                 "limit", f"the largest number of jobs; {PAGE} if absent", schemas.POSITIVE | {"maximum": PAGE_LIMIT}
             ),
@@ -200,22 +143,6 @@ OPERATIONS = (
         errors=("storage_unavailable",),
     ),
     Operation(
-        "POST",
-        "/jobs/retry",
-        retry_failed,
-        "Retry all failed jobs",
-        schemas.record(retried=schemas.said(schemas.COUNT, "the number of retried jobs")),
-        description="Or those of a namespace or a queue, or with a cause that `GET /failures` lists: its `status` and "
-        "`summary`. They start in the order in which they were enqueued.",
-        body=schemas.options(
-            namespace=schemas.TEXT,
-            queue=schemas.TEXT,
-            status=schemas.said(STATUS_OR_NULL, "only after this status; null: after any"),
-            summary=schemas.TEXT,
-        ),
-        errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
-    ),
-    Operation(
         "GET",
         "/failures",
         list_failures,
@@ -227,24 +154,6 @@ OPERATIONS = (
             Parameter("queue", "only jobs in this queue", schemas.TEXT),
         ),
         errors=("unknown_namespace", "unknown_queue", "storage_unavailable"),
-    ),
-    Operation(
-        "DELETE",
-        "/jobs",
-        delete_finished,
-        "Delete finished jobs",
-        schemas.record(deleted=schemas.said(schemas.COUNT, "the number of deleted jobs")),
-        description="Their attempts are deleted, too. This can't be undone.",
-        parameters=(
-            Parameter(
-                "state",
-                "completed, failed, cancelled, or finished for all of them",
-                {"enum": ["finished", *(state for state in JobState if state.is_finished)]},
-                is_required=True,
-            ),
-        ),
-        body=schemas.NOTHING,
-        errors=("storage_unavailable",),
     ),
     Operation(
         "DELETE",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Any
 
 import click
 
-from localqueue.cli import completion
+from localqueue.cli.job_filters import JobFilters, with_job_filters
 from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
 from localqueue.cli.output import failures, phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
-from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.text import counted
-from localqueue.core.times import duration, iso, moment, offset, parse_duration, parse_time
+from localqueue.core.times import duration, moment, offset, parse_time
 
 Found = dict[str, Any]
 SHOWN_WARNINGS = 5
@@ -62,64 +60,39 @@ def queues(client: Client, is_json: bool, paint: Painter) -> None:
 
 
 @click.command()
-@click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue)
+@with_job_filters
 @click.option("--state", "-s", type=click.Choice([state.value for state in JobState]), help="Only this state.")
 @click.option("--failed", is_flag=True, help="The same as --state failed.")
 @click.option("--by-error", is_flag=True, help="Failed jobs by cause, each with the command that retries them.")
-@click.option("--search", metavar="TEXT", help="Only jobs with this text in the ID, the payload or a response.")
-@click.option("--status", type=click.IntRange(100, 999), metavar="N", help="Only jobs whose latest status is this.")
-@click.option("--since", metavar="TIME", help="Only jobs enqueued since then: a duration such as 10m, or ISO 8601.")
-@click.option("--namespace", metavar="NS", help="Only this service.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="How many jobs to show.")
 @as_json
 @with_colors
 @with_client
 def jobs(
     client: Client,
-    queue: str | None,
+    filters: JobFilters,
     state: str | None,
     failed: bool,
     by_error: bool,
-    search: str | None,
-    status: int | None,
-    since: str | None,
-    namespace: str | None,
     limit: int,
     is_json: bool,
     paint: Painter,
 ) -> None:
     """List jobs, newest first, or failed jobs by cause."""
-    namespace, name = find_queue(client, queue, namespace) if queue else (namespace, None)
     if by_error:
-        failures.show(client, namespace, name, is_json, paint)
+        failures.show(client, *filters.key(client), is_json, paint)
         return
     state = "failed" if failed else state
-    filters = {"namespace": namespace, "queue": name, "state": state, "q": search}
-    filters |= {"status": None if status is None else str(status), "since": _since(client, since)}
-    pages = list(client.job_pages(limit, **filters))
+    pages = list(client.job_pages(limit, **filters.parameters(client), state=state))
     listed = [job for page in pages for job in page["jobs"]]
     if is_json:
         print_json(json.dumps(pages[-1] | {"jobs": listed}, ensure_ascii=False))
         return
-    is_filtered = any(value is not None for value in filters.values())
+    is_filtered = filters.is_any or state is not None
     _print(_job_lines(client, listed, paint) if listed else [_no_job(client, is_filtered)])
     if pages[-1]["next"] is not None and terminal_width():
-        given = {"--queue": queue, "--namespace": namespace, "--state": state, "--search": search}
-        given |= {"--status": filters["status"], "--since": since}
-        words = [word for option, value in given.items() if value for word in (option, value)]
-        click.echo(paint("dim", f"For more: {suggestion('jobs', *words, '--limit', str(limit * 5))}"))
-
-
-def _since(client: Client, text: str | None) -> str | None:
-    """Return the instant that `--since` means: a duration counts back from the queue's own time."""
-    if text is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return iso(max(parse_time(client.clock()["now"]) - parse_duration(text), 0))
-    try:
-        return iso(parse_time(text))
-    except ValueError as error:
-        raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None
+        words = [*filters.words, *(["--state", state] if state else []), "--limit", str(limit * 5)]
+        click.echo(paint("dim", f"For more: {suggestion('jobs', *words)}"))
 
 
 def _print(lines: list[str]) -> None:

@@ -1,21 +1,25 @@
-"""`localqueue retry`, `cancel`, `replay`, `pause`, `resume`: change jobs and queues by hand."""
+"""`localqueue retry`, `cancel`, `delete`, `replay`, `pause`, `resume`: change jobs and queues by hand."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from localqueue.cli import completion, json_argument
+from localqueue.cli.job_filters import JobFilters, with_job_filters
 from localqueue.cli.options import failure, with_client
 from localqueue.cli.output import second_delivery
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.errors import ErrorResponse
+from localqueue.core.models import JobState
 from localqueue.core.text import counted, safe
 
+FINISHED = [state.value for state in JobState if state.is_finished]
+UNFINISHED = [state.value for state in JobState if not state.is_finished]
 _IDS = click.argument("ids", metavar="ID...", nargs=-1, shell_complete=completion.complete_job)
 _QUEUE = click.argument("queue", shell_complete=completion.complete_queue)
 _NAMESPACE = click.option(
@@ -25,43 +29,44 @@ _NAMESPACE = click.option(
 
 @click.command()
 @_IDS
-@click.option("--failed", is_flag=True, help="Retry every failed job.")
-@click.option(
-    "--queue",
-    "-q",
-    metavar="QUEUE",
-    help="With --failed: only this queue.",
-    shell_complete=completion.complete_queue,
-)
-@click.option("--status", type=click.IntRange(100, 999), metavar="N", help="With --failed: only after this status.")
-@click.option("--error", metavar="TEXT", help="With --failed: only with this summary (see: jobs --by-error).")
+@click.option("--failed", is_flag=True, help="Retry every failed job, or those that the other options select.")
+@with_job_filters
+@click.option("--error", metavar="TEXT", help="Only jobs with this summary (see: jobs --by-error).")
 @with_client
-def retry(
-    client: Client, ids: tuple[str, ...], failed: bool, queue: str | None, status: int | None, error: str | None
-) -> None:
+def retry(client: Client, ids: tuple[str, ...], failed: bool, filters: JobFilters, error: str | None) -> None:
     """Start a new round of failed or cancelled jobs.
 
     The round starts now, at attempt 1, with all retries. Earlier attempts are kept.
     """
-    if (queue or status or error) and not failed:
-        raise click.UsageError("--queue, --status and --error work only with --failed")
+    if (filters.is_any or error) and not failed:
+        raise click.UsageError("--queue, --namespace, --search, --status, --since and --error work only with --failed")
     if failed == bool(ids):
         raise click.UsageError("name at least one job ID, or use --failed")
     if not failed:
         _each(ids, client.retry, "retried")
         return
-    namespace, name = find_queue(client, queue) if queue else (None, None)
-    click.echo(f"retried {counted(client.retry_failed(namespace, name, status, error), 'failed job')}")
+    count = client.retry_failed(**filters.parameters(client), summary=error)
+    click.echo(f"retried {counted(count, 'failed job')}")
 
 
 @click.command()
 @_IDS
+@click.option("--unfinished", is_flag=True, help="Cancel every unfinished job, or those that the other options select.")
+@with_job_filters
+@click.option("--yes", is_flag=True, help="Don't ask.")
 @with_client
-def cancel(client: Client, ids: tuple[str, ...]) -> None:
+def cancel(client: Client, ids: tuple[str, ...], unfinished: bool, filters: JobFilters, yes: bool) -> None:
     """Cancel jobs. Running attempts are cut off."""
-    if not ids:
-        raise click.UsageError("name at least one job ID")
-    _each(ids, client.cancel, "cancelled")
+    if filters.is_any and not unfinished:
+        raise click.UsageError("--queue, --namespace, --search, --status and --since work only with --unfinished")
+    if unfinished == bool(ids):
+        raise click.UsageError("name at least one job ID, or use --unfinished")
+    if not unfinished:
+        _each(ids, client.cancel, "cancelled")
+        return
+    given = filters.parameters(client)
+    _confirm("Cancel", UNFINISHED, client, given, yes)
+    click.echo(f"cancelled {counted(client.cancel_unfinished(**given), 'job')}")
 
 
 @click.command()
@@ -93,20 +98,38 @@ def release(client: Client, ids: tuple[str, ...]) -> None:
 
 @click.command()
 @_IDS
-@click.option("--finished", is_flag=True, help="Delete every completed, failed and cancelled job.")
-@click.option("--state", type=click.Choice(["completed", "failed", "cancelled"]), help="Delete all jobs in this state.")
+@click.option("--finished", is_flag=True, help="Delete every finished job, or those that the other options select.")
+@click.option("--state", type=click.Choice(FINISHED), help="The same as --finished, but only jobs in this state.")
+@with_job_filters
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @with_client
-def delete(client: Client, ids: tuple[str, ...], finished: bool, state: str | None, yes: bool) -> None:
+def delete(
+    client: Client, ids: tuple[str, ...], finished: bool, state: str | None, filters: JobFilters, yes: bool
+) -> None:
     """Delete finished jobs with their attempts. This can't be undone."""
     if bool(ids) + finished + (state is not None) != 1:
         raise click.UsageError("use one of: job IDs, --finished, --state")
+    if filters.is_any and ids:
+        raise click.UsageError(
+            "--queue, --namespace, --search, --status and --since work only with --finished or --state"
+        )
     if ids:
         _each(ids, client.delete, "deleted")
         return
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Delete every {state or 'finished'} job?", abort=True)
-    click.echo(f"deleted {counted(client.delete_finished(state or 'finished'), 'job')}")
+    given = filters.parameters(client)
+    _confirm("Delete", [state] if state else FINISHED, client, given, yes)
+    click.echo(f"deleted {counted(client.delete_finished(state or 'finished', **given), 'job')}")
+
+
+def _confirm(
+    verb: str, states: Sequence[str], client: Client, given: Mapping[str, str | int | None], is_sure: bool
+) -> None:
+    """Ask on a terminal whether to change as many jobs as there are in these states."""
+    if not is_sure and sys.stdin.isatty():
+        counts = client.job_counts(**given)
+        count = sum(counts[state] for state in states)
+        if count:
+            click.confirm(f"{verb} {counted(count, f'{states[0]} job' if len(states) == 1 else 'job')}?", abort=True)
 
 
 def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str) -> None:

@@ -1,0 +1,89 @@
+"""The options that select jobs: one set for lists and for changes of many jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from localqueue.cli import completion
+from localqueue.cli.queue_argument import find_queue
+from localqueue.client.client import Client
+from localqueue.core.times import iso, parse_duration, parse_time
+
+_OPTIONS = (
+    click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue),
+    click.option("--namespace", metavar="NS", help="Only this service."),
+    click.option("--search", metavar="TEXT", help="Only jobs with this text in the ID, the payload or a response."),
+    click.option("--status", type=click.IntRange(100, 999), metavar="N", help="Only jobs whose latest status is this."),
+    click.option("--since", metavar="TIME", help="Only jobs enqueued since then: a duration such as 10m, or ISO 8601."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilters:
+    """The values of the options."""
+
+    queue: str | None
+    namespace: str | None
+    search: str | None
+    status: int | None
+    since: str | None
+
+    @property
+    def is_any(self) -> bool:
+        """Return whether one of the options is given."""
+        return bool(self.words)
+
+    @property
+    def words(self) -> list[str]:
+        """Return the options as words of a command."""
+        given = {"--queue": self.queue, "--namespace": self.namespace, "--search": self.search}
+        given |= {"--status": None if self.status is None else str(self.status), "--since": self.since}
+        return [word for option, value in given.items() if value is not None for word in (option, value)]
+
+    def key(self, client: Client) -> tuple[str | None, str | None]:
+        """Return namespace and name of the queue. Raises ClientError for an unknown or an ambiguous one."""
+        return find_queue(client, self.queue, self.namespace) if self.queue else (self.namespace, None)
+
+    def parameters(self, client: Client) -> dict[str, str | int | None]:
+        """Return the filter under the names of the control API."""
+        namespace, queue = self.key(client)
+        since = _instant(client, self.since)
+        return {"namespace": namespace, "queue": queue, "q": self.search, "status": self.status, "since": since}
+
+
+def with_job_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options, as its parameter `filters`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *arguments: Any,
+        queue: str | None,
+        namespace: str | None,
+        search: str | None,
+        status: int | None,
+        since: str | None,
+        **options: Any,
+    ) -> None:
+        command(*arguments, filters=JobFilters(queue, namespace, search, status, since), **options)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _instant(client: Client, text: str | None) -> str | None:
+    """Return the instant that `--since` means: a duration counts back from the queue's own time."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return iso(max(parse_time(client.clock()["now"]) - parse_duration(text), 0))
+    try:
+        return iso(parse_time(text))
+    except ValueError as error:
+        raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None
