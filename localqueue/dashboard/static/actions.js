@@ -1,11 +1,13 @@
 // Run actions: clicking an element with data-do="name" runs the action of that name with its data.
 
 import * as api from "./api.js";
+import * as bulk from "./bulk.js";
 import * as clock from "./clock.js";
 import * as commands from "./commands.js";
 import * as format from "./format.js";
 import * as fetching from "./fetching.js";
 import { reconnect } from "./event_stream.js";
+import * as selection from "./selection.js";
 import { busyName, changed, state } from "./state.js";
 import { dismiss, fail, toast } from "./toasts.js";
 import { textOf } from "./views/text_block.js";
@@ -25,6 +27,14 @@ const ACTIONS = {
   pause: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "pause")).then(refreshed),
   resume: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "resume")).then(refreshed),
   retryAll: ({ namespace, queue }) => retryAll(namespace, queue),
+  pick: ({ id }, _, isRange) => selection.toggle(id, isRange),
+  pickRows: () => selection.toggleRows(),
+  pickAll: () => selection.pickAll(),
+  pickNone: () => selection.clear(),
+  onSelection: ({ action }) => bulk.onSelection(action),
+  delete: ({ id }) => bulk.deleteOne(id),
+  deleteFinished: ({ namespace, queue }) => bulk.deleteFinished(namespace, queue),
+  reset: () => bulk.reset(),
   trigger: ({ namespace, queue }) => trigger(namespace, queue),
   retryCause: ({ namespace, queue, status, summary }) => retryCause(namespace, queue, status, summary),
   second: () => advance({ ms: SECOND }),
@@ -54,18 +64,18 @@ const ACTIONS = {
 export function listen() {
   document.addEventListener("click", (event) => {
     const element = event.target.closest?.("[data-do]");
-    if (element && !element.disabled) run(element.dataset.do, element.dataset, element);
+    if (element) run(element.dataset.do, element.dataset, element, event.shiftKey);
   });
 }
 
 /** Run an action; its button is busy meanwhile, and an error is shown. */
-export async function run(name, given = {}, element = null) {
+export async function run(name, given = {}, element = null, isShifted = false) {
   const busy = busyName(name, given);
   if (state.busy.has(busy)) return;
   state.busy.add(busy);
   changed();
   try {
-    await ACTIONS[name](given, element);
+    await ACTIONS[name](given, element, isShifted);
   } catch (error) {
     fail(error);
   } finally {

@@ -21,6 +21,8 @@ export const getText = (path, signal) => callText("GET", path, undefined, signal
 /** Send JSON text: payloads are never parsed and serialized again. */
 export const post = (path, json = "{}") => call("POST", path, json);
 
+export const remove = (path) => call("DELETE", path, "{}");
+
 /** Enqueue a job through production's own route; `data` is JSON text. */
 export function enqueue(namespace, queue, data) {
   const names = `"namespace":${JSON.stringify(namespace)},"queue":${JSON.stringify(queue)}`;

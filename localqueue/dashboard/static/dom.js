@@ -71,6 +71,7 @@ function morph(node, fresh) {
     return;
   }
   morphAttributes(node, fresh);
+  if (node.type === "checkbox") Object.assign(node, { checked: fresh.checked, indeterminate: fresh.indeterminate });
   patch(node, ...fresh.childNodes);
 }
 

@@ -30,7 +30,7 @@ const HANDLERS = {
   },
   clock: (found) => clock.move(found),
   catalog: () => fetching.overview(),
-  deleted: () => fetching.all(),
+  deleted: () => fetching.allSoon(),
   reset: () => fetching.all(),
   gap: () => fetching.all(),
   warning({ message }) {

@@ -3,6 +3,8 @@
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { belongs, remember, replay } from "./job_merge.js";
+import { filterOf, isSameList } from "./scope.js";
+import * as selection from "./selection.js";
 import { changed, state } from "./state.js";
 
 const PAGE = 100;
@@ -10,6 +12,8 @@ const MOST = 200; // the server gives no more at once
 const PREVIEW_PAGES = 2;
 const PREVIEW_MS = 1000;
 const CAUSES_MS = 1000;
+const SOON_MS = 200;
+let allTimer = null;
 let causesTimer = null;
 let previewTimer = null;
 let previewedAt = -Infinity;
@@ -19,6 +23,14 @@ let opening = null;
 /** Fetch everything again. */
 export function all() {
   return Promise.all([overview(), list(), job()]);
+}
+
+/** Fetch everything again soon, once for all changes until then. */
+export function allSoon() {
+  allTimer ??= setTimeout(() => {
+    allTimer = null;
+    all();
+  }, SOON_MS);
 }
 
 /** Fetch queues, services and problems. */
@@ -119,9 +131,8 @@ export async function more() {
   }
 }
 
-function query({ namespace, queue, state: jobState, id, q }, after, limit = PAGE) {
-  const given = Object.entries({ namespace, queue, state: jobState, id, q, limit, after });
-  return `jobs?${new URLSearchParams(given.filter(([, value]) => value !== null && value !== undefined))}`;
+function query(route, after, limit = PAGE) {
+  return `jobs?${new URLSearchParams({ ...filterOf(route), limit, ...(after === undefined ? {} : { after }) })}`;
 }
 
 /** Fetch the open job; if it changes meanwhile, fetch it once more. */
@@ -159,8 +170,8 @@ async function loadInto(open) {
 export function follow(route) {
   const before = state.route;
   state.route = route;
-  const isSameList = ["namespace", "queue", "state", "id", "q"].every((name) => route[name] === before[name]);
-  if (!isSameList) {
+  if (!isSameList(route, before)) {
+    selection.clear();
     state.list.jobs = state.list.jobs.filter((each) => belongs(each, route)); // the known part of the new list
     list();
   }

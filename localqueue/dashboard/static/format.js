@@ -81,7 +81,12 @@ export function statusText(status) {
   return STATUS_TEXTS[status] ?? "";
 }
 
+/** Return a text with a capital. */
+export function capital(text) {
+  return text && text[0].toUpperCase() + text.slice(1);
+}
+
 /** Return a text as a sentence: with a capital and a full stop. */
 export function sentence(text) {
-  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+  return text && `${capital(text)}${/[.?!]$/.test(text) ? "" : "."}`;
 }

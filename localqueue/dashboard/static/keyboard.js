@@ -2,7 +2,8 @@
 
 import { run } from "./actions.js";
 import * as router from "./router.js";
-import { state } from "./state.js";
+import * as selection from "./selection.js";
+import { afterDrawing, state } from "./state.js";
 
 const HANDLERS = {
   j: () => step(1),
@@ -13,6 +14,8 @@ const HANDLERS = {
   e: () => run("enqueue"),
   p: () => press(".queue-head [data-do=pause], .queue-head [data-do=resume]"),
   n: () => run("next"),
+  x: pick,
+  a: () => afterDrawing(() => document.querySelector(".selection button")?.focus()),
   "/": () => document.querySelector("#find").focus(),
   "?": () => run("help"),
   Escape: leave,
@@ -20,7 +23,7 @@ const HANDLERS = {
 
 export function listen() {
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches("input, textarea, select");
+    const isTyping = event.target.matches("input:not([type=checkbox]), textarea, select");
     const isAltGr = event.getModifierState("AltGraph"); // types [ and ] on many keyboards
     const isOtherCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isAltGr);
     if (isOtherCommand || document.querySelector("dialog[open]")) return;
@@ -63,6 +66,7 @@ function stepAttempt(by) {
 /** Run an action on the open job, else on the focused one. */
 function act(name) {
   if (state.route.job !== null) press(`#job [data-do=${name}], #job [data-do=try]`);
+  else if (selection.count(selection.ACTIONS.retry)) run("onSelection", { action: "retry" });
   else {
     const id = document.activeElement?.dataset?.id;
     const job = state.list.jobs.find((each) => each.id === id);
@@ -71,12 +75,17 @@ function act(name) {
   }
 }
 
+function pick() {
+  const id = state.route.job === null ? document.activeElement?.closest(".line")?.dataset.key : state.open?.job?.id;
+  if (state.list.jobs.some((job) => job.id === id)) run("pick", { id });
+}
+
 function press(selector) {
   document.querySelector(selector)?.click();
 }
 
 function leave(event) {
-  if (event.target.matches("input")) {
+  if (event.target.matches("input:not([type=checkbox])")) {
     event.target.value = "";
     event.target.blur();
     router.go({ ...state.route, id: null });
@@ -85,5 +94,5 @@ function leave(event) {
     const { job } = state.route;
     router.go({ ...state.route, job: null });
     rows().find((row) => row.dataset.id === job)?.focus();
-  }
+  } else run("pickNone");
 }

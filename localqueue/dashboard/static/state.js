@@ -15,6 +15,7 @@ export const state = {
   rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
   storageError: null,
   list: { jobs: [], next: null, isLoading: true, isLoadingMore: false, error: null, unseen: new Set() },
+  selection: { ids: new Set(), counts: null, latest: null }, // counts: of all jobs that match, where these are selected
   open: null, // {id, job, text, error, selected}
   busy: new Set(),
   toasts: [],

@@ -9,6 +9,7 @@ import { KEYS } from "../keymap.js";
 import { fail, toast } from "../toasts.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
+import { open } from "./dialog.js";
 
 const MEANINGS = {
   queued: "due, waiting for a free slot",
@@ -124,15 +125,6 @@ function form(title, content, label, editor, send) {
   dialog.showModal();
   editor.area.focus();
   editor.area.setSelectionRange(0, 0);
-}
-
-function open(title) {
-  document.querySelector("dialog")?.remove();
-  const heading = h("h2", { id: "dialog-title" }, title);
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, heading);
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  return dialog;
 }
 
 /** Show the keyboard shortcuts, and the meaning of the icons. */

@@ -44,7 +44,7 @@ function head(job) {
         h("a", { href: router.href({ namespace: job.namespace, queue: job.queue, job: job.id }) }, job.queue),
         h("span", {}, attempt), job.round > 1 ? h("span", {}, `round ${job.round}`) : null, replayed(job))),
     h("div", { class: "buttons" },
-      UNFINISHED.includes(job.state) ? button("Cancel", "cancel", { id: job.id }) : null,
+      UNFINISHED.includes(job.state) ? button("Cancel", "cancel", { id: job.id }) : button("Delete…", "delete", { id: job.id }),
       button("Replay…", "replay", { id: job.id }, { title: "Enqueue a copy as a new job; you can edit its payload" })));
 }
 

@@ -5,11 +5,14 @@ import { h, onPage } from "../dom.js";
 import * as format from "../format.js";
 import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
+import { isSearch, total } from "../scope.js";
+import * as selection from "../selection.js";
 import { heldBy, state } from "../state.js";
 import * as causes from "./causes.js";
-import { button, spoken } from "./controls.js";
+import { button, checkbox, spoken } from "./controls.js";
 import * as emptyState from "./empty_state.js";
 import { outcomeWord } from "./job_status.js";
+import * as selectionBar from "./selection_bar.js";
 import { foreign } from "./text_block.js";
 
 const SCROLLED = 30;
@@ -18,7 +21,7 @@ let drawn = new Map(); // rows by id, with what they show
 
 export function view() {
   const queue = openQueue();
-  return [queueHead(queue), tabs(), causes.view(), unseen(), list(queue)];
+  return [queueHead(queue), tabs(), causes.view(), selectionBar.view(), unseen(), list(queue)];
 }
 
 /** Return whether somebody is reading the list, so that it must not move. */
@@ -41,15 +44,6 @@ function openQueue() {
   return state.queues?.find((each) => each.namespace === namespace && each.name === queue) ?? null;
 }
 
-function inScope() {
-  const { namespace, queue } = state.route;
-  return (state.queues ?? []).filter((each) => (namespace === null || each.namespace === namespace) && (queue === null || each.name === queue));
-}
-
-function total(name) {
-  return inScope().reduce((sum, queue) => sum + queue.counts[name], 0);
-}
-
 function queueHead(queue) {
   const { route } = state;
   return h("header", { class: "queue-head" },
@@ -57,7 +51,7 @@ function queueHead(queue) {
       route.namespace === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
       h("h1", {}, route.queue ?? route.namespace ?? "All queues"),
       queue ? settings(queue) : null),
-    h("div", { class: "buttons" }, retryAll(route), queue ? pause(queue) : null),
+    h("div", { class: "buttons" }, isSearch() ? null : [retryAll(route), deleteFinished(route)], queue ? pause(queue) : null, route.namespace === null && !isSearch() ? button("Reset…", "reset", {}, { title: "Delete all jobs and restore the initial state" }) : null),
   );
 }
 
@@ -81,6 +75,13 @@ function retryAll({ namespace, queue }) {
   if (failed === 0) return null;
   const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
   return button([icon("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
+}
+
+function deleteFinished({ namespace, queue }) {
+  const finished = selection.ACTIONS.delete.reduce((sum, name) => sum + total(name), 0);
+  if (finished === 0) return null;
+  const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
+  return button(`Delete ${format.number(finished)} finished…`, "deleteFinished", given);
 }
 
 function tabs() {
@@ -112,15 +113,20 @@ function list(queue) {
 
 function row(job) {
   const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
-  const shown = [isOpen, heldBy(job), router.href(state.route)].join(" ");
+  const isPicked = selection.isPicked(job.id);
+  const shown = [isOpen, isPicked, heldBy(job), router.href(state.route)].join(" ");
   const known = drawn.get(job.id);
   if (known && known.job === job && known.shown === shown) return { ...known, node: onPage(known.node) };
-  return { id: job.id, job, shown, node: rowNode(job, isOpen) };
+  return { id: job.id, job, shown, node: line(job, isOpen, isPicked) };
 }
 
-function rowNode(job, isOpen) {
+function line(job, isOpen, isPicked) {
+  return h("div", { class: `line ${isPicked ? "is-picked" : ""}`, "data-key": job.id }, checkbox(`Select job ${job.shortId}`, isPicked, "pick", { id: job.id }), rowLink(job, isOpen));
+}
+
+function rowLink(job, isOpen) {
   const { last } = job;
-  return h("a", { class: "row", "data-key": job.id, "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
+  return h("a", { class: "row", "data-id": job.id, href: router.href({ ...state.route, job: job.id }), "aria-current": isOpen && "true" },
     stateLabel(job.state),
     h("span", { class: "c-queue" }, job.queue, isAmbiguous(job) ? h("span", { class: "dim" }, ` ${job.namespace}`) : null),
     h("span", { class: "c-data", title: job.summary }, job.summary ? h("span", { class: "is-bad" }, foreign(job.summary)) : null, h("code", {}, preview(job))),

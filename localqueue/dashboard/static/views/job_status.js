@@ -54,7 +54,7 @@ const STATES = {
     action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
   }),
   retrying: (job, last) => ({
-    head: [last ? `${capital(ending(last))}. ` : "", "Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)],
+    head: [last ? `${format.capital(ending(last))}. ` : "", "Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)],
     rest: ["At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, heldBy(job) ? waits(job) : "“Try now” skips ahead to that time; anything else due by then runs too."],
     action: heldBy(job) ? held(job) : tryButton(job, "Try now"),
   }),
@@ -82,10 +82,6 @@ const STATES = {
 function allFailed(most) {
   if (most <= 2) return most === 1 ? "The only attempt failed" : "Both attempts failed";
   return `All ${most} attempts failed`;
-}
-
-function capital(text) {
-  return text[0].toUpperCase() + text.slice(1);
 }
 
 function waits(job) {
