@@ -9,6 +9,7 @@ from typing import Any
 
 from localqueue.api.event_buffer import EventBuffer
 from localqueue.api.metrics import Metrics
+from localqueue.api.recent_attempts import RecentHistory
 from localqueue.api.status_tracker import StatusTracker
 from localqueue.engine.engine import Engine
 
@@ -33,4 +34,5 @@ class Context:
     events: EventBuffer
     tracker: StatusTracker
     metrics: Metrics
+    recent: RecentHistory
     document: Callable[[], dict[str, Any]]

@@ -130,11 +130,17 @@ BARE_ATTEMPT: dict[str, Schema] = {
     "reason": said(TEXT, "why there is a next attempt, or why not"),
 }
 
+SECONDS: Schema = {**list_of(COUNT), "minItems": 60, "maxItems": 60}
+
 QUEUE: dict[str, Schema] = {
     "namespace": TEXT,
     "name": TEXT,
     "target": said(or_null(TEXT), "base URL of its service; null while no catalog declares it"),
     "held": {"enum": ["queue_missing", "paused", "service_down", None]},
+    "changed": said(
+        {"type": "object", "properties": SETTINGS | {"target": TEXT}, "additionalProperties": False},
+        "what the catalog says of the settings that were changed until the next reset; {} if none was",
+    ),
     "enqueued": said(COUNT, "jobs accepted since the last reset"),
     "inFlight": said(COUNT, "running attempts"),
     "counts": ref("Counts"),
@@ -282,6 +288,14 @@ COMPONENTS: dict[str, Schema] = {
         "properties": QUEUE | {"endpoint": TEXT} | SETTINGS,
         "description": "Without settings while no catalog declares the queue.",
     },
+    "RecentAttempts": record(
+        completed=said(SECONDS, "attempts that completed"),
+        failed=said(SECONDS, "attempts that failed; interrupted and cancelled ones are left out"),
+        durations=said(
+            record(count=COUNT, p50Ms=or_null(COUNT), p95Ms=or_null(COUNT)),
+            "how long the latest of these attempts took, 250 at most, without scripted outcomes; null without any",
+        ),
+    ),
     "Settings": record(endpoint=TEXT, **SETTINGS),
     "Finding": record(file=TEXT, line=said(COUNT, "0: the whole file"), column=COUNT, code=TEXT, message=TEXT),
     "Rejection": REJECTION,

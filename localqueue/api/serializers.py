@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from localqueue.api import responses
+from localqueue.api.recent_attempts import RecentAttempts
 from localqueue.core import explanations
 from localqueue.core.events import AttemptEnded
 from localqueue.core.explanations import Explanation
@@ -74,6 +75,7 @@ def queue(snapshot: QueueSnapshot, target: str | None) -> dict[str, Any]:
         "target": target,
         "held": snapshot.held,
         **(queue_settings(snapshot.queue) if snapshot.queue is not None else {}),
+        "changed": snapshot.changed,
         "enqueued": snapshot.enqueued,
         "inFlight": snapshot.in_flight,
         "counts": {state.value: count for state, count in snapshot.counts.items()},
@@ -83,6 +85,19 @@ def queue(snapshot: QueueSnapshot, target: str | None) -> dict[str, Any]:
 def queues(snapshots: Iterable[QueueSnapshot], targets: Mapping[str, str]) -> dict[str, Any]:
     """Return every queue."""
     return {"queues": [queue(snapshot, targets.get(snapshot.key[0])) for snapshot in snapshots]}
+
+
+def recent_attempts(recent: RecentAttempts) -> dict[str, Any]:
+    """Return the attempts of the last minute, and how long the latest ones took."""
+    return {
+        "completed": recent.completed,
+        "failed": recent.failed,
+        "durations": {
+            "count": len(recent.durations_ms),
+            "p50Ms": recent.percentile(0.5),
+            "p95Ms": recent.percentile(0.95),
+        },
+    }
 
 
 def job(snapshot: JobSnapshot) -> dict[str, Any]:

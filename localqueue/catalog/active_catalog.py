@@ -53,24 +53,52 @@ class ActiveCatalog:
         """Pause the queues that an earlier run had paused."""
         self._paused = set(keys)
 
+    @property
+    def changes(self) -> Mapping[QueueKey, Mapping[str, Any]]:
+        """Return what the catalog says of every setting that was changed, and of a changed `target`, by queue."""
+        found: dict[QueueKey, dict[str, Any]] = {}
+        for service in self._declared.services:
+            target = {"target": service.target} if service.namespace in self._targets else {}
+            for queue in service.queues:
+                settings = self._settings.get(queue.key, {})
+                declared = {
+                    name: getattr(queue, attribute)
+                    for name, attribute in queue_fields.ATTRIBUTES.items()
+                    if attribute in settings
+                }
+                if declared or target:
+                    found[queue.key] = declared | target
+        return found
+
     def reset(self) -> None:
         """Forget every change and every pause."""
         self._settings, self._targets, self._paused = {}, {}, set()
         self._apply()
 
     def change_queue(self, namespace: str, name: str, settings: Mapping[str, Any]) -> Queue:
-        """Change settings of a queue, under the catalog's names. Raises NotFound, InvalidRequest."""
+        """Change settings of a queue, under the catalog's names; None restores the catalog's value.
+
+        Raises NotFound, InvalidRequest.
+        """
         key = self.find(namespace, name).key
-        self._settings[key] = self._settings.get(key, {}) | _read_settings(settings)
+        changed = self._settings.get(key, {}) | _read_settings(settings)
+        self._settings[key] = {name: value for name, value in changed.items() if value is not None}
         self._apply()
         return self.queues[key]
 
-    def change_target(self, namespace: str, url: str) -> None:
-        """Change the base URL of a service. Raises NotFound (unknown_namespace)."""
+    def change_target(self, namespace: str, url: str | None) -> str:
+        """Change the base URL of a service, and return it; None restores the first one.
+
+        Raises NotFound (unknown_namespace).
+        """
         if namespace not in self.targets:
             raise _unknown_namespace(namespace, self.targets)
-        self._targets[namespace] = url.rstrip("/")
+        if url is None:
+            self._targets.pop(namespace, None)
+        else:
+            self._targets[namespace] = url.rstrip("/")
         self._apply()
+        return self.targets[namespace]
 
     def find(self, namespace: str, name: str) -> Queue:
         """Return a queue. Raises NotFound (unknown_namespace, unknown_queue)."""
@@ -105,8 +133,11 @@ def _unknown(noun: str, name: str, known: Iterable[str], hint: str) -> NotFound:
     return NotFound(f"unknown {noun} {safe(name)!r}; declared: {others}", hint, code=f"unknown_{noun}")
 
 
-def _read_settings(settings: Mapping[str, Any]) -> dict[str, int]:
-    return {queue_fields.ATTRIBUTES[_known(name)]: _checked(name, value) for name, value in settings.items()}
+def _read_settings(settings: Mapping[str, Any]) -> dict[str, int | None]:
+    return {
+        queue_fields.ATTRIBUTES[_known(name)]: None if value is None else _checked(name, value)
+        for name, value in settings.items()
+    }
 
 
 def _known(name: str) -> str:

@@ -118,7 +118,7 @@ class Client:
         self._post(path_of("queues", namespace, queue, "resume"))
 
     def change_queue(self, namespace: str, queue: str, settings: Mapping[str, Any]) -> Any:
-        """Change settings of a queue until the next reset."""
+        """Change settings of a queue until the next reset; None restores one."""
         return self._json("PATCH", f"/_localqueue{path_of('queues', namespace, queue)}", json.dumps(settings))
 
     def change_target(self, namespace: str, url: str) -> Any:

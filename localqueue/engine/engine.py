@@ -182,7 +182,7 @@ class Engine:
         self._configure()
 
     def change_queue(self, namespace: str, name: str, settings: Mapping[str, Any]) -> Queue:
-        """Change settings of a queue, under the catalog's names, until the next reset.
+        """Change settings of a queue, under the catalog's names, until the next reset; None restores one.
 
         Raises NotFound (unknown_namespace, unknown_queue), InvalidRequest.
         """
@@ -191,11 +191,15 @@ class Engine:
         self.hub(events.Configured())
         return queue
 
-    def change_target(self, namespace: str, url: str) -> None:
-        """Change the base URL of a service until the next reset. Raises NotFound (unknown_namespace)."""
-        self._active.change_target(namespace, url)
+    def change_target(self, namespace: str, url: str | None) -> str:
+        """Change the base URL of a service until the next reset, and return it; None restores the first one.
+
+        Raises NotFound (unknown_namespace).
+        """
+        target = self._active.change_target(namespace, url)
         self._configure()
         self.hub(events.Configured())
+        return target
 
     async def pause(self, namespace: str, name: str, is_paused: bool = True) -> None:
         """Pause a queue, or resume it; running attempts finish.
@@ -225,11 +229,20 @@ class Engine:
         self._active.check_known(namespace, name, ())
         self.faults.clear(JobFilter(namespace, name).fits)
 
+    def check_known(self, namespace: str, name: str) -> None:
+        """Check that a queue is declared or has jobs. Raises NotFound (unknown_namespace, unknown_queue)."""
+        self._active.check_known(namespace, name, self._enqueuer.numbers)
+
     async def queues(self) -> list[QueueSnapshot]:
         """Return every queue that is declared or has jobs."""
         counts = await self._store.queries.counts(self._clock.now())
         return snapshots.snapshot_queues(
-            self._active.queues, counts, self._dispatcher, self._enqueuer.numbers, self._clock.now()
+            self._active.queues,
+            counts,
+            self._dispatcher,
+            self._enqueuer.numbers,
+            self._clock.now(),
+            self._active.changes,
         )
 
     # time

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from localqueue.core import lifecycle
 from localqueue.core.models import Job, JobState, Queue, QueueKey
@@ -14,13 +15,17 @@ from localqueue.engine.running_attempts import RunningAttempt
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """A queue's settings (None while no catalog declares it), its number of jobs by state, and why it is held."""
+    """A queue's settings (None while no catalog declares it), its number of jobs by state, and why it is held.
+
+    `changed` has what the catalog says of the settings that were changed by hand.
+    """
 
     key: QueueKey
     queue: Queue | None
     counts: Mapping[JobState, int]
     held: str | None
     enqueued: int
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> int:
@@ -45,6 +50,7 @@ def snapshot_queues(
     dispatcher: Dispatcher,
     enqueued: Mapping[QueueKey, int],
     now_ms: int,
+    changes: Mapping[QueueKey, Mapping[str, Any]] | None = None,
 ) -> list[QueueSnapshot]:
     """Return a snapshot of every queue that is declared or has jobs on disk, in the order of their keys."""
     running: dict[QueueKey, list[RunningAttempt]] = {}
@@ -57,6 +63,7 @@ def snapshot_queues(
             count_by_state(stored.get(key, {}), running.get(key, ()), now_ms),
             why_held(dispatcher.queues.get(key)),
             enqueued.get(key, 0),
+            (changes or {}).get(key, {}),
         )
         for key in sorted({*declared, *stored})
     ]

@@ -455,9 +455,29 @@ export interface paths {
         head?: never;
         /**
          * Change settings of a queue until the next reset
-         * @description For tests. Running attempts finish under the old settings.
+         * @description Running attempts finish under the old settings. `null` restores the value of the catalog, and so does a restart.
          */
         patch: operations["changeQueue"];
+        trace?: never;
+    };
+    "/_localqueue/queues/{namespace}/{queue}/recent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the attempts of the last minute
+         * @description One number for each of the last 60 seconds of real time, the oldest first, since the start or the reset.
+         */
+        get: operations["recentAttempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/_localqueue/queues/{namespace}/{queue}/pause": {
@@ -507,7 +527,7 @@ export interface paths {
         get?: never;
         /**
          * Change the base URL of a service until the next reset
-         * @description For tests. The URL of localqueue itself is refused.
+         * @description The URL of localqueue itself is refused. `null` restores the first target, and so does a restart.
          */
         put: operations["changeTarget"];
         post?: never;
@@ -1147,6 +1167,14 @@ export interface components {
             target: string | null;
             /** @enum {unknown} */
             held: "queue_missing" | "paused" | "service_down" | null;
+            /** @description what the catalog says of the settings that were changed until the next reset; {} if none was */
+            changed: {
+                concurrency?: number;
+                retries?: number;
+                retryDelayMs?: number;
+                timeoutMs?: number;
+                target?: string;
+            };
             /** @description jobs accepted since the last reset */
             enqueued: number;
             /** @description running attempts */
@@ -1157,6 +1185,18 @@ export interface components {
             retries?: number;
             retryDelayMs?: number;
             timeoutMs?: number;
+        };
+        RecentAttempts: {
+            /** @description attempts that completed */
+            completed: number[];
+            /** @description attempts that failed; interrupted and cancelled ones are left out */
+            failed: number[];
+            /** @description how long the latest of these attempts took, 250 at most, without scripted outcomes; null without any */
+            durations: {
+                count: number;
+                p50Ms: number | null;
+                p95Ms: number | null;
+            };
         };
         Settings: {
             endpoint: string;
@@ -3810,10 +3850,10 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
-                    concurrency?: number;
-                    retries?: number;
-                    retryDelayMs?: number;
-                    timeoutMs?: number;
+                    concurrency?: number | null;
+                    retries?: number | null;
+                    retryDelayMs?: number | null;
+                    timeoutMs?: number | null;
                 };
             };
         };
@@ -3883,6 +3923,76 @@ export interface operations {
             };
             /** @description `unsupported_media_type`: the Content-Type isn't application/json */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `headers_too_large`: the headers are larger than 16 KiB */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    recentAttempts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description a namespace that a catalog declares */
+                namespace: string;
+                /** @description a queue in the namespace */
+                queue: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Get the attempts of the last minute */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecentAttempts"];
+                };
+            };
+            /** @description `invalid_request`: a field, a parameter or a header is invalid; the message says what must change */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `host_not_allowed`: the Host header doesn't name this machine; `origin_not_allowed`: the request comes from a page of another origin; `loopback_only`: the client isn't on this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `unknown_namespace`: no catalog declares this namespace; the message lists the declared ones; `unknown_queue`: the catalog doesn't declare this queue; the message lists the declared ones */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `uri_too_long`: the request target is larger than 8 KiB */
+            414: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4141,7 +4251,7 @@ export interface operations {
             content: {
                 "application/json": {
                     /** @description `http://HOST:PORT` or `https://HOST:PORT` */
-                    url: string;
+                    url: string | null;
                 };
             };
         };

@@ -170,8 +170,11 @@ def walk(call: Caller) -> None:
     call("GET", f"{OURS}/jobs/{{id}}", id=id_)
     call("POST", f"{OURS}/queues/{{namespace}}/{{queue}}/resume", **queue)
     call("POST", f"{OURS}/jobs/{{id}}/replay", {"data": [1]}, id=id_)
-    call("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retries": 0}, **queue)
+    call("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retries": 0, "timeoutMs": None}, **queue)
+    call("PUT", f"{OURS}/targets/{{namespace}}", {"url": None}, **queue)
     call("PUT", f"{OURS}/targets/{{namespace}}", {"url": "http://127.0.0.1:9"}, **queue)
+    call("GET", f"{OURS}/queues")
+    call("GET", f"{OURS}/queues/{{namespace}}/{{queue}}/recent", **queue)
     call("POST", f"{OURS}/clock/step")
     call("POST", f"{OURS}/faults", {**queue, "outcomes": [503, "lost-ack"]})
     call("GET", f"{OURS}/faults")
@@ -248,6 +251,7 @@ def test_every_event_is_as_the_document_says(server: Server) -> None:
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {"retires": 1}, "invalid_request"),
         ("PATCH", f"{OURS}/queues/{{namespace}}/{{queue}}", {}, "unknown_namespace"),
         ("POST", f"{OURS}/queues/{{namespace}}/{{queue}}/pause", {}, "unknown_namespace"),
+        ("GET", f"{OURS}/queues/{{namespace}}/{{queue}}/recent", None, "unknown_namespace"),
         ("PUT", f"{OURS}/targets/{{namespace}}", {"url": "ftp://x"}, "invalid_request"),
         ("PUT", f"{OURS}/targets/{{namespace}}", {"url": "http://x"}, "unknown_namespace"),
         ("POST", f"{OURS}/clock/advance", {"ms": -1}, "invalid_request"),

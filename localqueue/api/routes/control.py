@@ -11,6 +11,7 @@ from localqueue.api import openapi, routing
 from localqueue.api.context import Context, ServerInfo
 from localqueue.api.event_buffer import EventBuffer
 from localqueue.api.metrics import Metrics
+from localqueue.api.recent_attempts import RecentHistory
 from localqueue.api.routes import bulk, clock, events, faults, jobs, production, queues, schedules, status
 from localqueue.api.status_tracker import StatusTracker
 from localqueue.dashboard import routes as dashboard
@@ -38,5 +39,7 @@ def document() -> dict[str, Any]:
 
 def routes(engine: Engine, info: ServerInfo) -> Mount:
     """Return every route under /_localqueue."""
-    context = Context(engine, info, EventBuffer(engine), StatusTracker(engine), Metrics(engine), document)
+    context = Context(
+        engine, info, EventBuffer(engine), StatusTracker(engine), Metrics(engine), RecentHistory(engine), document
+    )
     return Mount(PREFIX, routes=[*routing.routes(OPERATIONS, context), *dashboard.routes()])

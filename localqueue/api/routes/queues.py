@@ -23,6 +23,13 @@ async def list_queues(context: Context, _: Request) -> Response:
     return responses.json_response(serializers.queues(await engine.queues(), engine.catalog.targets))
 
 
+async def recent_attempts(context: Context, request: Request) -> Response:
+    """Respond with the attempts of the last minute."""
+    key = request.path_params["namespace"], request.path_params["queue"]
+    context.engine.check_known(*key)
+    return responses.json_response(serializers.recent_attempts(context.recent.read(key)))
+
+
 async def pause(context: Context, request: Request) -> Response:
     """Pause a queue."""
     return await _pause(context, request, True)
@@ -49,9 +56,10 @@ async def change_queue(context: Context, request: Request) -> Response:
 async def change_target(context: Context, request: Request) -> Response:
     """Change the base URL of a service."""
     body = await requests.read_object(request, ("url",))
-    url = _target(body.get("url"), context.info.is_own)
-    context.engine.change_target(request.path_params["namespace"], url)
-    return responses.json_response({"namespace": request.path_params["namespace"], "url": url})
+    namespace = request.path_params["namespace"]
+    is_undone = "url" in body and body["url"] is None
+    url = context.engine.change_target(namespace, None if is_undone else _target(body.get("url"), context.info.is_own))
+    return responses.json_response({"namespace": namespace, "url": url})
 
 
 def _target(url: Any, is_own: Callable[[str], bool]) -> str:
@@ -82,8 +90,19 @@ OPERATIONS = (
         change_queue,
         "Change settings of a queue until the next reset",
         schemas.ref("Settings"),
-        description="For tests. Running attempts finish under the old settings.",
-        body=schemas.options(**schemas.SETTINGS),
+        description="Running attempts finish under the old settings. `null` restores the value of the catalog, and "
+        "so does a restart.",
+        body=schemas.options(**{name: schemas.or_null(setting) for name, setting in schemas.SETTINGS.items()}),
+        errors=UNKNOWN,
+    ),
+    Operation(
+        "GET",
+        "/queues/{namespace}/{queue}/recent",
+        recent_attempts,
+        "Get the attempts of the last minute",
+        schemas.ref("RecentAttempts"),
+        description="One number for each of the last 60 seconds of real time, the oldest first, since the start or "
+        "the reset.",
         errors=UNKNOWN,
     ),
     Operation(
@@ -111,8 +130,10 @@ OPERATIONS = (
         change_target,
         "Change the base URL of a service until the next reset",
         schemas.record(namespace=schemas.TEXT, url=schemas.TEXT),
-        description="For tests. The URL of localqueue itself is refused.",
-        body=schemas.options("url", url=schemas.said(URL, "`http://HOST:PORT` or `https://HOST:PORT`")),
+        description="The URL of localqueue itself is refused. `null` restores the first target, and so does a restart.",
+        body=schemas.options(
+            "url", url=schemas.said(schemas.or_null(URL), "`http://HOST:PORT` or `https://HOST:PORT`")
+        ),
         errors=("unknown_namespace",),
     ),
 )

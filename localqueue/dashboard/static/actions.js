@@ -6,6 +6,7 @@ import * as clock from "./clock.js";
 import * as commands from "./commands.js";
 import * as format from "./format.js";
 import * as fetching from "./fetching.js";
+import * as queueSettings from "./queue_settings.js";
 import { reconnect } from "./event_stream.js";
 import * as selection from "./selection.js";
 import { busyName, changed, state } from "./state.js";
@@ -35,6 +36,13 @@ const ACTIONS = {
   delete: ({ id }) => bulk.deleteOne(id),
   deleteFinished: ({ namespace, queue }) => bulk.deleteFinished(namespace, queue),
   reset: () => bulk.reset(),
+  edit: (given) => queueSettings.edit(given),
+  editNone: () => queueSettings.close(),
+  save: ({ text }) => queueSettings.save(text),
+  undoSetting: (given) => queueSettings.undo(given),
+  panel() {
+    state.isPanelOpen = !state.isPanelOpen;
+  },
   trigger: ({ namespace, queue }) => trigger(namespace, queue),
   retryCause: ({ namespace, queue, status, summary }) => retryCause(namespace, queue, status, summary),
   second: () => advance({ ms: SECOND }),
@@ -62,6 +70,7 @@ const ACTIONS = {
 
 /** Run the actions of clicked elements. */
 export function listen() {
+  queueSettings.listen(run);
   document.addEventListener("click", (event) => {
     const element = event.target.closest?.("[data-do]");
     if (element) run(element.dataset.do, element.dataset, element, event.shiftKey);

@@ -21,6 +21,8 @@ export const getText = (path, signal) => callText("GET", path, undefined, signal
 /** Send JSON text: payloads are never parsed and serialized again. */
 export const post = (path, json = "{}") => call("POST", path, json);
 
+export const patch = (path, json) => call("PATCH", path, json);
+export const put = (path, json) => call("PUT", path, json);
 export const remove = (path) => call("DELETE", path, "{}");
 
 /** Enqueue a job through production's own route; `data` is JSON text. */
@@ -34,9 +36,9 @@ export function jobPath(id, rest = "") {
   return `jobs/${encodeURIComponent(id)}${rest}`;
 }
 
-/** Return the path of an action of a queue. */
-export function queuePath(namespace, name, action) {
-  return `queues/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/${action}`;
+/** Return the path of a queue, or of one of its actions. */
+export function queuePath(namespace, name, action = "") {
+  return `queues/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${action && `/${action}`}`;
 }
 
 async function call(method, path, json, signal) {

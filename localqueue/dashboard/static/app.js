@@ -14,6 +14,7 @@ import * as attempts from "./views/attempts.js";
 import * as header from "./views/header.js";
 import * as job from "./views/job.js";
 import * as jobList from "./views/job_list.js";
+import * as queuePanel from "./views/queue_panel.js";
 import * as queues from "./views/queues.js";
 
 const part = (id) => document.getElementById(id);
@@ -80,5 +81,8 @@ jobList.listen(() => actions.run("unseen"));
 addEventListener("hashchange", follow);
 fetching.follow(router.parse(location.hash));
 eventStream.start();
-clock.start(attempts.tick);
+clock.start((count) => {
+  attempts.tick(count);
+  queuePanel.tick(count);
+});
 changed();

@@ -23,6 +23,7 @@ const HANDLERS = {
   attempt({ job, attempt }) {
     note({ ...job, last: attempt, summary: attempt.summary });
     updateListening(job, attempt);
+    fetching.recentSoon(job);
     if (job.state === "failed" || job.attempt > 1) fetching.causesSoon();
   },
   queues({ queues }) {

@@ -14,6 +14,8 @@ const PREVIEW_MS = 1000;
 const CAUSES_MS = 1000;
 const SOON_MS = 200;
 let allTimer = null;
+const RECENT_MS = 1000;
+let recentTimer = null;
 let causesTimer = null;
 let previewTimer = null;
 let previewedAt = -Infinity;
@@ -22,7 +24,7 @@ let opening = null;
 
 /** Fetch everything again. */
 export function all() {
-  return Promise.all([overview(), list(), job()]);
+  return Promise.all([overview(), list(), job(), recent()]);
 }
 
 /** Fetch everything again soon, once for all changes until then. */
@@ -64,6 +66,25 @@ export async function list() {
   } catch (error) {
     if (error.name === "AbortError") return;
     Object.assign(state.list, { isLoading: false, error });
+  }
+  changed();
+}
+
+/** Fetch the last minute of the queue that is shown soon, at most once a second. */
+export function recentSoon({ namespace, queue }) {
+  if (namespace === state.route.namespace && queue === state.route.queue) recentTimer ??= setTimeout(recent, RECENT_MS);
+}
+
+async function recent() {
+  clearTimeout(recentTimer);
+  recentTimer = null;
+  const { namespace, queue } = state.route;
+  if (queue === null) return;
+  try {
+    const found = await api.get(api.queuePath(namespace, queue, "recent"));
+    state.recent = { ...found, namespace, queue, at: performance.now() };
+  } catch {
+    state.recent = null; // the list says what is wrong
   }
   changed();
 }
@@ -174,6 +195,10 @@ export function follow(route) {
     selection.clear();
     state.list.jobs = state.list.jobs.filter((each) => belongs(each, route)); // the known part of the new list
     list();
+  }
+  if (route.namespace !== before.namespace || route.queue !== before.queue) {
+    state.editing = null;
+    recent();
   }
   if (route.job === null) state.open = null;
   else if (state.open?.id !== route.job) {

@@ -85,7 +85,8 @@ function press(selector) {
 }
 
 function leave(event) {
-  if (event.target.matches("input:not([type=checkbox])")) {
+  if (state.editing !== null) run("editNone");
+  else if (event.target.matches("#find")) {
     event.target.value = "";
     event.target.blur();
     router.go({ ...state.route, id: null });

@@ -19,6 +19,9 @@ export const state = {
   open: null, // {id, job, text, error, selected}
   busy: new Set(),
   toasts: [],
+  editing: null, // the setting of a queue whose field is open: {namespace, queue, setting, problem}
+  recent: null, // the last minute of the queue that is shown: {namespace, queue, at, completed, failed, durations}
+  isPanelOpen: false, // of the queue, on a narrow screen
   isClockOpen: false,
   isSourceShown: false, // of responses that are HTML
 };

@@ -12,6 +12,7 @@ import * as causes from "./causes.js";
 import { button, checkbox, spoken } from "./controls.js";
 import * as emptyState from "./empty_state.js";
 import { outcomeWord } from "./job_status.js";
+import * as queuePanel from "./queue_panel.js";
 import * as selectionBar from "./selection_bar.js";
 import { foreign } from "./text_block.js";
 
@@ -50,24 +51,21 @@ function queueHead(queue) {
     h("div", {},
       route.namespace === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
       h("h1", {}, route.queue ?? route.namespace ?? "All queues"),
-      queue ? settings(queue) : null),
-    h("div", { class: "buttons" }, isSearch() ? null : [retryAll(route), deleteFinished(route)], queue ? pause(queue) : null, route.namespace === null && !isSearch() ? button("Reset…", "reset", {}, { title: "Delete all jobs and restore the initial state" }) : null),
+      queue ? queuePanel.view(queue) : null),
+    h("div", { class: "buttons" }, isSearch() ? null : [retryAll(route), deleteFinished(route)], queue ? [pause(queue), panelButton()] : null, route.namespace === null && !isSearch() ? button("Reset…", "reset", {}, { title: "Delete all jobs and restore the initial state" }) : null),
   );
-}
-
-function settings(queue) {
-  if (queue.held === "queue_missing") return h("p", { class: "dim" }, "This queue is no longer in any catalog. Its jobs are on hold until it's declared again.");
-  const retries = queue.retries === 0 ? "no retries" : `${format.count(queue.retries, "retry", "retries")}, ${format.duration(queue.retryDelayMs)} apart`;
-  return h("p", { class: "settings" },
-    h("code", {}, `POST ${queue.target ?? ""}${queue.endpoint}`),
-    h("span", {}, `concurrency ${format.number(queue.concurrency)}`),
-    h("span", {}, retries),
-    h("span", {}, `timeout ${format.duration(queue.timeoutMs)}`));
 }
 
 function pause({ namespace, name: queue, held }) {
   if (held === "paused") return button([icon("up"), "Resume"], "resume", { namespace, queue }, { title: "Resume the queue (p)" });
   return held === null ? button([icon("paused"), "Pause"], "pause", { namespace, queue }, { title: "Pause the queue; running attempts finish (p)" }) : null;
+}
+
+/** Return the button that shows the panel on a narrow screen, where the jobs come first. */
+function panelButton() {
+  const node = button("Settings", "panel", {}, { kind: "narrow-only" });
+  node.setAttribute("aria-expanded", state.isPanelOpen);
+  return node;
 }
 
 function retryAll({ namespace, queue }) {
