@@ -16,6 +16,10 @@ import * as dialogs from "./views/dialogs.js";
 
 const SECOND = 1000;
 const DRAIN_TIMEOUT_MS = 600_000;
+const DOUBLE_CLICK_MS = 700;
+const SAME_PX = 8;
+
+let clicked = { what: null, x: 0, y: 0, at: -Infinity };
 
 const ACTIONS = {
   retry: ({ id }) => onJob(id, "/retry", "Retried: a new round started"),
@@ -73,8 +77,20 @@ export function listen() {
   queueSettings.listen(run);
   document.addEventListener("click", (event) => {
     const element = event.target.closest?.("[data-do]");
-    if (element) run(element.dataset.do, element.dataset, element, event.shiftKey);
+    if (element && isMeant(event, element)) run(element.dataset.do, element.dataset, element, event.shiftKey);
   });
+}
+
+/**
+ * Return whether a click is meant for its button. A double click isn't meant for the button that has taken the place of
+ * the first one meanwhile: after "Retry now" that is "Try now", which moves the clock.
+ */
+function isMeant(event, element) {
+  const before = clicked;
+  clicked = { what: element.dataset.key ?? element, x: event.clientX, y: event.clientY, at: performance.now() };
+  const isByPointer = event.detail > 0;
+  const isSamePlace = Math.abs(before.x - clicked.x) < SAME_PX && Math.abs(before.y - clicked.y) < SAME_PX;
+  return before.what === clicked.what || !isByPointer || !isSamePlace || clicked.at - before.at > DOUBLE_CLICK_MS;
 }
 
 /** Run an action; its button is busy meanwhile, and an error is shown. */

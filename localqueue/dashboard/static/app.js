@@ -7,6 +7,7 @@ import * as eventStream from "./event_stream.js";
 import * as fetching from "./fetching.js";
 import { merge } from "./job_merge.js";
 import * as keyboard from "./keyboard.js";
+import { isListRead } from "./reading.js";
 import * as router from "./router.js";
 import { afterDrawing, changed, drawWith, state } from "./state.js";
 import * as alerts from "./views/alerts.js";
@@ -22,13 +23,15 @@ let listTop = 0;
 
 /** Put events in their places, and fetch what they leave out. */
 function mergeEvents() {
-  const { isOpenStale, isPreviewMissing } = merge(jobList.isReading);
+  const { isOpenStale, isPreviewMissing } = merge(isListRead);
   if (isOpenStale) fetching.job();
   if (isPreviewMissing) fetching.previews();
 }
 
 function draw() {
   mergeEvents();
+  const focused = document.activeElement;
+  const isInJob = part("job").contains(focused);
   const isJob = state.route.job !== null;
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
@@ -42,6 +45,7 @@ function draw() {
   show("jobs", jobList.view);
   show("job", isJob ? job.view : () => null);
   show("toasts", alerts.toasts);
+  if (isInJob && !focused.isConnected) part("job").focus({ preventScroll: true }); // its button is gone; no other one gets the focus
 }
 
 /** Show a part; an error in one leaves the others alone. */

@@ -1,11 +1,17 @@
 // Build and patch the page. Foreign text becomes a text node, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
-const standIns = new WeakMap();
+const standIns = new WeakMap(); // the node on the page that a fresh node was patched into
+const marks = new WeakMap(); // the node that a mark stands for
 
-/** Return the node on the page that this one was patched into. */
-export function onPage(node) {
-  return standIns.get(node) ?? node;
+/**
+ * Return a mark for a node that may be on the page already, and is to be there unchanged. The node itself must not be put
+ * into a fresh tree: that would take it from the page, and its focus, selection and scroll position would be lost.
+ */
+export function keep(node) {
+  const mark = document.createComment("");
+  marks.set(mark, standIns.get(node) ?? node);
+  return mark;
 }
 
 /** Return an element; `true` sets an empty attribute, `false` and null leave it out. */
@@ -33,7 +39,7 @@ function kept(children) {
 
 /**
  * Change the children of `parent` into `fresh` and keep equal nodes, so focus, selection and scrolling stay.
- * Children with the same data-key are the same child; a child that is in `fresh` itself is not changed.
+ * Children with the same data-key are the same child; a kept child is not changed.
  */
 export function patch(parent, ...children) {
   const fresh = kept(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
@@ -43,7 +49,7 @@ export function patch(parent, ...children) {
   for (const node of fresh) {
     while (at && key(at) && !wanted.has(key(at))) at = removed(at);
     const match = key(node) ? known.get(key(node)) : at && !key(at) && at;
-    if (match?.nodeName !== node.nodeName) parent.insertBefore(node, at);
+    if (!isMatch(match, node)) parent.insertBefore(withKept(node), at);
     else {
       if (match === at) at = at.nextSibling;
       else parent.insertBefore(match, at);
@@ -54,6 +60,20 @@ export function patch(parent, ...children) {
   while (at) at = removed(at);
 }
 
+function isMatch(match, node) {
+  return marks.has(node) ? marks.get(node) === match : match?.nodeName === node.nodeName;
+}
+
+/** Return a fresh node with the kept nodes in the places of their marks. */
+function withKept(node) {
+  if (marks.has(node)) return marks.get(node);
+  const comments = document.createTreeWalker(node, NodeFilter.SHOW_COMMENT);
+  const found = [];
+  while (comments.nextNode()) found.push(comments.currentNode);
+  for (const mark of found) mark.replaceWith(marks.get(mark));
+  return node;
+}
+
 function removed(node) {
   const next = node.nextSibling;
   node.remove();
@@ -61,11 +81,11 @@ function removed(node) {
 }
 
 function key(node) {
-  return node.dataset?.key;
+  return (marks.get(node) ?? node).dataset?.key;
 }
 
 function morph(node, fresh) {
-  if (node === fresh) return;
+  if (marks.has(fresh)) return;
   if (node.nodeType !== Node.ELEMENT_NODE) {
     if (node.nodeValue !== fresh.nodeValue) node.nodeValue = fresh.nodeValue;
     return;

@@ -35,7 +35,7 @@ const HANDLERS = {
   reset: () => fetching.all(),
   gap: () => fetching.all(),
   warning({ message }) {
-    toast(message, "warning");
+    if (!/^catalog error: /m.test(message)) toast(message, "warning"); // that has an alert, which stays
     fetching.overview();
   },
   hold: () => fetching.job(),

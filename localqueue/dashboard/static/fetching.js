@@ -3,12 +3,14 @@
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { belongs, remember, replay } from "./job_merge.js";
+import { isListRead, isResponseRead } from "./reading.js";
 import { filterOf, isSameList } from "./scope.js";
 import * as selection from "./selection.js";
 import { changed, state } from "./state.js";
 
 const PAGE = 100;
 const MOST = 200; // the server gives no more at once
+const MOST_PAGES = 5; // when a list is fetched again
 const PREVIEW_PAGES = 2;
 const PREVIEW_MS = 1000;
 const CAUSES_MS = 1000;
@@ -24,7 +26,7 @@ let opening = null;
 
 /** Fetch everything again. */
 export function all() {
-  return Promise.all([overview(), list(), job(), recent()]);
+  return Promise.all([overview(), list({ isAgain: true }), job(), recent()]);
 }
 
 /** Fetch everything again soon, once for all changes until then. */
@@ -51,8 +53,8 @@ export async function overview() {
   changed();
 }
 
-/** Fetch the first page of the list that the address names. */
-export async function list() {
+/** Fetch the first page of the list that the address names; `isAgain` fetches the rows that are shown, and they stay in place. */
+export async function list({ isAgain = false } = {}) {
   listing.abort();
   listing = new AbortController();
   const { signal } = listing;
@@ -60,8 +62,11 @@ export async function list() {
   remember();
   causes();
   try {
-    const page = await api.get(query(state.route), signal);
-    state.list = { jobs: page.jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set() };
+    const page = await firstPages(isAgain ? state.list.jobs.length : 0, signal);
+    const latest = isAgain && isListRead() ? (state.list.jobs[0]?.seq ?? Infinity) : Infinity;
+    const unseen = page.jobs.filter((each) => each.seq > latest).map((each) => each.id);
+    const jobs = page.jobs.filter((each) => each.seq <= latest);
+    state.list = { jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set(unseen) };
     replay(page.jobs);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -87,6 +92,17 @@ async function recent() {
     state.recent = null; // the list says what is wrong
   }
   changed();
+}
+
+/** Return the first jobs of the list, at least so many. */
+async function firstPages(count, signal) {
+  let page = await api.get(query(state.route, undefined, count > PAGE ? MOST : PAGE), signal);
+  const { jobs } = page;
+  for (let at = 1; at < MOST_PAGES && page.next !== null && jobs.length < count; at += 1) {
+    page = await api.get(query(state.route, page.next, MOST), signal);
+    jobs.push(...page.jobs);
+  }
+  return { jobs, next: page.next };
 }
 
 /** Fetch the causes of the failed jobs in view, if they are in view; at most once a second. */
@@ -180,6 +196,8 @@ async function loadInto(open) {
       api.get(api.jobPath(open.id)),
       isFirst ? api.getText(api.jobPath(open.id, "/data")) : open.text,
     ]);
+    const before = open.job?.attempts?.length ?? 0;
+    if (open.selected === null && before > 0 && before < found.attempts.length && isResponseRead()) open.selected = before - 1;
     Object.assign(open, { job: found, text, error: null });
   } catch (error) {
     open.error = error;

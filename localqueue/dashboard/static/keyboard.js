@@ -21,6 +21,8 @@ const HANDLERS = {
   Escape: leave,
 };
 
+const REPEATED = ["j", "k", "[", "]"];
+
 export function listen() {
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("input:not([type=checkbox]), textarea, select");
@@ -30,6 +32,7 @@ export function listen() {
     if (isTyping && event.key !== "Escape") return;
     if (!Object.hasOwn(HANDLERS, event.key)) return;
     event.preventDefault();
+    if (event.repeat && !REPEATED.includes(event.key)) return; // a key that is held down acts once
     HANDLERS[event.key](event);
   });
 }

@@ -59,7 +59,7 @@ function rejections() {
 /** Show services that aren't running; where a job is open, its page does. */
 function services() {
   if (state.route.job !== null) return [];
-  return state.services.filter((each) => each.listening === false).map((service) =>
+  return state.services.filter((each) => each.listening === false && each.queues > 0).map((service) =>
     notice(`service ${service.namespace}`, "warn", h("strong", {}, `${service.namespace} isn't running. `), "Nothing is listening on ", h("code", {}, service.target),
       ", so its jobs will fail. Start it, or point localqueue elsewhere: ", h("code", {}, upWithTarget(service.namespace)), "."));
 }

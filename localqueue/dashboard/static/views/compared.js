@@ -1,6 +1,6 @@
 // Compare the response to an attempt with the responses to the attempts before it.
 
-import { h, onPage } from "../dom.js";
+import { h, keep } from "../dom.js";
 import * as format from "../format.js";
 import { pageText } from "../html_text.js";
 import { isJson, layout, visible } from "../json.js";
@@ -44,7 +44,7 @@ export function changes(all, at) {
   const count = (wanted) => lines.filter(({ kind }) => kind === wanted).length;
   return h("details", { class: "changes" },
     h("summary", {}, title, h("span", { class: "dim" }, `: ${format.count(count("removed"), "line")} removed, ${count("added")} added`)),
-    onPage(view));
+    keep(view));
 }
 
 function compared(one, other) {

@@ -1,7 +1,7 @@
 // Draw the list of jobs: its queue, its filter by state, its rows.
 
 import * as clock from "../clock.js";
-import { h, onPage } from "../dom.js";
+import { h, keep } from "../dom.js";
 import * as format from "../format.js";
 import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
@@ -16,21 +16,11 @@ import * as queuePanel from "./queue_panel.js";
 import * as selectionBar from "./selection_bar.js";
 import { foreign } from "./text_block.js";
 
-const SCROLLED = 30;
-const FAST = 20; // new rows in one drawing; more would move the list under the pointer
 let drawn = new Map(); // rows by id, with what they show
 
 export function view() {
   const queue = openQueue();
   return [queueHead(queue), tabs(), causes.view(), selectionBar.view(), unseen(), list(queue)];
-}
-
-/** Return whether somebody is reading the list, so that it must not move. */
-export function isReading(added) {
-  const rows = document.querySelector("#rows");
-  if (!rows) return false;
-  const isScrolled = rows.scrollTop > SCROLLED || (rows.offsetParent !== null && scrollY > SCROLLED && rows.scrollHeight > innerHeight);
-  return isScrolled || (added > FAST && rows.matches(":hover, :focus-within"));
 }
 
 /** Call `showUnseen` when the list with unseen rows is scrolled back to its top. */
@@ -105,16 +95,16 @@ function list(queue) {
   const rows = jobs.map(row);
   drawn = new Map(rows.map((each) => [each.id, each]));
   return h("div", { id: "rows", "data-key": "rows" },
-    rows.map((each) => each.node),
+    rows.map((each) => (each.isDrawn ? keep(each.node) : each.node)),
     next === null ? null : button(isLoadingMore ? "Loading…" : "Older jobs", "more", {}, { kind: "more" }));
 }
 
 function row(job) {
   const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
   const isPicked = selection.isPicked(job.id);
-  const shown = [isOpen, isPicked, heldBy(job), router.href(state.route)].join(" ");
+  const shown = [isOpen, isPicked, heldBy(job), isAmbiguous(job), router.href(state.route)].join(" ");
   const known = drawn.get(job.id);
-  if (known && known.job === job && known.shown === shown) return { ...known, node: onPage(known.node) };
+  if (known && known.job === job && known.shown === shown) return { ...known, isDrawn: true };
   return { id: job.id, job, shown, node: line(job, isOpen, isPicked) };
 }
 

@@ -54,8 +54,8 @@ const STATES = {
     action: button("Retry now", "retry", { id: job.id }, { kind: "primary", title: "Start a new round (r)" }),
   }),
   retrying: (job, last) => ({
-    head: [last ? `${format.capital(ending(last))}. ` : "", "Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)],
-    rest: ["At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, heldBy(job) ? waits(job) : "“Try now” skips ahead to that time; anything else due by then runs too."],
+    head: [last ? `${format.capital(ending(last))}. ` : "", heldBy(job) ? "The next try waits" : ["Next try ", clock.ticking("until", format.ms(job.dueAt), job.dueAt)]],
+    rest: [heldBy(job) ? "Due at " : "At ", h("code", {}, format.time(job.dueAt)), `, attempt ${job.attempt + 1} of ${job.maxAttempts}. `, heldBy(job) ? waits(job) : "“Try now” skips ahead to that time; anything else due by then runs too."],
     action: heldBy(job) ? held(job) : tryButton(job, "Try now"),
   }),
   running: (job) => ({

@@ -1,6 +1,6 @@
 // Show payloads and bodies as text: JSON indented, invisible characters escaped.
 
-import { h, onPage } from "../dom.js";
+import { h, keep } from "../dom.js";
 import * as format from "../format.js";
 import { isJson, pretty, visible } from "../json.js";
 import { button } from "./controls.js";
@@ -40,7 +40,7 @@ function laidOut(name, text) {
   laid.delete(key);
   laid.set(key, known);
   if (laid.size > KEPT) laid.delete(laid.keys().next().value);
-  return onPage(known);
+  return keep(known);
 }
 
 function content(text) {

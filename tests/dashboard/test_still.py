@@ -1,0 +1,185 @@
+"""The page stays still: what is focused, selected, scrolled or about to be pressed doesn't move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.dashboard.browser import Board, board
+from tests.support import Reply, Server, Worker, serving, until, write_catalog
+
+HOUR_MS = 3_600_000
+STATE = "import('/_localqueue/static/state.js').then(({ state }) => %s)"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("still")
+    write_catalog(folder, retries=2, delay=HOUR_MS)
+    with serving(folder, "--ephemeral", "--target", worker.url) as found:
+        yield found
+
+
+@pytest.fixture
+def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
+    with board(browser, server, worker) as found:
+        yield found
+
+
+def long(message: str) -> Reply:
+    body = {"error": message, "trace": [f"frame {number}" for number in range(90)]}
+    return 500, json.dumps(body).encode(), {"Content-Type": "application/json"}
+
+
+def fail(wall: Board, *replies: Reply) -> str:
+    """Return a job whose attempts got these responses."""
+    wall.script += replies
+    id_ = wall.server.enqueue({"list": [f"row {number}" for number in range(90)]})
+    wall.server.wait_state(id_, "retrying", "failed")
+    for _ in replies[1:]:
+        wall.post("/clock/advance", {"to": "next"})
+    return id_
+
+
+def state(wall: Board, what: str) -> Any:
+    return wall.page.evaluate(STATE % what)
+
+
+def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_place(wall: Board) -> None:
+    """Rule dashboard.still: that would move the clock. The page's clock stands still meanwhile."""
+    id_ = fail(wall, 500, 500, 500)
+    wall.page.clock.install()
+    wall.open(f"#/jobs/{id_}")
+    wall.script += [500]
+    retry = wall.page.get_by_role("button", name="Retry now")
+    box = retry.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    wall.page.clock.pause_at(wall.page.evaluate("Date.now() / 1000 + 2"))
+    wall.page.mouse.click(*middle)
+    wall.server.wait_state(id_, "retrying")
+    again = wall.page.get_by_role("button", name="Try now", exact=True)
+    for _ in range(6):
+        until(lambda: state(wall, "state.busy.size") == 0, "the action has ended")
+        wall.page.clock.run_for(100)
+        if again.count():
+            break
+    expect(again).to_be_visible()
+    assert wall.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", middle) == "try"
+    offset = wall.server.get("/clock")["offsetMs"]
+    wall.page.mouse.click(*middle)
+    wall.page.mouse.click(middle[0], middle[1] + 200)
+    assert not any(url.endswith("/clock/advance") for url in wall.asked)
+    assert wall.server.get("/clock")["offsetMs"] == offset
+    wall.page.clock.run_for(1000)
+    again.click()
+    until(lambda: wall.server.get("/clock")["offsetMs"] > offset, "a click that is meant moves the clock")
+
+
+def test_a_key_that_is_held_down_acts_once(wall: Board) -> None:
+    """Rule dashboard.still."""
+    id_ = fail(wall, 500, 500, 500)
+    wall.script += [500]
+    wall.open(f"#/jobs/{id_}")
+    expect(wall.page.get_by_role("button", name="Retry now")).to_be_visible()
+    wall.page.keyboard.down("r")
+    expect(wall.page.get_by_role("button", name="Try now", exact=True)).to_be_visible()
+    wall.page.keyboard.down("r")
+    wall.page.keyboard.up("r")
+    wall.server.wait_state(id_, "retrying")
+    assert not any(url.endswith("/clock/advance") for url in wall.asked)
+
+
+def test_the_focus_stays_on_its_button_and_goes_to_no_other_one_when_that_is_gone(wall: Board) -> None:
+    """Rule dashboard.still: least of all to Cancel."""
+    id_ = fail(wall, 500, 500, 500)
+    wall.open(f"#/jobs/{id_}")
+    replay = wall.page.get_by_role("button", name="Replay…")
+    replay.focus()
+    release = wall.hold()
+    wall.post(f"/jobs/{id_}/retry")
+    expect(wall.page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(replay).to_be_focused()
+    wall.page.get_by_role("button", name="Cancel").focus()
+    release.set()
+    expect(wall.job()).to_contain_text("Your handler responded 200 OK")
+    expect(wall.page.get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(wall.job()).to_be_focused()
+
+
+def text_of(wall: Board, label: str) -> Locator:
+    return wall.job().locator(f".block[aria-label={label}] pre")
+
+
+SELECT = """(text) => {
+    const range = document.createRange();
+    range.selectNodeContents(text.querySelector('.key'));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    text.scrollTo(0, 300);
+}"""
+
+
+def test_scrolling_and_selected_text_survive_what_happens_to_the_job(wall: Board) -> None:
+    """Rule dashboard.still: the response that is being read stays, too, though there is a newer one."""
+    id_ = fail(wall, long("no policy"))
+    wall.open(f"#/jobs/{id_}")
+    text_of(wall, "Payload").evaluate(SELECT)
+    text_of(wall, "Body").evaluate("(text) => text.scrollTo(0, 200)")
+    wall.job().evaluate("(job) => job.scrollTo(0, 120)")
+    wall.script += [long("no claim")]
+    wall.post("/clock/advance", {"to": "next"})
+    expect(wall.job().locator("button.attempt")).to_have_count(2)
+    expect(wall.job().locator(".response")).to_contain_text("Response to attempt 1 of 3")
+    assert wall.page.evaluate("getSelection().toString()") == '"list"'
+    assert text_of(wall, "Payload").evaluate("(text) => text.scrollTop") == 300
+    assert text_of(wall, "Body").evaluate("(text) => text.scrollTop") == 200
+    assert wall.job().evaluate("(job) => job.scrollTop") == 120
+    text_of(wall, "Body").evaluate("(text) => text.scrollTo(0, 0)")
+    wall.job().locator("button.attempt").nth(1).click()
+    expect(wall.job().locator(".response")).to_contain_text("no claim")
+
+
+def test_a_list_that_is_fetched_again_keeps_its_rows_and_its_place(wall: Board) -> None:
+    """Rule dashboard.still: also with more rows than a page has, and new jobs wait for the reader."""
+    ids = wall.enqueue(*[b"%d" % number for number in range(140)])
+    wall.wait("completed", 140)
+    wall.open()
+    expect(wall.rows()).to_have_count(100)
+    wall.press("Older jobs")
+    expect(wall.rows()).to_have_count(140)
+    wall.page.locator("#rows").evaluate("(rows) => rows.scrollTo(0, 3000)")
+    wall.enqueue(b'"new"')
+    wall.see("1 new job")
+    wall.asked.clear()
+    for id_ in (ids[0], ids[20]):
+        wall.page.evaluate(
+            f"fetch('jobs/{id_}', {{method: 'DELETE', headers: {{'Content-Type': 'application/json'}}}})"
+        )
+        expect(wall.row(id_)).to_have_count(0)
+    expect(wall.rows()).to_have_count(138)
+    wall.see("1 new job")
+    assert wall.page.locator("#rows").evaluate("(rows) => rows.scrollTop") == 3000
+    wall.press("1 new job")
+    expect(wall.rows().first).to_contain_text("new")
+
+
+def test_a_row_keeps_the_focus_while_it_and_its_neighbours_change(wall: Board) -> None:
+    """Rule dashboard.still."""
+    release = wall.hold()
+    first, second = wall.enqueue(b"1", b"2")
+    wall.open()
+    expect(wall.row(second)).to_contain_text("running")
+    wall.row(second).focus()
+    wall.page.evaluate("window.blurred = 0; document.activeElement.addEventListener('blur', () => { blurred += 1 })")
+    wall.enqueue(b"3")
+    expect(wall.rows()).to_have_count(3)
+    release.set()
+    for id_ in (first, second):
+        expect(wall.row(id_)).to_contain_text("completed")
+    expect(wall.row(second)).to_be_focused()
+    assert wall.page.evaluate("blurred") == 0
