@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import Board, board
-from tests.support import Server, Worker, serving, write_catalog
+from tests.support import Server, Worker, serving, until, write_catalog
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -167,8 +167,78 @@ def test_a_large_payload_is_cut_on_the_page_and_whole_in_the_download(wall: Boar
     id_ = wall.server.enqueue({"text": "y" * 900_000})
     wall.server.wait_state(id_, "completed")
     wall.open(f"#/jobs/{id_}")
-    wall.see("more, not shown")
+    wall.see("% shown")
     with wall.page.expect_download() as download:
         wall.page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == f"{id_[-8:]}.json"
     assert len(download.value.path().read_bytes()) > 900_000
+
+
+LARGE = {"items": [{"id": number, "name": f"item {number}", "tags": ["a", "b"]} for number in range(9000)]}
+
+
+def test_a_large_payload_is_put_into_the_page_only_as_far_as_somebody_asks_for_it(wall: Board) -> None:
+    """Rule dashboard.large: 500 kB of small values, which once took the page ten seconds."""
+    id_ = wall.server.enqueue(LARGE)
+    wall.server.wait_state(id_, "completed")
+    wall.open(f"#/jobs/{id_}")
+    body = wall.job().locator(".block[aria-label=Payload] .body")
+    expect(body).to_contain_text('"name": "item 0"')
+    size, nodes = body.evaluate("(body) => [body.textContent.length, body.querySelectorAll('*').length]")
+    assert 50_000 <= size < 51_000 and nodes < 3000
+    while "item 8999" not in text_of(wall):
+        before = len(text_of(wall))
+        wall.press("Show more")
+        until(lambda before=before: len(text_of(wall)) > before, "more is shown")  # type: ignore[misc]
+        assert len(text_of(wall)) - before < 201_000
+    expect(wall.page.get_by_role("button", name="Show more")).to_have_count(0)
+    assert without_space(text_of(wall)) == without_space(json.dumps(LARGE))
+
+
+def text_of(wall: Board) -> str:
+    return wall.job().locator(".block[aria-label=Payload] .body").text_content() or ""
+
+
+def test_a_large_payload_is_replayed_byte_for_byte_without_a_field_for_it(wall: Board) -> None:
+    """Rule dashboard.large: the field comes when somebody asks for it."""
+    id_ = wall.server.enqueue({"text": "z" * 200_000})
+    wall.open(f"#/jobs/{id_}")
+    for edits in (False, True):
+        wall.press("Replay…")
+        dialog = wall.page.get_by_role("dialog")
+        expect(dialog).to_contain_text("The payload (195 KiB) is sent byte for byte.")
+        expect(dialog.get_by_role("textbox")).to_have_count(0)
+        if edits:
+            wall.press("Edit the payload")
+            dialog.get_by_role("textbox").fill('{"text": "short"}')
+        dialog.get_by_role("button", name="Replay").click()
+        expect(wall.job()).to_contain_text("replay of")
+        expect(wall.job()).to_contain_text("17 bytes" if edits else "195 KiB")
+    until(lambda: len(wall.worker.bodies) == 3, "all were delivered")
+    assert wall.worker.jobs[0]["data"] == wall.worker.jobs[1]["data"]
+
+
+def test_any_long_text_is_shown_whole_in_the_end(wall: Board) -> None:
+    """Rule dashboard.large: whatever is cut where, no character is lost and no pair of them is torn apart."""
+    wall.open()
+    chance = random.Random(7)
+    texts = ["".join(chance.choices(["a", "é", "𝄞", " ", "\r\n", "\n", "\n" * 9], k=30_000)) for _ in range(3)]
+    texts += ["𝄞" * 40_000, "x" + "𝄞" * 40_000, json.dumps("𝄞" * 30_000, ensure_ascii=False)]
+    found = wall.page.evaluate(
+        """async (texts) => {
+            const { LongText } = await import('/_localqueue/static/long_text.js');
+            return texts.map((text) => {
+                const shown = new LongText(text, 'x');
+                while (!shown.isWhole) shown.extend(1000);
+                const chunks = [...shown.node.querySelectorAll('.chunk')];
+                return [chunks.map((each) => each.textContent).join('\\n'), shown.position, chunks.length];
+            });
+        }""",
+        texts,
+    )
+    for text, (shown_text, position, chunks) in zip(texts, found, strict=True):
+        assert (
+            shown_text.replace("\r\n", "\n") == text.replace("\r\n", "\n")
+            and position == len(text.encode("utf-16-le")) // 2
+        )
+        assert chunks == 1 or "\n" in text

@@ -11,7 +11,7 @@ import { reconnect } from "./event_stream.js";
 import * as selection from "./selection.js";
 import { busyName, changed, state } from "./state.js";
 import { dismiss, fail, toast } from "./toasts.js";
-import { textOf } from "./views/text_block.js";
+import { showMore, textOf } from "./views/text_block.js";
 import * as dialogs from "./views/dialogs.js";
 
 const SECOND = 1000;
@@ -67,6 +67,7 @@ const ACTIONS = {
   reconnect: () => reconnect(),
   dismiss: ({ number }) => dismiss(number),
   help: () => dialogs.help(),
+  showMore: ({ block }) => showMore(block),
   copy: (_, element) => copy(element),
   copyCurl: ({ index }) => copyText(commands.asCurlCommand(state.open.job, state.open.job.attempts[Number(index)], state.open.text)),
   copyEnqueue: () => copyText(commands.asEnqueue(state.open.job, state.open.text)),
@@ -77,7 +78,7 @@ export function listen() {
   queueSettings.listen(run);
   document.addEventListener("click", (event) => {
     const element = event.target.closest?.("[data-do]");
-    if (element && isMeant(event, element)) run(element.dataset.do, element.dataset, element, event.shiftKey);
+    if (isMeant(event, element) && element) run(element.dataset.do, element.dataset, element, event.shiftKey);
   });
 }
 
@@ -87,7 +88,7 @@ export function listen() {
  */
 function isMeant(event, element) {
   const before = clicked;
-  clicked = { what: element.dataset.key ?? element, x: event.clientX, y: event.clientY, at: performance.now() };
+  clicked = { what: element?.dataset.key ?? event.target, x: event.clientX, y: event.clientY, at: performance.now() };
   const isByPointer = event.detail > 0;
   const isSamePlace = Math.abs(before.x - clicked.x) < SAME_PX && Math.abs(before.y - clicked.y) < SAME_PX;
   return before.what === clicked.what || !isByPointer || !isSamePlace || clicked.at - before.at > DOUBLE_CLICK_MS;

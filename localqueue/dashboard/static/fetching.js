@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
+import * as format from "./format.js";
 import { belongs, remember, replay } from "./job_merge.js";
 import { isListRead, isResponseRead } from "./reading.js";
 import { filterOf, isSameList } from "./scope.js";
@@ -198,6 +199,7 @@ async function loadInto(open) {
     ]);
     const before = open.job?.attempts?.length ?? 0;
     if (open.selected === null && before > 0 && before < found.attempts.length && isResponseRead()) open.selected = before - 1;
+    if (isFirst) open.size = format.size(new Blob([text]).size);
     Object.assign(open, { job: found, text, error: null });
   } catch (error) {
     open.error = error;

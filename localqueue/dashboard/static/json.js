@@ -4,6 +4,8 @@
 import { h } from "./dom.js";
 
 const SHORT = 64;
+const INDENT = "  ";
+const MOST_INDENTS = 30; // deeper ones would be mostly white space
 // What would hide or reorder text on the screen: control and bidi characters, zero widths, lone surrogates.
 const HIDDEN = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{d800}-\u{dfff}]|\r(?!\n)/gu;
 
@@ -17,19 +19,41 @@ export function isJson(text) {
   }
 }
 
-/** Return the tokens of a JSON text: {kind: "punctuation" | "string" | "literal", text}. */
-export function tokens(text) {
-  const found = [];
+/** Yield the tokens of a JSON text: {kind: "punctuation" | "string" | "literal", text, end}; `end` is where it ends. */
+function* tokens(text) {
   for (let at = 0; at < text.length; ) {
     if (" \t\r\n".includes(text[at])) {
       at += 1;
       continue;
     }
     const [kind, end] = tokenEnd(text, at);
-    found.push({ kind, text: text.slice(at, end) });
+    yield { kind, text: text.slice(at, end), end };
     at = end;
   }
-  return found;
+}
+
+/** Tokens that can be looked at before they are taken. */
+class Lookahead {
+  #source;
+  #ahead = [];
+
+  constructor(source) {
+    this.#source = source;
+  }
+
+  peek(distance = 0) {
+    while (this.#ahead.length <= distance) {
+      const { value, done } = this.#source.next();
+      if (done) return undefined;
+      this.#ahead.push(value);
+    }
+    return this.#ahead[distance];
+  }
+
+  take(count = 1) {
+    this.peek(count - 1);
+    return this.#ahead.splice(0, count);
+  }
 }
 
 function tokenEnd(text, at) {
@@ -49,60 +73,59 @@ function stringEnd(text, at) {
   return text.length;
 }
 
-/** Return a JSON text as tokens with line breaks and indentation between them. */
-export function layout(text) {
-  const given = tokens(text);
-  const laid = [];
+/** Yield a JSON text as tokens with line breaks and indentation between them; a part of it costs no more than that part. */
+export function* pieces(text) {
+  const given = new Lookahead(tokens(text));
   let depth = 0;
-  const lineBreak = () => laid.push({ kind: "space", text: `\n${"  ".repeat(depth)}` });
-  for (let at = 0; at < given.length; at += 1) {
-    const token = given[at];
-    const end = "[{".includes(token.text) ? shortEnd(given, at, depth) : -1;
-    if (end !== -1) {
-      laid.push(...onOneLine(given.slice(at, end + 1)));
-      at = end;
-    } else if (token.text === "{" || token.text === "[") {
-      laid.push(token);
+  const lineBreak = () => ({ kind: "space", text: `\n${INDENT.repeat(Math.min(depth, MOST_INDENTS))}` });
+  while (given.peek() !== undefined) {
+    const length = "[{".includes(given.peek().text) ? shortLength(given, depth) : 0;
+    if (length) {
+      yield* onOneLine(given.take(length));
+      continue;
+    }
+    const [token] = given.take();
+    if (token.text === "{" || token.text === "[") {
+      yield token;
       depth += 1;
-      lineBreak();
+      yield lineBreak();
     } else if (token.text === "}" || token.text === "]") {
       depth -= 1;
-      lineBreak();
-      laid.push(token);
+      yield lineBreak();
+      yield token;
     } else if (token.text === ",") {
-      laid.push(token);
-      lineBreak();
-    } else if (token.text === ":") laid.push({ kind: "punctuation", text: ": " });
-    else laid.push(keyOrValue(given, at));
+      yield token;
+      yield lineBreak();
+    } else if (token.text === ":") yield { kind: "punctuation", text: ": " };
+    else yield keyOrValue(token, given.peek());
   }
-  return laid;
 }
 
-function keyOrValue(given, at) {
-  return given[at + 1]?.text === ":" ? { ...given[at], kind: "key" } : given[at];
+/** Return all pieces. */
+export function layout(text) {
+  return [...pieces(text)];
 }
 
-/** Return where a list of plain values, or an inner object of them, ends if it fits on a line; else -1. */
-function shortEnd(given, at, depth) {
+function keyOrValue(token, next) {
+  return next?.text === ":" ? { ...token, kind: "key" } : token;
+}
+
+/** Return how many tokens a list of plain values, or an inner object of them, has if it fits on a line; else 0. */
+function shortLength(given, depth) {
+  const first = given.peek().text;
   let length = 0;
-  for (let end = at + 1; end < given.length && length <= SHORT; end += 1) {
-    const { text } = given[end];
-    if (text === "]" || text === "}") return given[at].text === "[" || depth > 0 || end === at + 1 ? end : -1;
-    if (text === "{" || text === "[") return -1;
+  for (let end = 1; length <= SHORT; end += 1) {
+    const text = given.peek(end)?.text;
+    if (text === undefined) return 0;
+    if (text === "]" || text === "}") return first === "[" || depth > 0 || end === 1 ? end + 1 : 0;
+    if (text === "{" || text === "[") return 0;
     length += text.length + 1;
   }
-  return -1;
+  return 0;
 }
 
 function onOneLine(given) {
-  return given.map((token, at) => (",:".includes(token.text) ? { ...token, text: `${token.text} ` } : keyOrValue(given, at)));
-}
-
-/** Return the nodes that show a JSON text, laid out. */
-export function pretty(text) {
-  return layout(text).map(({ kind, text: each }) =>
-    kind === "key" || kind === "string" || kind === "literal" ? h("span", { class: kind }, visible(each)) : each,
-  );
+  return given.map((token, at) => (",:".includes(token.text) ? { ...token, text: `${token.text} ` } : keyOrValue(token, given[at + 1])));
 }
 
 /** Return a JSON text, laid out, as text. */

@@ -11,6 +11,7 @@ import * as router from "../router.js";
 import { state } from "../state.js";
 import { open } from "./dialog.js";
 
+const EDITED_AT_ONCE = 100_000; // characters; a larger payload is put into a field only when somebody asks for it
 const MEANINGS = {
   queued: "due, waiting for a free slot",
   running: "an attempt is running",
@@ -32,7 +33,8 @@ export async function enqueue({ namespace, queue }) {
   let untouched = editor.area.value;
   choice.addEventListener("change", async () => {
     if (editor.area.value !== untouched) return;
-    editor.area.value = untouched = await template(chosen());
+    editor.fill(prettyText(await template(chosen())));
+    untouched = editor.area.value;
     editor.check();
   });
   form("Enqueue a job", [h("label", { for: "new-queue" }, "Queue"), choice, editor.view, curlLine(editor, choice, chosen)], "Enqueue", editor, async () => {
@@ -46,12 +48,10 @@ export async function enqueue({ namespace, queue }) {
 /** Ask for the payload of a replay; an unchanged payload is sent byte for byte. */
 export async function replay(id) {
   const [job, text] = await Promise.all([api.get(api.jobPath(id)), api.getText(api.jobPath(id, "/data"))]);
-  const editor = payloadEditor(prettyText(text));
-  const before = editor.area.value;
+  const editor = payloadEditor(text);
   const intro = h("p", { class: "dim" }, `Creates a new job in ${job.queue}, linked to ${job.shortId}. The original isn't changed.`);
   form(`Replay ${job.shortId}`, [intro, editor.view], "Replay", editor, async () => {
-    const isEdited = editor.area.value !== before;
-    const made = await api.post(api.jobPath(id, "/replay"), isEdited ? `{"data":${editor.area.value}}` : "{}");
+    const made = await api.post(api.jobPath(id, "/replay"), editor.isEdited() ? `{"data":${editor.area.value}}` : "{}");
     toast(`Replayed as ${made.shortId}`);
     router.go({ ...state.route, job: made.id });
   });
@@ -59,21 +59,49 @@ export async function replay(id) {
 
 async function template({ namespace, name }) {
   const { jobs } = await api.get(`jobs?${new URLSearchParams({ namespace, queue: name, limit: 1 })}`);
-  return jobs.length ? prettyText(await api.getText(api.jobPath(jobs[0].id, "/data"))) : "{\n  \n}";
+  const isSmall = jobs.length > 0 && jobs[0].preview !== null;
+  return isSmall ? api.getText(api.jobPath(jobs[0].id, "/data")) : "{\n  \n}";
 }
 
+/** Return a field for a payload: {area, check, isEdited, focus, view}. */
 function payloadEditor(text) {
   const area = h("textarea", { id: "payload", rows: 12, spellcheck: "false", autocapitalize: "off", "aria-describedby": "payload-problem" });
   const problem = h("p", { id: "payload-problem", class: "problem", role: "status" });
-  area.value = text;
+  const label = h("label", { for: "payload" }, "Payload (JSON)");
+  const field = h("div", {}, label, area, problem);
+  let before = "";
+  const fill = (shown) => {
+    area.value = shown;
+    before = area.value;
+  };
   const check = () => {
-    const isGood = isJson(area.value);
+    const isGood = !field.isConnected || isJson(area.value);
     problem.textContent = isGood ? "" : problemOf(area.value);
     area.setAttribute("aria-invalid", String(!isGood));
     return isGood;
   };
   area.addEventListener("input", check);
-  return { area, check, view: h("div", {}, h("label", { for: "payload" }, "Payload (JSON)"), area, problem) };
+  const isLarge = text.length > EDITED_AT_ONCE;
+  if (!isLarge) fill(prettyText(text));
+  const view = isLarge ? onRequest(text, field, () => fill(text)) : field;
+  const focus = () => {
+    if (!field.isConnected) return;
+    area.focus();
+    area.setSelectionRange(0, 0);
+  };
+  return { area, fill, check, focus, view, isEdited: () => field.isConnected && area.value !== before };
+}
+
+/** Return a button that is replaced by the field. */
+function onRequest(text, field, fill) {
+  const edit = h("button", { type: "button" }, "Edit the payload");
+  const place = h("div", {}, h("p", {}, `The payload (${format.size(new Blob([text]).size)}) is sent byte for byte. `), edit);
+  edit.addEventListener("click", () => {
+    place.replaceChildren(field);
+    fill();
+    field.querySelector("textarea").focus();
+  });
+  return place;
 }
 
 function problemOf(text) {
@@ -87,15 +115,17 @@ function problemOf(text) {
 
 function curlLine(editor, choice, chosen) {
   const code = h("code", {});
+  const details = h("details", {}, h("summary", {}, "Equivalent curl command"), h("pre", { tabindex: 0 }, code));
   const write = () => {
+    if (!details.open) return;
     const { namespace, name } = chosen();
     const body = `{"namespace":${JSON.stringify(namespace)},"queue":${JSON.stringify(name)},"data":${editor.area.value}}`;
     code.textContent = `curl -H 'Content-Type: application/json' ${api.QUEUE_URL}/jobs -d '${body.replaceAll("'", "'\\''")}'`;
   };
-  write();
+  details.addEventListener("toggle", write);
   editor.area.addEventListener("input", write);
   choice.addEventListener("change", () => setTimeout(write, 200));
-  return h("details", {}, h("summary", {}, "Equivalent curl command"), h("pre", { tabindex: 0 }, code));
+  return details;
 }
 
 /** Show a form in a dialog; Ctrl+Enter submits it. */
@@ -123,8 +153,7 @@ function form(title, content, label, editor, send) {
   });
   dialog.append(body);
   dialog.showModal();
-  editor.area.focus();
-  editor.area.setSelectionRange(0, 0);
+  editor.focus();
 }
 
 /** Show the keyboard shortcuts, and the meaning of the icons. */

@@ -60,7 +60,7 @@ function why(job) {
 
 function payload(open) {
   const link = h("a", { href: `jobs/${encodeURIComponent(open.job.id)}/data`, download: `${open.job.shortId}.json` }, "Download");
-  return textBlock.block("Payload", open.text ?? "", { note: format.size(new Blob([open.text ?? ""]).size), extra: link });
+  return textBlock.block("Payload", open.text ?? "", { note: open.size, extra: link });
 }
 
 function facts(job) {

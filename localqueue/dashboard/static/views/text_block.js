@@ -1,15 +1,13 @@
 // Show payloads and bodies as text: JSON indented, invisible characters escaped.
 
 import { h, keep } from "../dom.js";
-import * as format from "../format.js";
-import { isJson, pretty, visible } from "../json.js";
+import { visible } from "../json.js";
+import { LongText } from "../long_text.js";
 import { button } from "./controls.js";
 
-const MOST = 200_000;
 const KEPT = 8;
 const texts = new Map(); // of the blocks on the page, by their names
-const laid = new Map(); // the nodes of the latest blocks
-let made = 0;
+let laid = []; // the latest texts that were laid out
 
 /** Return the original text of a block on the page. */
 export function textOf(name) {
@@ -35,19 +33,17 @@ export function block(title, text, { name = title, note = null, extra = null, em
 
 /** Return the formatted text: built once, because that is slow, and kept while it is shown. */
 function laidOut(name, text) {
-  const key = `${name} ${text}`;
-  const known = laid.get(key) ?? h("pre", { class: "body", "data-key": `body ${(made += 1)}`, tabindex: 0, "aria-label": name }, h("code", {}, content(text)), cut(text));
-  laid.delete(key);
-  laid.set(key, known);
-  if (laid.size > KEPT) laid.delete(laid.keys().next().value);
-  return keep(known);
+  const known = laid.find((each) => each.name === name && each.text === text) ?? new LongText(text, name);
+  laid = [known, ...laid.filter((each) => each !== known)].slice(0, KEPT);
+  return [keep(known.node), known.isWhole ? null : more(name, known)];
 }
 
-function content(text) {
-  const short = text.slice(0, MOST);
-  return isJson(text) ? pretty(short) : visible(short);
+function more(name, shown) {
+  const part = Math.floor((100 * shown.position) / shown.text.length);
+  return h("p", { class: "dim" }, `${part} % shown. `, button("Show more", "showMore", { block: name }, { kind: "quiet" }));
 }
 
-function cut(text) {
-  return text.length > MOST ? h("span", { class: "cut" }, `\n… ${format.size(text.length - MOST)} more, not shown`) : null;
+/** Show more of a text on the page. */
+export function showMore(name) {
+  laid.find((each) => each.name === name)?.extend();
 }
