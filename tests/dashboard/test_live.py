@@ -130,6 +130,7 @@ def test_one_dashboard_too_many_says_so_and_connects_once_another_closes(virtual
 
 
 FLOOD = """
+    delete window.SharedWorker;
     window.EventSource = class extends EventTarget {
         constructor() { super(); window.stream = this; setTimeout(() => this.say('hello', HELLO), 50); }
         say(name, data) { this.dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) })); }
@@ -169,20 +170,59 @@ def test_a_thousand_jobs_a_second_do_not_freeze_the_page(virtual: Board) -> None
     expect(virtual.rows().first).to_contain_text("completed")
 
 
-def test_a_tab_that_nobody_looks_at_gives_its_connection_back(virtual: Board) -> None:
-    hide = "Object.defineProperty(document, 'hidden', { configurable: true, get: () => %s });"
-    hide += "document.dispatchEvent(new Event('visibilitychange'))"
-    virtual.page.clock.install()
+HIDE = """(isHidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_any_number_of_tabs_share_one_stream(virtual: Board) -> None:
+    """Rule dashboard.tabs: a browser allows six connections to a server, and the server 16 streams."""
+    with contextlib.ExitStack() as streams, httpx.Client(trust_env=False) as client:
+        for _ in range(15):
+            streams.enter_context(client.stream("GET", f"{virtual.server.url}/_localqueue/events"))
+        virtual.open()
+        tabs = [virtual.page.context.new_page() for _ in range(8)]
+        for tab in tabs:
+            tab.goto(f"{virtual.server.url}/_localqueue/")
+            expect(tab.locator(".link")).to_have_text("live")
+        id_ = virtual.server.enqueue(1)
+        for tab in (virtual.page, *tabs):
+            expect(tab.locator(f'a.row[data-id="{id_}"]')).to_be_visible()
+    virtual.page.close()
+    id_ = virtual.server.enqueue(2)
+    for tab in tabs:
+        expect(tab.locator(f'a.row[data-id="{id_}"]')).to_be_visible()
+
+
+def test_without_shared_workers_a_tab_has_a_stream_of_its_own(virtual: Board) -> None:
+    """Rule dashboard.tabs."""
+    virtual.page.add_init_script("delete window.SharedWorker")
     virtual.open()
-    virtual.page.evaluate(hide % "true")
-    virtual.page.clock.run_for(6000)
-    expect(virtual.page.locator(".link")).to_have_text("paused in background")
     id_ = virtual.server.enqueue(1)
-    virtual.page.evaluate(hide % "false")
-    virtual.page.clock.run_for(1000)
-    expect(virtual.page.locator(".link")).to_have_text("live")
-    virtual.page.clock.run_for(1000)
     expect(virtual.row(id_)).to_be_visible()
+
+
+def test_a_tab_that_nobody_looks_at_counts_the_failed_jobs_in_its_title_and_its_icon(virtual: Board) -> None:
+    """Rule dashboard.title: it fetches the rest when somebody looks at it again."""
+    virtual.open()
+    icon = virtual.page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", "static/icon.svg")
+    virtual.page.evaluate(HIDE, True)
+    virtual.script += [500] * 4
+    id_ = virtual.server.enqueue(1)
+    asked = len(virtual.asked)
+    virtual.post("/drain")
+    expect(virtual.page).to_have_title("(1 failed) localqueue")
+    expect(icon).to_have_attribute("href", "static/icon_failed_1.svg")
+    expect(virtual.row(id_)).to_have_count(0)
+    assert [url for url in virtual.asked[asked:] if "/jobs" in url] == []
+    virtual.page.evaluate(HIDE, False)
+    expect(virtual.row(id_)).to_contain_text("failed")
+    virtual.page.evaluate(HIDE, True)
+    virtual.post("/reset")
+    expect(virtual.page).to_have_title("localqueue")
+    expect(icon).to_have_attribute("href", "static/icon.svg")
 
 
 def test_without_queues_the_page_shows_how_to_declare_one(browser: Browser, tmp_path: Path, worker: Worker) -> None:

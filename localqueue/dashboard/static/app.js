@@ -10,6 +10,7 @@ import * as keyboard from "./keyboard.js";
 import { isListRead } from "./reading.js";
 import * as router from "./router.js";
 import { afterDrawing, changed, drawWith, state } from "./state.js";
+import * as title from "./title.js";
 import * as alerts from "./views/alerts.js";
 import * as attempts from "./views/attempts.js";
 import * as header from "./views/header.js";
@@ -36,7 +37,7 @@ function draw() {
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
   document.body.classList.toggle("with-scope", state.route.namespace !== null);
-  document.title = title();
+  title.update();
   part("job").hidden = !isJob;
   show("top", header.view);
   header.settle();
@@ -57,12 +58,6 @@ function show(id, view) {
   }
 }
 
-function title() {
-  const failed = (state.queues ?? []).reduce((sum, queue) => sum + queue.counts.failed, 0);
-  const name = state.open?.job ? `${state.open.job.queue} ${state.open.job.shortId}` : state.route.queue;
-  return `${failed ? `(${failed} failed) ` : ""}${name ? `${name} · ` : ""}localqueue`;
-}
-
 /** Follow the address. Where a job replaces the list, the list comes back at the same scroll position. */
 function follow() {
   const from = state.route.job;
@@ -77,7 +72,7 @@ function follow() {
   });
 }
 
-drawWith(draw);
+drawWith(draw, title.update);
 actions.listen();
 keyboard.listen();
 header.listen();

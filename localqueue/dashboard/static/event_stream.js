@@ -1,24 +1,22 @@
-// Follow the event stream, and reconnect when it breaks.
+// Follow the event stream, and put what comes into the state.
 
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import * as fetching from "./fetching.js";
 import { note } from "./job_merge.js";
+import { Stream } from "./stream.js";
 import { toast } from "./toasts.js";
 import { changed, state } from "./state.js";
 
-const RECONNECT_MS = 2000;
-const HIDDEN_MS = 5000;
+/** What a hidden tab follows, for its title; the rest is fetched when somebody looks at it again. */
+const WHILE_HIDDEN = ["live", "lost", "closed", "hello", "queues", "clock", "stopping"];
 
-let source = null;
-let wasLive = false;
+let ask = null; // asks the stream for something
+let isFetched = false;
+let hasMissed = false;
 
 const HANDLERS = {
-  hello(found) {
-    clock.set(found);
-    state.link = "live";
-    fetching.all();
-  },
+  hello: (found) => clock.set(found),
   job: ({ job }) => note(job.state === "running" ? { ...job, startedAt: job.startedAt ?? clock.iso() } : job),
   attempt({ job, attempt }) {
     note({ ...job, last: attempt, summary: attempt.summary });
@@ -46,51 +44,63 @@ const HANDLERS = {
   },
 };
 
-/** Open the stream; fetch what is shown when it says hello, or after 300 ms without it. */
+/** Follow the stream; fetch what is shown when it is live, or after 300 ms without that. */
 export function start() {
-  connect();
-  setTimeout(() => wasLive || fetching.all(), 300);
+  follow();
+  setTimeout(() => isFetched || fetchAll(), 300);
+  addEventListener("pagehide", () => ask("leave"));
+  addEventListener("pageshow", (event) => event.persisted && ask("follow"));
   document.addEventListener("visibilitychange", () => {
-    // A browser allows six connections to a server: hidden tabs release theirs.
-    if (document.hidden) setTimeout(() => document.hidden && sleep(), HIDDEN_MS);
-    else if (source === null) reconnect();
+    if (!document.hidden && hasMissed) fetchAll();
+    changed();
   });
 }
 
-function connect() {
-  source?.close();
-  source = new EventSource(api.EVENTS);
-  source.onerror = failed;
-  for (const [name, handle] of Object.entries(HANDLERS)) {
-    source.addEventListener(name, (event) => {
-      wasLive = true;
-      handle(JSON.parse(event.data));
-      changed();
-    });
+/** Follow the stream that all tabs share; where that can't be, one of our own. */
+function follow() {
+  const wanted = { url: api.EVENTS, names: Object.keys(HANDLERS) };
+  if (typeof SharedWorker === "undefined") {
+    const stream = new Stream(wanted, take);
+    ask = (what) => ({ connect: () => stream.connect(), follow: () => stream.connect(), leave: () => stream.close() })[what]();
+    return;
   }
+  const { port } = new SharedWorker(new URL("stream_worker.js", import.meta.url), { type: "module", name: "localqueue events" });
+  port.onmessage = ({ data }) => take(data);
+  ask = (what) => port.postMessage({ what, ...wanted });
+  ask("follow");
 }
 
-function disconnect() {
-  source?.close();
-  source = null;
-}
-
-function sleep() {
-  disconnect();
-  state.link = "hidden";
+function take({ name, data }) {
+  if (document.hidden && !WHILE_HIDDEN.includes(name)) {
+    hasMissed = true;
+    return;
+  }
+  (STATUS[name] ?? HANDLERS[name])(data && JSON.parse(data));
   changed();
 }
 
-async function failed() {
-  state.link = "lost";
-  changed();
-  if (source?.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
-  disconnect();
-  setTimeout(() => document.hidden || connect(), RECONNECT_MS);
-  if (await isReachable()) {
+const STATUS = {
+  live() {
+    state.link = "live";
+    fetchAll();
+  },
+  lost() {
+    state.link = "lost";
+  },
+  async closed() {
+    state.link = "lost";
+    if (!(await isReachable())) return;
     state.link = "refused";
     changed();
-  }
+  },
+};
+
+/** Fetch everything; a hidden tab fetches what its title needs, and the rest when somebody looks at it. */
+function fetchAll() {
+  isFetched = true;
+  hasMissed = document.hidden;
+  if (document.hidden) fetching.overview();
+  else fetching.all();
 }
 
 async function isReachable() {
@@ -104,7 +114,7 @@ async function isReachable() {
 /** Reconnect now. */
 export function reconnect() {
   state.link = "connecting";
-  connect();
+  ask("connect");
   changed();
 }
 

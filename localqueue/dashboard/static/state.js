@@ -3,7 +3,7 @@
 const PERIOD_MS = 100;
 
 export const state = {
-  link: "connecting", // live, lost, refused, stopping, hidden
+  link: "connecting", // live, lost, refused, stopping
   route: { namespace: null, queue: null, job: null, state: null, id: null, q: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
@@ -44,17 +44,19 @@ export function busyName(name, given = {}) {
 }
 
 let draw = () => {};
+let drawHidden = () => {};
 let onceDrawn = () => {};
 let isDue = false;
 let drawnAt = -Infinity;
 
-/** Register the function that draws the page. */
-export function drawWith(drawing) {
-  draw = drawing;
+/** Register the functions that draw the page, and what there is of it while nobody looks. */
+export function drawWith(drawing, hidden) {
+  [draw, drawHidden] = [drawing, hidden];
 }
 
 /** Draw soon: at once if the last drawing was 100 ms ago, else with everything that changes until then. */
 export function changed() {
+  if (document.hidden) drawHidden(); // a hidden page gets no frames
   if (isDue) return;
   isDue = true;
   setTimeout(() => requestAnimationFrame(drawNow), Math.max(0, drawnAt + PERIOD_MS - performance.now()));

@@ -15,7 +15,6 @@ let typing = null;
 const LINKS = {
   connecting: ["queued", "connecting"],
   live: ["up", "live"],
-  hidden: ["paused", "paused in background"],
   lost: ["down", "disconnected"],
   stopping: ["paused", "stopping"],
   refused: ["warning", "not updating"],
