@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -388,3 +390,26 @@ def test_nothing_is_animated_with_reduced_motion(wall: Board) -> None:
     release.set()
     wall.server.wait_state(id_, "completed")
     assert names == ["turn", "none"]
+
+
+def test_times_are_local_until_utc_is_chosen_which_is_remembered(
+    browser: Browser, server: Server, worker: Worker
+) -> None:
+    """Rule dashboard.time: a time in UTC says so."""
+    with board(browser, server, worker, timezone_id="Asia/Kolkata") as found:
+        id_ = server.enqueue(1)
+        created = server.wait_state(id_, "completed")["createdAt"]
+        utc = created[:23].replace("T", " ")
+        local = datetime.fromisoformat(created).astimezone(ZoneInfo("Asia/Kolkata"))
+        found.open(f"#/jobs/{id_}")
+        facts = found.page.get_by_label("Facts")
+        expect(facts).to_contain_text(f"{local:%Y-%m-%d %H:%M:%S}.{created[20:23]}")
+        expect(found.row(id_).locator("time")).to_have_attribute("title", re.compile(f"{local:%H:%M:%S}.[0-9]{{3}}$"))
+        found.press("Show UTC")
+        expect(facts).to_contain_text(f"{utc} UTC")
+        expect(found.row(id_).locator("time")).to_have_attribute("title", re.compile("UTC$"))
+        found.page.reload()
+        expect(facts).to_contain_text(f"{utc} UTC")
+        found.page.keyboard.press("u")
+        expect(facts).not_to_contain_text("UTC 20")
+        expect(facts).to_contain_text("Show UTC")

@@ -242,3 +242,20 @@ def test_any_long_text_is_shown_whole_in_the_end(wall: Board) -> None:
             and position == len(text.encode("utf-16-le")) // 2
         )
         assert chunks == 1 or "\n" in text
+
+
+def test_escaped_text_is_shown_as_it_was_sent_or_readable(wall: Board) -> None:
+    """Rule dashboard.readable: what would hide or reorder text stays written out."""
+    trace = 'Traceback:\n  File "a.py"\n\ttab é \u202e'
+    wall.worker.answer = lambda _: (500, json.dumps({"trace": trace}).encode(), {"Content-Type": "application/json"})
+    id_ = wall.server.enqueue({"plain": "no escapes"})
+    wall.server.wait_state(id_, "retrying")
+    wall.open(f"#/jobs/{id_}")
+    body = wall.job().locator(".response .body")
+    expect(body).to_contain_text(r"Traceback:\n  File \"a.py\"\n\ttab \u00e9 \u202e")
+    wall.press("Show readable")
+    shown_text = 'Traceback:\n  File "a.py"\n\ttab é \\u202e'
+    until(lambda: shown_text in body.inner_text(), "the trace is readable")
+    expect(wall.job().locator(".block[aria-label=Payload] button")).to_have_text(["Copy"])
+    wall.press("Show as sent")
+    expect(body).to_contain_text(r"Traceback:\n")

@@ -6,6 +6,7 @@ import * as clock from "./clock.js";
 import * as commands from "./commands.js";
 import * as format from "./format.js";
 import * as fetching from "./fetching.js";
+import * as preferences from "./preferences.js";
 import * as queueSettings from "./queue_settings.js";
 import { reconnect } from "./event_stream.js";
 import * as selection from "./selection.js";
@@ -58,6 +59,10 @@ const ACTIONS = {
   },
   attempt({ index }) {
     state.open.selected = Number(index);
+  },
+  utc: () => preferences.toggleUtc(),
+  readable() {
+    state.isReadable = !state.isReadable;
   },
   source() {
     state.isSourceShown = !state.isSourceShown;

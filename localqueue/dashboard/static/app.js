@@ -7,6 +7,7 @@ import * as eventStream from "./event_stream.js";
 import * as fetching from "./fetching.js";
 import { merge } from "./job_merge.js";
 import * as keyboard from "./keyboard.js";
+import * as preferences from "./preferences.js";
 import { isListRead } from "./reading.js";
 import * as router from "./router.js";
 import { afterDrawing, changed, drawWith, state } from "./state.js";
@@ -72,6 +73,7 @@ function follow() {
   });
 }
 
+preferences.start();
 drawWith(draw, title.update);
 actions.listen();
 keyboard.listen();

@@ -47,7 +47,7 @@ export function ticking(how, at, iso) {
   const node = document.createElement("time");
   node.setAttribute("data-tick", how);
   node.setAttribute("data-at", at);
-  if (iso) node.setAttribute("title", `${format.dateTime(iso)} UTC`);
+  if (iso) node.setAttribute("title", format.dateTime(iso));
   node.textContent = WORDS[how](at);
   return node;
 }

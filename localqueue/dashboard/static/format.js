@@ -1,5 +1,7 @@
 // Format numbers, durations and times in the style of the command line.
 
+import { state } from "./state.js";
+
 const UNITS = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "min"], [1000, "s"]];
 
 /** `12 ms`, `5 s`, `1.5 s`, `2 min 5 s`, `3 h 12 min`, `2 d 4 h`. */
@@ -33,14 +35,26 @@ function inOneUnit(ms) {
   return `${Math.floor(ms / size)} ${name}`;
 }
 
-/** `09:12:04.411`, in UTC as everywhere in localqueue. */
+/** `09:12:04.411` of the reader's day, or `08:12:04.411 UTC`. */
 export function time(iso) {
-  return iso.slice(11, 23);
+  return isUtc() ? `${iso.slice(11, 23)} UTC` : local(iso).slice(11);
 }
 
-/** `2026-01-01 09:12:04.411`. */
+/** `2026-01-01 09:12:04.411` of the reader's calendar, or `2026-01-01 08:12:04.411 UTC`. */
 export function dateTime(iso) {
-  return `${iso.slice(0, 10)} ${time(iso)}`;
+  return isUtc() ? `${iso.slice(0, 10)} ${time(iso)}` : local(iso);
+}
+
+/** Return whether times are shown in UTC: as chosen; virtual time has nothing to do with the reader's clock. */
+export function isUtc() {
+  return state.isUtc || state.clock?.mode === "virtual";
+}
+
+function local(iso) {
+  const at = new Date(iso);
+  const parts = [[at.getMonth() + 1, 2], [at.getDate(), 2], [at.getHours(), 2], [at.getMinutes(), 2], [at.getSeconds(), 2], [at.getMilliseconds(), 3]];
+  const [month, day, hours, minutes, seconds, millis] = parts.map(([part, width]) => String(part).padStart(width, "0"));
+  return `${at.getFullYear()}-${month}-${day} ${hours}:${minutes}:${seconds}.${millis}`;
 }
 
 /** ms since the epoch. */

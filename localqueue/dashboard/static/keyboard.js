@@ -16,6 +16,7 @@ const HANDLERS = {
   n: () => run("next"),
   x: pick,
   a: () => afterDrawing(() => document.querySelector(".selection button")?.focus()),
+  u: () => run("utc"),
   "/": () => document.querySelector("#find").focus(),
   "?": () => run("help"),
   Escape: leave,

@@ -12,5 +12,6 @@ export const KEYS = [
   ["a", "go to the actions on the selected jobs"],
   ["p", "pause or resume the queue"],
   ["n", "advance the clock to the next due time"],
+  ["u", "show times in UTC, or local times"],
   ["?", "show this help"],
 ];

@@ -21,11 +21,12 @@ export class LongText {
   #chunkSize = 0;
   #run = "";
 
-  constructor(text, name) {
-    this.name = name;
-    this.text = text;
+  constructor(text, name, isReadable = false) {
+    const isJsonText = isJson(text);
+    this.isEscaped = isJsonText && text.includes("\\");
+    Object.assign(this, { name, text, isReadable });
     this.node = h("pre", { class: "body", "data-key": `body ${(made += 1)}`, tabindex: 0, "aria-label": name }, this.#code);
-    this.#pieces = cut(isJson(text) ? pieces(text) : lines(text));
+    this.#pieces = cut(!isJsonText ? lines(text) : isReadable ? unescaped(pieces(text)) : pieces(text));
     this.#begin();
     this.extend(FIRST);
   }
@@ -63,6 +64,15 @@ export class LongText {
   #flush() {
     if (this.#run) this.#chunk.append(...visible(this.#run));
     this.#run = "";
+  }
+}
+
+/** Yield pieces of JSON with the characters that escapes in its strings mean; line breaks in them are breaks, too. */
+function* unescaped(given) {
+  for (const piece of given) {
+    if (!piece.text.startsWith('"') || !piece.text.includes("\\")) yield piece;
+    else if (piece.kind === "key") yield { ...piece, text: `"${JSON.parse(piece.text)}"` };
+    else for (const line of lines(`"${JSON.parse(piece.text)}"`)) yield { ...line, end: piece.end };
   }
 }
 

@@ -23,6 +23,8 @@ export const state = {
   recent: null, // the last minute of the queue that is shown: {namespace, queue, at, completed, failed, durations}
   isPanelOpen: false, // of the queue, on a narrow screen
   isClockOpen: false,
+  isUtc: false, // whether times are shown in UTC
+  isReadable: false, // whether escapes in JSON are shown as the characters that they mean
   isSourceShown: false, // of responses that are HTML
 };
 

@@ -25,6 +25,6 @@ function cause({ namespace, queue, status, summary, count, lastAt }) {
     h("strong", { class: "n" }, format.number(count)),
     h("span", { class: "what" },
       h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(summary)),
-      h("span", { class: "dim" }, `${state.route.queue ? "" : `${queue}, `}latest `, h("time", { title: lastAt }, format.time(lastAt)))),
+      h("span", { class: "dim" }, `${state.route.queue ? "" : `${queue}, `}latest `, h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)))),
     button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace, queue, status: status ?? "", summary }, { title }));
 }

@@ -164,7 +164,7 @@ export function help() {
   dialog.append(
     h("dl", { class: "keys" }, KEYS.map(([key, meaning]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, meaning)])),
     h("dl", { class: "legend" }, Object.entries(MEANINGS).map(([name, meaning]) => [h("dt", {}, stateLabel(name)), h("dd", {}, meaning)])),
-    h("p", { class: "dim" }, `Times are UTC. localqueue ${state.version}.`),
+    h("p", { class: "dim" }, `${format.isUtc() ? "Times are UTC" : "Times are local"}. localqueue ${state.version}.`),
     h("div", { class: "buttons" }, close));
   dialog.showModal();
 }

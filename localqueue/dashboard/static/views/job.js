@@ -70,6 +70,7 @@ function facts(job) {
     h("dl", {},
       row("ID", h("span", { "data-copied": job.id }, h("code", {}, job.id), " ", button("Copy", "copy", {}, { kind: "quiet" }), spoken(" the ID"))),
       row("namespace", job.namespace),
+      clock.isVirtual() ? null : row("times", [format.isUtc() ? "UTC " : "local ", button(format.isUtc() ? "Show local times" : "Show UTC", "utc", {}, { kind: "quiet", title: "Show times in UTC, or local times (u)" })]),
       row("enqueued", at(job.createdAt)),
       job.finishedAt ? row("finished", at(job.finishedAt)) : row("due", h("code", {}, format.dateTime(job.dueAt))),
       replays(job)));

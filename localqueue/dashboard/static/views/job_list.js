@@ -102,7 +102,7 @@ function list(queue) {
 function row(job) {
   const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
   const isPicked = selection.isPicked(job.id);
-  const shown = [isOpen, isPicked, heldBy(job), isAmbiguous(job), router.href(state.route)].join(" ");
+  const shown = [isOpen, isPicked, heldBy(job), isAmbiguous(job), format.isUtc(), router.href(state.route)].join(" ");
   const known = drawn.get(job.id);
   if (known && known.job === job && known.shown === shown) return { ...known, isDrawn: true };
   return { id: job.id, job, shown, node: line(job, isOpen, isPicked) };

@@ -3,6 +3,7 @@
 import { h, keep } from "../dom.js";
 import { visible } from "../json.js";
 import { LongText } from "../long_text.js";
+import { state } from "../state.js";
 import { button } from "./controls.js";
 
 const KEPT = 8;
@@ -22,20 +23,21 @@ export function foreign(text) {
 /** Return a block of foreign text with its heading and buttons; `folded` is {label, open} of a text that can be folded. */
 export function block(title, text, { name = title, note = null, extra = null, empty = "", folded = null } = {}) {
   texts.set(name, text);
+  const [shown, isEscaped] = text === "" ? [h("p", { class: "dim" }, empty), false] : laidOut(name, text);
+  const toggle = isEscaped ? button(state.isReadable ? "Show as sent" : "Show readable", "readable", {}, { kind: "quiet", title: "Show escapes such as \\n as they were sent, or as the characters that they mean" }) : null;
   const head = h("div", { class: "section-head" },
     typeof title === "string" ? h("h2", {}, title) : title,
-    note ? h("span", { class: "dim" }, note) : null, extra,
+    note ? h("span", { class: "dim" }, note) : null, extra, toggle,
     text ? button("Copy", "copy", {}, { kind: "quiet" }) : null);
-  const shown = text === "" ? h("p", { class: "dim" }, empty) : laidOut(name, text);
   return h("section", { class: "block", "aria-label": name, "data-block": name }, head,
     folded ? h("details", { class: "same", open: folded.open }, h("summary", {}, folded.label), shown) : shown);
 }
 
-/** Return the formatted text: built once, because that is slow, and kept while it is shown. */
+/** Return the formatted text, and whether it has escapes: built once, because that is slow, and kept while it is shown. */
 function laidOut(name, text) {
-  const known = laid.find((each) => each.name === name && each.text === text) ?? new LongText(text, name);
+  const known = laid.find((each) => each.name === name && each.text === text && each.isReadable === state.isReadable) ?? new LongText(text, name, state.isReadable);
   laid = [known, ...laid.filter((each) => each !== known)].slice(0, KEPT);
-  return [keep(known.node), known.isWhole ? null : more(name, known)];
+  return [[keep(known.node), known.isWhole ? null : more(name, known)], known.isEscaped];
 }
 
 function more(name, shown) {
