@@ -360,9 +360,29 @@ def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worke
         expect(found.row(id_)).to_be_visible()
         expect(found.job()).to_be_hidden()
         found.page.get_by_role("link", name="All queues").click()
+        found.press("Queues")
         found.page.get_by_role("link", name="shop", exact=True).click()
+        expect(found.page.get_by_label("Queues", exact=True)).to_be_hidden()
         expect(found.page.get_by_role("heading", name="shop")).to_be_visible()
         expect(found.row(id_)).to_be_visible()
+
+
+def test_on_a_narrow_screen_the_jobs_come_first(browser: Browser, server: Server, worker: Worker) -> None:
+    """Rule dashboard.narrow: queues and rare actions unfold."""
+    with board(browser, server, worker, viewport={"width": 400, "height": 700}) as found:
+        found.enqueue(*[b"1"] * 9)
+        found.wait("completed", 9)
+        for address in ("", "#/namespaces/shop", "#/queues/shop/work"):
+            found.open(address)
+            box = found.rows().first.bounding_box()
+            assert box is not None and box["y"] < 300, address
+            for name in ("Delete 9 finished…", "Reset…"):
+                expect(found.page.get_by_role("button", name=name)).to_be_hidden()
+        expect(found.page.get_by_label("Queues", exact=True)).to_be_hidden()
+        found.go("#/")
+        found.press("More")
+        expect(found.page.get_by_role("button", name="Delete 9 finished…")).to_be_visible()
+        expect(found.page.get_by_role("button", name="More")).to_have_attribute("aria-expanded", "true")
 
 
 def test_it_is_dark_where_the_reader_s_other_windows_are(wall: Board) -> None:

@@ -152,7 +152,7 @@ def test_on_a_narrow_screen_the_panel_opens_on_demand_and_is_accessible(
     with board(browser, server, worker, viewport={"width": 400, "height": 700}, reduced_motion="reduce") as found:
         found.open("#/queues/shop/work")
         expect(found.page.locator(".panel")).to_be_hidden()
-        found.press("Settings")
+        found.press("More")
         found.post("/../jobs", {"namespace": "shop", "queue": "work"})
         expect(found.page.locator(".recent")).to_contain_text("1 completed")
         found.press("concurrency 5")

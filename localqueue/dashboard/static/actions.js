@@ -45,8 +45,11 @@ const ACTIONS = {
   editNone: () => queueSettings.close(),
   save: ({ text }) => queueSettings.save(text),
   undoSetting: (given) => queueSettings.undo(given),
-  panel() {
-    state.isPanelOpen = !state.isPanelOpen;
+  nav() {
+    state.isNavOpen = !state.isNavOpen;
+  },
+  moreActions() {
+    state.isMoreOpen = !state.isMoreOpen;
   },
   trigger: ({ namespace, queue }) => trigger(namespace, queue),
   retryCause: ({ namespace, queue, status, summary }) => retryCause(namespace, queue, status, summary),

@@ -36,6 +36,7 @@ function draw() {
   const isInJob = part("job").contains(focused);
   const isJob = state.route.job !== null;
   document.body.classList.toggle("with-job", isJob);
+  document.body.classList.toggle("with-nav", state.isNavOpen);
   document.body.classList.toggle("with-queue", state.route.queue !== null);
   document.body.classList.toggle("with-scope", state.route.namespace !== null);
   title.update();

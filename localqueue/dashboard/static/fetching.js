@@ -218,6 +218,7 @@ export function follow(route) {
   }
   if (route.namespace !== before.namespace || route.queue !== before.queue) {
     state.editing = null;
+    state.isNavOpen = false;
     recent();
   }
   if (route.job === null) state.open = null;

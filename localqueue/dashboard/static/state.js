@@ -21,7 +21,8 @@ export const state = {
   toasts: [],
   editing: null, // the setting of a queue whose field is open: {namespace, queue, setting, problem}
   recent: null, // the last minute of the queue that is shown: {namespace, queue, at, completed, failed, durations}
-  isPanelOpen: false, // of the queue, on a narrow screen
+  isNavOpen: false, // the queues, on a narrow screen, where the jobs come first
+  isMoreOpen: false, // what else there is about them there
   isClockOpen: false,
   isUtc: false, // whether times are shown in UTC
   isReadable: false, // whether escapes in JSON are shown as the characters that they mean

@@ -42,7 +42,12 @@ function queueHead(queue) {
       route.namespace === null ? null : h("a", { class: "back", href: "#/" }, "All queues"),
       h("h1", {}, route.queue ?? route.namespace ?? "All queues"),
       queue ? queuePanel.view(queue) : null),
-    h("div", { class: "buttons" }, isSearch() ? null : [retryAll(route), deleteFinished(route)], queue ? [pause(queue), panelButton()] : null, route.namespace === null && !isSearch() ? button("Reset…", "reset", {}, { title: "Delete all jobs and restore the initial state" }) : null),
+    h("div", { class: "buttons" },
+      unfolding("Queues", "nav", state.isNavOpen),
+      isSearch() ? null : [retryAll(route), deleteFinished(route)],
+      queue ? pause(queue) : null,
+      route.namespace === null && !isSearch() ? button("Reset…", "reset", {}, { kind: extra(), title: "Delete all jobs and restore the initial state" }) : null,
+      unfolding("More", "moreActions", state.isMoreOpen)),
   );
 }
 
@@ -51,11 +56,16 @@ function pause({ namespace, name: queue, held }) {
   return held === null ? button([icon("paused"), "Pause"], "pause", { namespace, queue }, { title: "Pause the queue; running attempts finish (p)" }) : null;
 }
 
-/** Return the button that shows the panel on a narrow screen, where the jobs come first. */
-function panelButton() {
-  const node = button("Settings", "panel", {}, { kind: "narrow-only" });
-  node.setAttribute("aria-expanded", state.isPanelOpen);
+/** Return a button that shows on a narrow screen what is always there on a wide one. */
+function unfolding(label, action, isOpen) {
+  const node = button(label, action, {}, { kind: "narrow-only" });
+  node.setAttribute("aria-expanded", isOpen);
   return node;
+}
+
+/** Return the class of a button that a narrow screen has only when somebody asks for more. */
+function extra() {
+  return `extra ${state.isMoreOpen ? "is-open" : ""}`;
 }
 
 function retryAll({ namespace, queue }) {
@@ -69,7 +79,7 @@ function deleteFinished({ namespace, queue }) {
   const finished = selection.ACTIONS.delete.reduce((sum, name) => sum + total(name), 0);
   if (finished === 0) return null;
   const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
-  return button(`Delete ${format.number(finished)} finished…`, "deleteFinished", given);
+  return button(`Delete ${format.number(finished)} finished…`, "deleteFinished", given, { kind: extra() });
 }
 
 function tabs() {

@@ -21,7 +21,7 @@ const READ = {
 /** Return the panel of a queue. */
 export function view(queue) {
   if (queue.held === "queue_missing") return h("p", { class: "dim" }, "This queue is no longer in any catalog. Its jobs are on hold until it's declared again.");
-  return h("div", { class: `panel ${state.isPanelOpen ? "is-open" : ""}`, "data-key": `panel ${queue.namespace} ${queue.name}` },
+  return h("div", { class: `panel ${state.isMoreOpen ? "is-open" : ""}`, "data-key": `panel ${queue.namespace} ${queue.name}` },
     h("div", { class: "settings" }, setting(queue, "target", (label) => h("code", {}, "POST ", label, queue.endpoint)),
       ["concurrency", "retries", "retryDelayMs", "timeoutMs"].map((name) => setting(queue, name))),
     recent(queue));
