@@ -42,7 +42,7 @@ def group_key(summary: str | None) -> str:
 def _of_response(response: Response) -> str:
     text = response.body[:READ].decode("utf-8", "replace").strip()
     content_type = dict(response.headers).get("content-type", "")
-    if content_type.startswith("text/html") or text[:9].lower() == "<!doctype":
+    if content_type.startswith("text/html") or text[:9].lower().startswith(("<!doctype", "<html")):
         return _of_text(html_text.as_text(text))
     if text[:1] in ("{", "["):
         return _of_json(text)

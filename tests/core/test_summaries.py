@@ -57,6 +57,7 @@ def test_the_summary_says_why(body: str, summary: str) -> None:
 
 def test_a_page_is_read_as_text_whatever_its_first_bytes_are() -> None:
     assert failed("<p>no <b>database</b></p>", "text/html; charset=utf-8") == "no database"
+    assert failed("<html><body><h1>Service Unavailable</h1></body></html>", "") == "Service Unavailable"
 
 
 def test_deep_json_and_broken_text_are_no_trouble() -> None:
