@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench
+.PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench site
 .PHONY: lint docs messages pictures campaign clean
 
 .venv/ready: pyproject.toml
@@ -112,8 +112,19 @@ docs: .venv/ready tests/docs/node/node_modules/.ready
 messages: .venv/ready
 	$(BIN)/python -m tests.messages
 
+# The docs site, build/site/index.html; a broken link or anchor, or a page without a place in the navigation, is an error.
+.venv-site/ready: docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@cd .venv-site && npm pack --silent mermaid@11 >/dev/null && tar -xzf mermaid-*.tgz package/dist/mermaid.min.js \
+		&& rm mermaid-*.tgz || echo "no npm: the diagram of docs/semantics.md will be shown as text" >&2
+	touch $@
+
+site: .venv-site/ready
+	.venv-site/bin/sphinx-build -q --nitpicky --fail-on-warning --keep-going --fresh-env -c docs/site -d build/doctrees docs build/site
+
 pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .venv-plain .venv-binary .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
+	rm -rf .venv .venv-plain .venv-binary .venv-openapi .venv-site .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
