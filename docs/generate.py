@@ -205,18 +205,42 @@ def troubleshooting() -> str:
     return "\n".join([*lines, ""])
 
 
-def conformance() -> str:
-    """Return the rules that a queue is tested by."""
-    lines = ["## Rules\n", "| rule | source | expected |", "| --- | --- | --- |"]
+PRODUCTION = ("Catalog", "Enqueue", "Deliver", "Retry", "Schedules")
+"""The sections of semantics.md that describe production, too."""
+SOURCES = {
+    "P": "The same: documented by the platform",
+    "P, D": "Documented in part: the rest is decided here",
+    "D": "Decided here: production may differ",
+    "L": "Only in localqueue",
+}
+"""The marks of semantics.md."""
+
+
+def same_as_iec_queue() -> str:
+    """Return the rules of production's sections by their source, and those that a queue is tested by."""
+    rules = list(_semantics())
+    lines: list[str] = []
+    for mark, title in SOURCES.items():
+        lines += [f"## {title}\n", "| rule | behavior |", "| --- | --- |"]
+        lines += [f"| {name} | {text} |" for name, text, found in rules if found == mark]
+        lines.append("")
+    lines += ["## Rules of localqueue conformance\n", "| rule | source | expected |", "| --- | --- | --- |"]
     lines += [f"| {rule.name} | {rule.source} | {rule.expected} |" for rule in RULES]
     return "\n".join([*lines, ""])
+
+
+def _semantics() -> Iterator[tuple[str, str, str]]:
+    """Yield (name, behavior, mark) of each rule in production's sections."""
+    for section in (FOLDER / "semantics.md").read_text().split("\n## ")[1:]:
+        if section.partition("\n")[0] in PRODUCTION:
+            yield from re.findall(r"^\| ([a-z]+\.[a-z0-9-]+) \| (.+) \| ([DLP, ]+) \|$", section, re.MULTILINE)
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "http.md": http,
     "troubleshooting.md": troubleshooting,
-    "conformance.md": conformance,
+    "same-as-iec-queue.md": same_as_iec_queue,
 }
 
 

@@ -45,6 +45,18 @@ def test_generated_pages_are_current(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == GENERATED["page"](name), "run `make docs`"
 
 
+def test_every_rule_of_production_is_sorted_by_its_source() -> None:
+    page = (ROOT / "docs/same-as-iec-queue.md").read_text().partition("## Rules of localqueue conformance")[0]
+    sorted_ = re.findall(r"^\| ([a-z]+\.[a-z0-9-]+) \|", page, re.MULTILINE)
+    named = re.findall(
+        r"^\| ((?:catalog|enqueue|deliver|retry|states|schedule)\.[a-z0-9-]+) \|",
+        (ROOT / "docs/semantics.md").read_text(),
+        re.MULTILINE,
+    )
+    assert sorted(sorted_) == sorted(named)
+    assert [heading for heading in GENERATED["SOURCES"].values() if f"## {heading}\n" not in page] == []
+
+
 def test_every_error_code_is_documented() -> None:
     text = (ROOT / "docs/http.md").read_text()
     general = (errors.RequestError, errors.Unavailable, errors.Refused)
