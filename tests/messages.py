@@ -22,7 +22,9 @@ def listing() -> str:
     """Return the whole list."""
     modules = [path for path in sorted(ROOT.glob("localqueue/**/*.py")) if path.name not in WITHOUT_MESSAGES]
     python = [(path, python_messages(path.read_text())) for path in modules]
-    pages = [*ROOT.glob("localqueue/dashboard/static/**/*.js"), *ROOT.glob("localqueue/dashboard/static/*.html")]
+    static = ROOT / "localqueue/dashboard/static"
+    npm = ROOT / "npm/localqueue"
+    pages = [*static.glob("**/*.js"), *static.glob("*.html"), *npm.glob("*.cjs"), *npm.glob("bin/*.cjs")]
     scripts = [(path, script_messages(path.read_text())) for path in sorted(pages)]
     parts = [
         f"\n## {path.relative_to(ROOT)}\n" + "".join(f"{line}\n" for line in dict.fromkeys(found))
