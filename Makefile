@@ -6,8 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 BIN := .venv/bin
 
-.PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench site
-.PHONY: lint docs messages pictures campaign clean
+.PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench
+.PHONY: lint docs messages pictures campaign clean site dist release-check
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -50,7 +50,7 @@ test-long: .venv/ready browser
 # The single binary for this platform: dist/localqueue. PyInstaller needs the package installed, not linked.
 .venv-binary/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-binary
-	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7'
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7' 'build>=1.2'
 	touch $@
 
 define build
@@ -66,6 +66,15 @@ binary: .venv-binary/ready
 # The tarballs of the npm package, and of the package with the executable for this platform: dist/npm/.
 npm: .venv-binary/ready
 	$(call build,npm)
+
+# The sdist and the wheel: dist/.
+dist: .venv-binary/ready
+	.venv-binary/bin/python packaging/distributions.py
+
+# What must hold before a release, one line each; it takes about a minute.
+release-check: .venv/ready .venv-binary/ready .venv-site/ready tests/docs/node/node_modules/.ready
+	$(call build,binary npm)
+	.venv-binary/bin/python packaging/release_check.py
 
 # The black-box tests against the binary, and the npm tarballs in an empty folder without Python.
 BLACK_BOX := server cli/test_exec.py cli/test_exec_result.py cli/test_first_mistakes.py api/test_security.py \
