@@ -47,10 +47,12 @@ test-plain: .venv-plain/ready
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
-# The single binary for this platform: dist/localqueue. PyInstaller needs the package installed, not linked.
+# The single binary for this platform: dist/localqueue. PyInstaller needs the package installed, not linked. The tests
+# install the package with pipx and uv.
 .venv-binary/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-binary
-	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7' 'build>=1.2'
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7' \
+		'build>=1.2' 'pipx>=1.7' 'uv>=0.5'
 	touch $@
 
 define build

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import runpy
-import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from click.testing import CliRunner
 from localqueue.cli import main
 from localqueue.core import errors
 from localqueue.core.settings import OPTIONS, Settings
-from tests.support import localqueue, serving, working
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,22 +60,3 @@ def test_every_error_code_is_documented() -> None:
     for found in vars(errors).values():
         if isinstance(found, type) and issubclass(found, errors.RequestError | errors.Unavailable):
             assert found in general or f"`{found.code}`" in text, found
-
-
-def test_the_readme_s_catalog_and_its_commands_work(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text()
-    catalog = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
-    assert catalog is not None
-    (tmp_path / "catalog-info.yaml").write_text(catalog[1])
-    [curl] = [line.strip() for line in text.splitlines() if line.startswith("    curl ")]
-    assert "\n    localqueue jobs\n    localqueue job ID\n" in text
-    with working() as worker, serving(tmp_path, "--target", worker.url) as server:
-        id_ = run(curl, server.url).split('"')[3]
-        assert server.wait_state(id_, "completed")["namespace"] == "my-service"
-        assert id_[-8:] in localqueue("jobs", "--url", server.url).stdout
-        assert "attempt 1/4  200 OK" in localqueue("job", id_, "--url", server.url).stdout
-
-
-def run(line: str, url: str) -> str:
-    command = shlex.split(line.replace("http://localhost:4327", url))
-    return subprocess.run([*command, "--silent", "--noproxy", "*"], capture_output=True, text=True, check=True).stdout
