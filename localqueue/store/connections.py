@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from importlib import resources
@@ -48,7 +50,7 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
         opened.append(BatchConnection(*arguments, **options))
         return opened[0]
 
-    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make)
+    connection = await _connect(path, factory=make)
     try:
         await _check(connection, path)
         await connection.execute("PRAGMA journal_mode=WAL")
@@ -69,7 +71,22 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
 async def open_reader(path: Path) -> aiosqlite.Connection:
     """Open a connection that can't write."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    return await _connect(uri, uri=True)
+
+
+async def _connect(path: Path | str, **options: Any) -> aiosqlite.Connection:
+    """Open a connection; close it if this is cancelled meanwhile, for aiosqlite would leave it open."""
+
+    async def connect() -> aiosqlite.Connection:
+        return await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, **options)
+
+    opening = asyncio.create_task(connect())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(sqlite3.Error):
+            await (await opening).close()
+        raise
 
 
 async def read_rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
