@@ -1,11 +1,11 @@
 # localqueue in a container; docs/how-to-containers.md explains each setting.
-FROM python:3.12-slim AS build
+FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY localqueue localqueue
 RUN pip wheel --no-cache-dir --wheel-dir /wheels .
 
-FROM python:3.12-slim
+FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --no-index --find-links /wheels iec-localqueue \
     && useradd --create-home queue
