@@ -63,10 +63,11 @@ export async function list({ isAgain = false } = {}) {
   remember();
   causes();
   try {
-    const page = await firstPages(isAgain ? state.list.jobs.length : 0, signal);
-    const latest = isAgain && isListRead() ? (state.list.jobs[0]?.seq ?? Infinity) : Infinity;
+    const isRead = isAgain && (isListRead() || state.selection.ids.size > 0);
+    const page = await firstPages(isRead ? state.list.jobs.length : 0, signal);
+    const latest = isRead ? (state.list.jobs[0]?.seq ?? Infinity) : Infinity;
     const unseen = page.jobs.filter((each) => each.seq > latest).map((each) => each.id);
-    const jobs = page.jobs.filter((each) => each.seq <= latest);
+    const jobs = unchanged(page.jobs.filter((each) => each.seq <= latest));
     state.list = { jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set(unseen) };
     replay(page.jobs);
   } catch (error) {
@@ -93,6 +94,13 @@ async function recent() {
     state.recent = null; // the list says what is wrong
   }
   changed();
+}
+
+/** Return the jobs, those that are as before as the same objects: their rows are not drawn again. */
+function unchanged(jobs) {
+  const known = new Map(state.list.jobs.map((each) => [each.id, each]));
+  const isSame = (one, other) => Object.keys(one).every((name) => JSON.stringify(one[name]) === JSON.stringify(other[name]));
+  return jobs.map((each) => (known.has(each.id) && isSame(each, known.get(each.id)) ? known.get(each.id) : each));
 }
 
 /** Return the first jobs of the list, at least so many. */
