@@ -94,6 +94,19 @@ def failing(found: Board) -> None:
     found.job().locator(".response").wait_for()
 
 
+def queue(found: Board) -> None:
+    """Open a queue with a changed setting and selected jobs."""
+    found.go("#/queues/claims-service/process-claim")
+    found.press("concurrency 5")
+    found.page.get_by_label("concurrency", exact=True).fill("12")
+    found.press("Save")
+    for number in (2, 3):
+        found.page.locator("#rows").get_by_role("checkbox").nth(number).click()
+    for toast in range(found.page.locator(".toast").count()):
+        found.page.locator(".toast button").nth(toast).click()
+    found.page.locator(".recent").wait_for()
+
+
 def main() -> None:
     """Take every picture."""
     PICTURES.mkdir(exist_ok=True)
@@ -105,6 +118,8 @@ def main() -> None:
             found.page.wait_for_timeout(6000)
             failing(found)
             take(found.page, "job")
+            queue(found)
+            take(found.page, "queue")
         with scene(browser, worker, "--clock", "virtual", color_scheme="dark", **small) as found:
             found.post("/clock/advance", {"ms": 5000})
             found.open()

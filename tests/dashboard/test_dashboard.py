@@ -212,6 +212,7 @@ def test_a_queue_is_paused_and_resumed_and_its_jobs_say_so(wall: Board) -> None:
     expect(wall.page.locator(".queue", has_text="work")).to_contain_text("paused")
     expect(wall.row(id_)).to_contain_text("paused")
     wall.row(id_).click()
+    expect(wall.job()).to_contain_text("The next try waits")
     expect(wall.job()).to_contain_text("The queue is paused. The job starts when you resume it.")
     wall.press("Resume queue")
     wall.press("Try now")

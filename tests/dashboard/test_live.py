@@ -242,6 +242,7 @@ def test_without_queues_the_page_shows_how_to_declare_one(browser: Browser, tmp_
         expect(found.rows()).to_contain_text("completed")
         catalog.write_text(f"{head}{yaml}\n".replace("retries: 3", "retries: many"))
         found.see("Catalog error. The last valid version is still in use.")
+        expect(found.page.locator(".toast")).to_have_count(0)  # said once
         expect(found.page.locator(".notice code")).to_contain_text("catalog-info.yaml:10:16: ")
         found.problems.clear()
 

@@ -115,7 +115,7 @@ function virtualTime() {
   return [
     h("strong", {}, "Virtual time"), " ",
     h("code", {}, format.dateTime(state.clock.iso)),
-    h("span", { class: "dim" }, ", paused; jobs run when you advance it"),
+    h("span", { class: "dim" }, "paused; jobs run when you advance it"),
   ];
 }
 
