@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from localqueue.api.recent_attempts import LATEST, SECONDS, QueueHistory
+from localqueue.catalog.active_catalog import ActiveCatalog
+from localqueue.catalog.loader import load
 from localqueue.core.models import Attempt, Outcome, OutcomeKind
 from tests.support import JSON, Server, http, serving, until, working, write_catalog
 
@@ -26,12 +28,8 @@ def queue(server: Server, name: str = "work") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("panel")
-
-
-@pytest.fixture(scope="module")
-def running(folder: Path) -> Iterator[Server]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("panel")
     write_catalog(folder, retries=0)
     with (
         working(lambda job: 500 if job["data"] == "bad" else 200) as worker,
@@ -71,16 +69,15 @@ def test_a_changed_target_is_shown_with_the_first_one_until_it_is_undone(server:
     assert (queue(server)["target"], queue(server)["changed"]) == (first, {})
 
 
-def test_an_edit_of_the_catalog_reaches_a_setting_again_once_its_change_is_undone(server: Server, folder: Path) -> None:
+def test_an_edit_of_the_catalog_reaches_a_setting_again_once_its_change_is_undone(tmp_path: Path) -> None:
     """Rule api.changed."""
-    call(server, "PATCH", "/queues/shop/work", {"retries": 7})
-    write_catalog(folder, retries=5)
-    until(lambda: queue(server)["changed"] == {"retries": 5}, "the catalog is read again")
-    assert queue(server)["retries"] == 7
-    call(server, "PATCH", "/queues/shop/work", {"retries": None})
-    assert (queue(server)["retries"], queue(server)["changed"]) == (5, {})
-    write_catalog(folder, retries=0)
-    until(lambda: queue(server)["retries"] == 0, "the catalog is as it was")
+    key = ("shop", "work")
+    active = ActiveCatalog(load([write_catalog(tmp_path, retries=0)]))
+    active.change_queue(*key, {"retries": 7})
+    active.declare(load([write_catalog(tmp_path, retries=5)]))
+    assert (active.queues[key].retries, active.changes) == (7, {key: {"retries": 5}})
+    active.change_queue(*key, {"retries": None})
+    assert (active.queues[key].retries, active.changes) == (5, {})
 
 
 def test_the_attempts_of_the_last_minute_are_counted_by_second_and_forgotten_by_a_reset(server: Server) -> None:

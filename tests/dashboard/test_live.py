@@ -182,7 +182,7 @@ def test_any_number_of_tabs_share_one_stream(virtual: Board) -> None:
         for _ in range(15):
             streams.enter_context(client.stream("GET", f"{virtual.server.url}/_localqueue/events"))
         virtual.open()
-        tabs = [virtual.page.context.new_page() for _ in range(8)]
+        tabs = [virtual.page.context.new_page() for _ in range(6)]
         for tab in tabs:
             tab.goto(f"{virtual.server.url}/_localqueue/")
             expect(tab.locator(".link")).to_have_text("live")
