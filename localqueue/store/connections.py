@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import Sequence
 from importlib import resources
@@ -50,7 +49,7 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
         opened.append(BatchConnection(*arguments, **options))
         return opened[0]
 
-    connection = await _connect(path, factory=make)
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make)
     try:
         await _check(connection, path)
         await connection.execute("PRAGMA journal_mode=WAL")
@@ -69,23 +68,25 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """Open a connection that can't write."""
+    """Open a connection that can't write. If that is cancelled, it is closed: aiosqlite would leave it open."""
+    opened: list[sqlite3.Connection] = []
+    is_cancelled = False
+
+    def make(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(sqlite3.Connection(*arguments, **options))
+        if is_cancelled:
+            opened[0].close()
+        return opened[0]
+
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    return await _connect(uri, uri=True)
-
-
-async def _connect(path: Path | str, **options: Any) -> aiosqlite.Connection:
-    """Open a connection; close it if this is cancelled meanwhile, for aiosqlite would leave it open."""
-
-    async def connect() -> aiosqlite.Connection:
-        return await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, **options)
-
-    opening = asyncio.create_task(connect())
     try:
-        return await asyncio.shield(opening)
+        return await aiosqlite.connect(
+            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make, check_same_thread=False
+        )
     except asyncio.CancelledError:
-        with contextlib.suppress(sqlite3.Error):
-            await (await opening).close()
+        is_cancelled = True  # before the look at `opened`: `make` runs on another thread
+        for connection in opened:
+            connection.close()
         raise
 
 

@@ -13,42 +13,38 @@ import pytest
 from localqueue.store import connections
 from tests.support import run_async
 
-
-class Tracked(sqlite3.Connection):
-    """A connection that remembers its closing."""
-
-    opened: list[Tracked]
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.is_closed = False
-        Tracked.opened.append(self)
-
-    def close(self) -> None:
-        super().close()
-        self.is_closed = True
+connect = sqlite3.connect
 
 
-def test_a_connection_whose_opening_is_cancelled_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_open", [False, True], ids=["before it is open", "when it is open"])
+def test_a_connection_whose_opening_is_cancelled_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
     path = tmp_path / "queue.db"
-    sqlite3.connect(path).close()
-    Tracked.opened = []
-    began, may_end, connect = threading.Event(), threading.Event(), sqlite3.connect
+    connect(path).close()
+    opened: list[sqlite3.Connection] = []
+    began, may_go_on, is_made = threading.Event(), threading.Event(), threading.Event()
 
     def slow(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        if is_open:
+            opened.append(connect(*arguments, **options))
         began.set()
-        may_end.wait(30)
-        return connect(*arguments, **options, factory=Tracked)
-
-    monkeypatch.setattr(sqlite3, "connect", slow)
+        may_go_on.wait(30)
+        if not is_open:
+            opened.append(connect(*arguments, **options))
+        is_made.set()
+        return opened[0]
 
     async def check() -> None:
+        monkeypatch.setattr(sqlite3, "connect", slow)
         opening = asyncio.create_task(connections.open_reader(path))
         await asyncio.to_thread(began.wait, 30)
         opening.cancel()
-        asyncio.get_running_loop().call_soon(may_end.set)
         with pytest.raises(asyncio.CancelledError):
             await opening
+        may_go_on.set()
+        assert await asyncio.to_thread(is_made.wait, 30)
 
     run_async(check())
-    assert [connection.is_closed for connection in Tracked.opened] == [True]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        opened[0].execute("SELECT 1")
