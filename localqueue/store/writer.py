@@ -122,11 +122,12 @@ class Writer:
             _fail(batch.writes, error)
             self._leave(batch.writes)
 
-    async def _try(self, batch: WriteBatch) -> sqlite3.Error | None:
+    async def _try(self, batch: WriteBatch) -> Exception | None:
+        """Commit a batch; return any error, also one of our own: a writer that ends leaves its callers waiting."""
         self._batches.append(batch)
         try:
             await self._connection.commit()
-        except sqlite3.Error as error:
+        except Exception as error:
             self.error = str(error)
             if batch in self._batches:  # it never started
                 self._batches.remove(batch)
@@ -140,7 +141,7 @@ class Writer:
         self.arriving -= sum(write.then is not None for write in writes)
 
 
-def _is_disk_error(error: sqlite3.Error) -> bool:
+def _is_disk_error(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError)
 
 
@@ -152,7 +153,7 @@ def _finish(writes: list[Write]) -> None:
             write.done.set_result(write.result)
 
 
-def _fail(writes: list[Write], error: sqlite3.Error) -> None:
+def _fail(writes: list[Write], error: Exception) -> None:
     for write in writes:
         if not write.done.done():
             write.done.set_exception(
