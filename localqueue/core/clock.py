@@ -74,10 +74,11 @@ class Deadline:
             self._task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        task, self._task = self._task, None  # what is held and released later must not end what comes after the block
         if self._handle is not None:
             self._handle.cancel()
-        if self._is_over and self._task is not None:
-            was_cancelled_too = self._task.uncancel() > self._cancelling
+        if self._is_over and task is not None:
+            was_cancelled_too = task.uncancel() > self._cancelling
             if kind is asyncio.CancelledError and not was_cancelled_too:
                 raise TimeoutError
 

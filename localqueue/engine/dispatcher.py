@@ -20,7 +20,7 @@ class Dispatcher:
     """The queues and what runs in them: it starts every job that is due and has a slot."""
 
     def __init__(
-        self, clock: Clock, store: Store, deliverer: Deliverer, report: events.Report, *, has_timeouts: bool = True
+        self, clock: Clock, store: Store, deliverer: Deliverer, report: events.Report, *, has_timeouts: bool
     ) -> None:
         self._clock = clock
         self._store = store
@@ -48,7 +48,6 @@ class Dispatcher:
         self._targets = targets
         self._states.configure(queues, paused)
         self.gate(self._gated)
-        self.wake()
 
     def gate(self, namespaces: Collection[str]) -> None:
         """Hold the queues of these namespaces, whose services don't listen, and of no others."""
@@ -258,7 +257,6 @@ class Dispatcher:
             self.wake()
             return
         self.start_due()
-        self._notify()
         if self.next_due() != self._alarm:
             self._wake.set()
 

@@ -34,6 +34,20 @@ def test_a_block_that_is_left_in_time_is_not_disturbed() -> None:
     run_async(main())
 
 
+def test_a_block_that_was_left_is_not_disturbed_by_a_hold_and_a_release() -> None:
+    """Rule deliver.hold."""
+
+    async def main() -> None:
+        deadline = Deadline(0.001)
+        async with deadline:
+            pass
+        deadline.hold(True)
+        deadline.hold(False)
+        await asyncio.sleep(0.01)
+
+    run_async(main())
+
+
 def test_a_cancel_from_outside_stays_a_cancel_also_at_the_very_end_of_the_time() -> None:
     async def main() -> None:
         started = asyncio.Event()
