@@ -154,8 +154,8 @@ class JobQueries:
             self._path
         )  # a separate one: this takes a while and nothing should wait for it
         try:
-            await read_rows(connection, "PRAGMA cache_size = -128", ())  # KiB: each page is needed once
-            return str((await read_rows(connection, "PRAGMA quick_check(1)", ()))[0][0])
+            await read_rows(connection, "PRAGMA cache_size = -128")  # KiB: each page is needed once
+            return str((await read_rows(connection, "PRAGMA quick_check(1)"))[0][0])
         finally:
             await connection.interrupt()
             await connection.close()

@@ -49,3 +49,54 @@ def test_the_backlog_gives_out_what_the_disk_has_in_order(seed: int) -> None:
             del taken[gone], disk[gone]
             held.put_back(gone)
         assert load is not None or len(held) <= 2 * limit
+
+
+def window_of(*due: int, limit: int = 4) -> prefetch.PrefetchWindow:
+    """Return a window that has loaded jobs with these due times; it has read to their end if they are few."""
+    window = prefetch.PrefetchWindow(limit)
+    window.begin_load()
+    window.end_load([prefetch.PendingJob(replace(JOB, seq=seq, due_ms=ms)) for seq, ms in enumerate(due, 1)])
+    return window
+
+
+def test_a_full_load_is_held_as_a_whole_and_tells_nothing_of_what_lies_behind_it() -> None:
+    window = window_of(50, 100, 100, 100)
+    assert (len(window), window.next_due()) == (4, 50)
+    for seq in (1, 2, 3, 4):
+        window.take(seq)
+    assert window.is_clear(99) and not window.is_clear(100) and not window.is_clear(None)
+    assert window.needs_load and window.begin_load() == ((100, 4), 4)
+
+
+def test_a_load_that_is_not_full_has_read_everything() -> None:
+    window = window_of(50)
+    assert not window.needs_load and not window.is_clear(50) and window.is_clear(49)
+    window.take(1)
+    assert window.is_clear(None)
+
+
+def test_a_job_that_ended_while_the_disk_was_read_is_not_pending_again() -> None:
+    window = window_of()
+    window.offer(JOB)
+    again = window.reloaded()
+    again.take(JOB.seq)
+    again.begin_load()
+    again.put_back(JOB.seq)  # its attempt has ended, and the disk was read before that
+    again.end_load([prefetch.PendingJob(JOB)])
+    assert len(again) == 0
+    taken = window.take(JOB.seq)
+    assert taken is not None and taken.job == JOB
+    older = window.reloaded()
+    older.begin_load()
+    older.put_back(JOB.seq)
+    older.end_load([prefetch.PendingJob(JOB)])
+    assert len(older) == 0
+
+
+def test_large_data_is_not_held() -> None:
+    window = window_of()
+    window.offer(replace(JOB, seq=1), b"x" * prefetch.SMALL_PAYLOAD)
+    window.offer(replace(JOB, seq=2), b"x" * (prefetch.SMALL_PAYLOAD + 1))
+    small, large = window.take_due(0), window.take_due(0)
+    assert small is not None and large is not None
+    assert small.data is not None and large.data is None
