@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,16 @@ from localqueue.core.models import Attempt, Job, Queue, QueueKey
 class Opened:
     """The engine is open; `queues` is what the catalog says, `targets` where the services listen.
 
-    `keep` is how many finished jobs are kept, `mode` says on which clock.
+    `keep` is how many finished jobs are kept, `mode` says on which clock. `periods` has for each schedule by how many
+    ms it fires. If jobs wait until their service listens, `silent` has the namespaces that don't, else it is None.
     """
 
     queues: Mapping[QueueKey, Queue]
     targets: Mapping[str, str]
     keep: int
     mode: str
+    periods: Mapping[str, int] = field(default_factory=dict)
+    silent: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +50,21 @@ class Configured:
 
     queues: Mapping[QueueKey, Queue]
     targets: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Scripted:
+    """The outcomes of the next attempts of a queue were scripted, in these words."""
+
+    queue: QueueKey
+    words: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Listening:
+    """A service listens on its target from now on."""
+
+    namespace: str
 
 
 @dataclass(slots=True)
@@ -95,14 +113,53 @@ class Arrived:
     data: bytes
     url: str
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return job and attempt."""
+        return (self.id, self.attempt)
+
+    def responded(self, kind: str) -> Responded:
+        """Return how it ended."""
+        return Responded(self.id, self.attempt, kind)
+
+
+@dataclass(slots=True)
+class Fired:
+    """A firing of a schedule reached the service."""
+
+    namespace: str
+    name: str
+    fired_ms: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return schedule and instant."""
+        return (self.name, self.fired_ms)
+
+    def responded(self, kind: str) -> FiringEnded:
+        """Return how it ended."""
+        return FiringEnded(self.namespace, kind)
+
+
+@dataclass(slots=True)
+class FiringEnded:
+    """The service responded to a firing, or the connection was closed."""
+
+    namespace: str
+    kind: str
+
 
 @dataclass(slots=True)
 class Responded:
-    """The service responded (`completed` if in full), or the connection was closed (`gone`)."""
+    """The service responded (`completed` if in full), or the connection was closed (`gone`).
+
+    `is_scripted`: this is a scripted outcome, of which the service may know nothing.
+    """
 
     id: str
     attempt: int
     kind: str
+    is_scripted: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -118,9 +175,10 @@ class Row:
     outcome: str
     status: int | None
     next_due_ms: int | None
+    injected: str | None
 
 
-ROW = ", ".join(field.name for field in fields(Row))
+ROW = ", ".join(each.name for each in fields(Row))
 
 
 @dataclass(slots=True)
@@ -184,8 +242,8 @@ class Wrong:
 
 
 Fact = (
-    Opened | Crashed | Stopped | Configured | Called | Returned | Gone | Started | Arrived | Responded | Ended
-    | Moved | Tick | Disk | Trouble | Wrong
+    Opened | Crashed | Stopped | Configured | Scripted | Listening | Called | Returned | Gone | Started | Arrived
+    | Responded | Fired | FiringEnded | Ended | Moved | Tick | Disk | Trouble | Wrong
 )  # fmt: skip
 
 
@@ -233,6 +291,7 @@ def row_of(attempt: Attempt) -> Row:
     return Row(
         attempt.round, attempt.number, attempt.max_attempts, attempt.due_ms, attempt.started_ms, attempt.ended_ms,
         attempt.outcome.kind.value, attempt.outcome.status, attempt.next_due_ms,
+        attempt.outcome.injected,
     )  # fmt: skip
 
 
@@ -246,7 +305,7 @@ def read_disk(path: Path, is_thorough: bool = False) -> Disk:
     db = sqlite3.connect(path)
     try:
         rows: dict[int, list[Row]] = {}
-        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'pauses'").fetchone():
+        if not db.execute("SELECT 1 FROM pragma_table_info('attempts') WHERE name = 'injected'").fetchone():
             return Disk((), {}, frozenset(), "ok")  # it died before it was made
         for seq, *row in db.execute(f"SELECT seq, {ROW} FROM attempts ORDER BY id"):
             rows.setdefault(seq, []).append(Row(*row))
@@ -275,9 +334,12 @@ def _text(fact: Fact) -> str:
         return f"disk {json.dumps(fact.counts)} {fact.problem} {states}"
     if isinstance(fact, Opened | Configured):
         queues = " ".join(_settings(queue) for queue in fact.queues.values())
-        name = " ".join((type(fact).__name__.lower(), *([fact.mode] if isinstance(fact, Opened) else [])))
+        name = type(fact).__name__.lower()
+        if isinstance(fact, Opened):
+            silent = "" if fact.silent is None else f" waiting for {sorted(fact.silent)}"
+            name += f" {fact.mode}{silent} {json.dumps(dict(fact.periods))}"
         return f"{name} {queues or 'no queues'} {json.dumps(dict(fact.targets))}"
-    parts = (_value(getattr(fact, field.name)) for field in fields(fact))
+    parts = (_value(getattr(fact, each.name)) for each in fields(fact))
     return " ".join((type(fact).__name__.lower(), *parts))
 
 
@@ -292,6 +354,7 @@ def _value(value: Any) -> str:
     if isinstance(value, Row):
         times = (_time(each) for each in (value.due_ms, value.started_ms, value.ended_ms, value.next_due_ms))
         attempt = f"round {value.round} {value.number}/{value.max_attempts} {value.outcome} {value.status}"
+        attempt += f" scripted {value.injected}" if value.injected else ""
         return "{} due {} started {} ended {} next {}".format(attempt, *times)
     return repr(value) if len(repr(value)) < 400 else f"{repr(value)[:80]}... ({len(repr(value))})"
 

@@ -6,9 +6,12 @@ import asyncio
 import selectors
 from typing import Any
 
+MOST_TURNS = 500_000
+"""A history that takes more turns of the loop never ends; most take a few thousand."""
+
 
 class Stuck(Exception):
-    """Say that nothing can happen any more, though somebody still waits."""
+    """Say that nothing can happen any more, though somebody still waits, or that things happen without end."""
 
 
 class _Jump(selectors.SelectSelector):
@@ -17,10 +20,15 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.turns = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
             raise Stuck("everybody waits, and nothing is going to happen")
+        self.turns += 1
+        if self.turns > MOST_TURNS:
+            self.turns = 0
+            raise Stuck("things happen without end")
         self.now += max(timeout, 0.0)
         return []
 

@@ -6,11 +6,11 @@ import asyncio
 import os
 import random
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from unittest import mock
 
-from localqueue.core.models import QueueKey
+from localqueue.core.models import QueueKey, Schedule
 from localqueue.engine import prefetch
 from tests.sim import service
 from tests.sim.history import History
@@ -22,6 +22,8 @@ PAYLOADS = (
     '{{"n":{n}}}', '[{n}, 1.0, 1E400, -0, 12345678901234567890]', '{{ "b" :1,"a":{n} , "b":2}}',
     '"{n} \\ud800 \\u0000 ü"', "{n}", " {n} ", '{{"n":{n},"data":{{"jobId":"x"}}}}', '"{n}' + "x" * 20_000 + '"',
 )  # fmt: skip
+WORDS = ("ok", "204", "301", "503", "timeout", "reset", "refuse", "slow=0", "slow=50", "slow=1000", "lost-ack")
+"""The outcomes that are scripted."""
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
@@ -42,7 +44,12 @@ class Scenario:
         self, seed: int, folder: Path, real: Callable[[], float], print_line: Callable[[str], None] | None = None
     ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
+        self._extras = random.Random(f"{seed}:extras")  # others, so that the histories without them stay the same
         self.plan = Plan.draw(self._ops)
+        self._has_faults, self._has_holds = self._extras.random() < 0.3, self._extras.random() < 0.3
+        namespaces = sorted({namespace for namespace, _ in self.plan.queues})
+        self._has_schedules = self._extras.random() < 0.3
+        self._is_waiting = self.plan.mode == "wall" and self._extras.random() < 0.4
         self.world = World(
             folder,
             self.plan.queues,
@@ -51,19 +58,27 @@ class Scenario:
             seed=seed,
             keep=self.plan.keep,
             mode=self.plan.mode,
+            schedules=self._draw_schedules(namespaces) if self._has_schedules else (),
+            silent=[name for name in namespaces if self._extras.random() < 0.7] if self._is_waiting else None,
             print_line=print_line,
         )
         self._keys = list(self.plan.queues)
         self._ids: list[str] = []
         self._at_work: list[str] = []
+        self._held: list[str] = []
         self._serial = 0
         self._is_calm = False
+
+    def _draw_schedules(self, namespaces: Sequence[str]) -> tuple[Schedule, ...]:
+        crons = ("* * * * *", "* * * * *", "*/2 * * * *")
+        return tuple(Schedule(each, "tick", self._extras.choice(crons), "/tick", timeout_ms=300) for each in namespaces)
 
     async def run(self) -> None:
         """Play everything, then let it come to rest."""
         await self._open()
         for _ in range(self.plan.steps):
             await self._reopen()
+            await self._rehearse()
             if self._ops.random() < 0.25:
                 self.world.background(self._step(self._ops))
                 await asyncio.sleep(self._ops.random() * 0.02)
@@ -105,16 +120,25 @@ class Scenario:
         self.world.disk.fuse = None
         self.world.disk.trouble.clear()
         self.world.disk.read_trouble.clear()
+        self._listen()
+        for id_ in self._held:
+            await self.world.hold(id_, False)
         await self.world.wait_outside()
         await self._reopen()
         self.world.restore()
         for key in self._keys:
             await self.world.call("resume", key)
+        if self._is_waiting:
+            await asyncio.sleep(2)  # until every service is noticed
 
     # the service
 
     async def _handle(self, id_: str) -> service.Reaction:
+        if id_ == "tick":
+            return await self._handle_firing()
         self._at_work = [*self._at_work[-2:], id_]
+        if self._has_holds and not self._is_calm and self._extras.random() < 0.3:
+            await self._hold(id_)
         if not self._is_calm and self._acts.random() < self.plan.meddling:
             work = self._step(self._acts, id_)
             if self._acts.random() < 0.6:
@@ -124,6 +148,23 @@ class Scenario:
         if not self._is_calm and self._acts.random() < 0.1:
             self.world.background(self._fan_out())
         return service.choose(self._acts, 0.3 if self._is_calm else self.plan.failing)
+
+    async def _handle_firing(self) -> service.Reaction:
+        """Enqueue as the handler of a schedule does, and respond."""
+        if not self._is_calm:
+            for _ in range(self._extras.choice((0, 1, 3))):
+                await self._enqueue_one(self._extras)
+        return service.choose(self._extras, 0.0 if self._is_calm else self.plan.failing)
+
+    async def _hold(self, id_: str) -> None:
+        """Hold an attempt, and release it some time later."""
+        self._held.append(id_)
+        await self.world.hold(id_, True)
+        self.world.background(self._release(id_))
+
+    async def _release(self, id_: str) -> None:
+        await asyncio.sleep(self._extras.random() * 4)
+        await self.world.hold(id_, False)
 
     async def _fan_out(self) -> None:
         """Enqueue after the answer."""
@@ -214,6 +255,23 @@ class Scenario:
     async def _target(self, rng: random.Random) -> None:
         namespace = self._some_key(rng)[0]
         self.world.change_target(namespace, f"http://{namespace}{rng.randint(1, 3)}.test")
+
+    def _listen(self) -> None:
+        """Let the services listen that do not yet."""
+        for namespace in sorted(self.world.silent):
+            self.world.listen(namespace)
+
+    async def _rehearse(self) -> None:
+        """Script outcomes, let services start, and pass from one firing of the schedules to the next, now and then."""
+        rng = self._extras
+        if self._has_faults and rng.random() < 0.3:
+            self.world.script(self._some_key(rng), rng.choices(WORDS, k=rng.randint(1, 4)))
+        if self._is_waiting and rng.random() < 0.1:
+            self._listen()
+        if self._has_schedules and rng.random() < 0.15:  # what fails at a firing is due again at the next one
+            self.world.change(self._some_key(rng), "retry_delay_ms", "retryDelayMs", 60_000)
+        if self._has_schedules and rng.random() < 0.2:
+            await self.world.call("advance", rng.choice((30_000, 60_000, 150_000)), 0)
 
     async def _look(self, _: random.Random) -> None:
         await self.world.call("look")

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
+from localqueue.core.clock import Clock
 from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Queue, Request
-from localqueue.delivery.delivery import Delivery
 from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.transport import Headers, Transport
 from localqueue.delivery.url import Url
-from localqueue.engine.executor import Send
-from tests.sim.history import Arrived, History, Responded, Started, Wrong
+from localqueue.engine.executor import Deliverer, Send
+from localqueue.engine.fault_injector import FaultInjector
+from tests.sim.history import Arrived, Fired, History, Responded, Started, Wrong
 
+FIRING = b"{}"
+"""The body of a schedule's firing."""
 GOOD = (200, 200, 201, 204, 299)
 BAD = (301, 304, 400, 404, 429, 500, 500, 503, 599)
 ERRORS: tuple[tuple[str, type[Exception], tuple[str, ...]], ...] = (
@@ -66,6 +71,9 @@ class Service:
         self.handler = handler
         self.is_cut_off = False
         self.open = 0
+        self.calls: Counter[str] = Counter()
+        self.held: set[str] = set()
+        """The jobs of which an attempt was held, or was to be held."""
         self.expired: set[tuple[str, int]] = set()
         self.tasks: set[asyncio.Task[Reaction]] = set()
 
@@ -100,10 +108,12 @@ class _Transport:
             self._service.history.add(Wrong("two deliveries over one connection"))
         self._is_busy = True
         self.phase = "wait"
-        arrived = _arrived(body, f"{url.scheme}://{url.authority}{url.target.decode()}")
+        address = f"{url.scheme}://{url.authority}{url.target.decode()}"
+        arrived = _fired(url, dict(headers)) if body == FIRING else _arrived(body, address)
         self._service.history.add(arrived)
+        self._service.calls[arrived.key[0]] += 1
         try:
-            reaction = await asyncio.shield(self._service.handle(arrived.id))
+            reaction = await asyncio.shield(self._service.handle(arrived.key[0]))
             if reaction.delay_s:
                 await asyncio.sleep(reaction.delay_s)
             return self._answer(arrived, reaction, await self._head(reaction))
@@ -111,7 +121,7 @@ class _Transport:
             self._ended(arrived, "gone")
             raise
         except TimeoutError:
-            self._service.expired.add((arrived.id, arrived.attempt))
+            self._service.expired.add(arrived.key)
             self._ended(arrived, "timeout")
             raise
         except Exception:
@@ -127,19 +137,19 @@ class _Transport:
         self.phase = "read"
         return reaction.status
 
-    def _answer(self, arrived: Arrived, reaction: Reaction, status: int) -> _Response:
+    def _answer(self, arrived: Arrived | Fired, reaction: Reaction, status: int) -> _Response:
         return _Response(self, arrived, reaction, status)
 
-    def _ended(self, arrived: Arrived, kind: str) -> None:
+    def _ended(self, arrived: Arrived | Fired, kind: str) -> None:
         self._is_busy = False
         if not self._service.is_cut_off:
-            self._service.history.add(Responded(arrived.id, arrived.attempt, kind))
+            self._service.history.add(arrived.responded(kind))
 
 
 class _Response:
     """Send the reaction, and record how it ended."""
 
-    def __init__(self, transport: _Transport, arrived: Arrived, reaction: Reaction, status: int) -> None:
+    def __init__(self, transport: _Transport, arrived: Arrived | Fired, reaction: Reaction, status: int) -> None:
         self.status, self.headers = status, [(b"X-Served", b"yes")]
         self._transport, self._arrived, self._reaction = transport, arrived, reaction
         half = reaction.size // 2
@@ -183,19 +193,26 @@ def _arrived(body: bytes, url: str) -> Arrived:
     return Arrived(fields["jobId"], fields["queue"], fields["attempt"], rest[:-1], url)
 
 
-class Tap:
-    """Stand between dispatcher and delivery, and note what is started."""
+def _fired(url: Url, headers: dict[bytes, bytes]) -> Fired:
+    """Read a firing as it came."""
+    at = datetime.fromisoformat(headers[b"X-Fired-At"].decode())
+    namespace = url.authority.partition(".")[0].rstrip("0123456789")
+    return Fired(namespace, headers[b"X-Schedule-Name"].decode(), round(at.timestamp() * 1000))
 
-    def __init__(self, service: Service, delivery: Delivery) -> None:
+
+class Tap(FaultInjector):
+    """Note what is started, and when a scripted outcome is in."""
+
+    def __init__(self, service: Service, inner: Deliverer, clock: Clock, chaos: float, seed: int) -> None:
+        super().__init__(inner, clock, chaos, seed)
         self._service = service
-        self._delivery = delivery
 
     def begin(self, queue: Queue) -> Send:
         """Be the deliverer that the dispatcher knows."""
         started = Started(queue)
         if not self._service.is_cut_off:
             self._service.history.add(started)
-        send = self._delivery.begin(queue)
+        send = super().begin(queue)
 
         async def deliver(request: Request) -> Outcome:
             arrived = _arrived(request.body, request.url)
@@ -205,16 +222,28 @@ class Tap:
                 arrived.data,
                 arrived.url,
             )
-            before = asyncio.get_running_loop().time()
-            outcome = await send(request)
-            took_ms = (asyncio.get_running_loop().time() - before) * 1000
-            self._check_time(started, outcome, took_ms)
+            before, calls = asyncio.get_running_loop().time(), self._service.calls[arrived.id]
+            try:
+                outcome = await send(request)
+            except asyncio.CancelledError:
+                self._over(arrived, "gone")
+                raise
+            if self._service.calls[arrived.id] > calls:
+                self._check_time(started, outcome, (asyncio.get_running_loop().time() - before) * 1000)
+            if outcome.injected is not None:
+                self._over(arrived, outcome.kind.value)
             return outcome
 
         return deliver
 
+    def _over(self, arrived: Arrived, kind: str) -> None:
+        if not self._service.is_cut_off:
+            self._service.history.add(Responded(arrived.id, arrived.attempt, kind, True))
+
     def _check_time(self, started: Started, outcome: Outcome, took_ms: float) -> None:
+        if started.id in self._service.held:
+            return  # the checker knows better
         limit = started.queue.timeout_ms
-        is_early = outcome.kind is OutcomeKind.TIMEOUT and took_ms < limit - 1
+        is_early = outcome.kind is OutcomeKind.TIMEOUT and took_ms < limit - 1 and outcome.injected is None
         if took_ms > limit + 1 or (is_early and (started.id, started.attempt) not in self._service.expired):
             self._service.history.add(Wrong(f"an attempt of {took_ms:.0f} ms with timeoutMs {limit}: {outcome.kind}"))

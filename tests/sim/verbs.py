@@ -28,6 +28,10 @@ async def _retry_failed(engine: Engine, key: QueueKey) -> int:
     return await engine.bulk.retry(JobFilter(*key))
 
 
+async def _hold(engine: Engine, id_: str, is_held: bool) -> None:
+    await engine.jobs.hold(id_, is_held)
+
+
 async def _pause(engine: Engine, key: QueueKey) -> None:
     await engine.pause(*key)
 
@@ -77,6 +81,7 @@ VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
     "cancel": _cancel,
     "retry": _retry,
     "retry_failed": _retry_failed,
+    "hold": _hold,
     "pause": _pause,
     "resume": _resume,
     "advance": _advance,

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlsplit
 
 import aiosqlite
 
 from localqueue.core import events, ids, real_time
 from localqueue.core.clock import VirtualClock, WallClock
 from localqueue.core.errors import RequestError, Unavailable
-from localqueue.core.models import Catalog, Queue, QueueKey, Service
+from localqueue.core.faults import parse_faults
+from localqueue.core.models import Catalog, Queue, QueueKey, Schedule, Service
 from localqueue.core.settings import Settings
+from localqueue.delivery import tcp_connect
 from localqueue.delivery.delivery import Delivery
+from localqueue.engine import engine as engine_module
 from localqueue.engine.engine import Engine
 from tests.sim import history, service, verbs
 from tests.sim.disk import Disk
@@ -43,6 +48,11 @@ PATIENCE_S = 3600.0
 MOST_TICKS = 1500
 """After so many seconds of a process nothing ticks any more, so that waiting for ever is noticed."""
 Handler = Callable[[str], Awaitable[service.Reaction]]
+
+
+def period_ms(schedule: Schedule) -> int:
+    """Return by how many ms a schedule of the simulation fires: all of them are `* * * * *` or `*/N * * * *`."""
+    return int(schedule.cron.split()[0].partition("/")[2] or 1) * 60_000
 
 
 class _RecordingClock:
@@ -100,7 +110,8 @@ def _no_sleep(seconds: float) -> None:
 class World:
     """Run the engine, and write down what happens.
 
-    `handler` is what the service does with a delivery, given the id of its job; `real` is the loop's time.
+    `handler` is what the service does with a delivery, given the id of its job or the name of its schedule; `real` is
+    the loop's time. Jobs wait until their services listen if `silent` has those that don't at first.
     """
 
     def __init__(
@@ -113,10 +124,14 @@ class World:
         seed: int = 0,
         keep: int = 10_000,
         mode: str = "virtual",
+        schedules: Sequence[Schedule] = (),
+        silent: Collection[str] | None = None,
         print_line: Callable[[str], None] | None = None,
     ) -> None:
         self._path = folder / "queue.db"
-        self._keep, self._mode = keep, mode
+        self._keep, self._mode, self._schedules = keep, mode, schedules
+        self._is_waiting = silent is not None
+        self.silent = set(silent or ())
         self._ticks, self._ids = random.Random(f"{seed}:ticks"), random.Random(f"{seed}:ids")
         self._handler = handler
         self._declared = dict(queues)
@@ -149,17 +164,28 @@ class World:
         await self._finished(self._spawn_inside(self._open()))
 
     async def _open(self) -> None:
-        with mock.patch.object(aiosqlite, "connect", self.disk.connect):
+        tap = functools.partial(service.Tap, self._service)
+        with (
+            mock.patch.object(aiosqlite, "connect", self.disk.connect),
+            mock.patch.object(engine_module, "FaultInjector", tap),
+        ):
             engine = await Engine.open(
-                self._path, self._catalog(), self.clock, service.Tap(self._service, self._delivery), self._report,
-                Settings(ephemeral=True, clock=self._mode, keep=self._keep),
+                self._path, self._catalog(), self.clock, self._delivery, self._report,
+                Settings(
+                    ephemeral=True, clock=self._mode, keep=self._keep, schedules=bool(self._schedules),
+                    wait_for_service=self._is_waiting,
+                ),
             )  # fmt: skip
         if self.disk.is_dead:
             return
         engine.start()
+        if self._is_waiting:
+            engine.watch_services()
         self.engine = engine
         self._spawn_inside(engine.wait_failed()).set_name("dispatcher")
-        self.history.add(Opened(self._in_force(), self._all_targets(), self._keep, self._mode))
+        periods = {each.namespace: period_ms(each) for each in self._schedules}
+        silent = frozenset(self.silent) if self._is_waiting else None
+        self.history.add(Opened(self._in_force(), self._all_targets(), self._keep, self._mode, periods, silent))
         self.clock.moved = lambda before, after: self.history.add(history.Moved(before, after))
         if self._mode == "wall":
             self._tick_later(engine, MOST_TICKS)
@@ -322,6 +348,30 @@ class World:
             self._changes.setdefault(key, {})[field] = value
             self._configured()
 
+    # the services
+
+    async def listens(self, url: str) -> bool:
+        """Be `tcp_connect.listens`."""
+        await asyncio.sleep(0.001)
+        return str(urlsplit(url).hostname).partition(".")[0].rstrip("0123456789") not in self.silent
+
+    def listen(self, namespace: str) -> None:
+        """Let a service listen from now on."""
+        if namespace in self.silent:
+            self.silent.discard(namespace)
+            self.history.add(history.Listening(namespace))
+
+    async def hold(self, id_: str, is_held: bool) -> None:
+        """Let a running attempt take any time, or no longer."""
+        self._service.held.add(id_)
+        await self.call("hold", id_, is_held)
+
+    def script(self, key: QueueKey, words: Sequence[str]) -> None:
+        """Script the outcomes of the next attempts of a queue."""
+        if self.engine is not None and key in self.catalog:
+            self.engine.add_faults(*key, parse_faults(words))
+            self.history.add(history.Scripted(key, tuple(words)))
+
     def change_target(self, namespace: str, url: str) -> None:
         """Change where a service listens until the next reset."""
         if self.engine is not None:
@@ -332,7 +382,8 @@ class World:
     def _catalog(self) -> Catalog:
         return Catalog(tuple(
             Service(namespace, f"http://{namespace}.test:3000", "catalog-info.yaml",
-                    tuple(queue for queue in self.catalog.values() if queue.namespace == namespace))
+                    tuple(queue for queue in self.catalog.values() if queue.namespace == namespace),
+                    tuple(each for each in self._schedules if each.namespace == namespace))
             for namespace in self._namespaces
         ))  # fmt: skip
 
@@ -355,7 +406,11 @@ def run(loop: SimLoop, world: World, work: Coroutine[Any, Any, None]) -> History
 
     loop.set_exception_handler(report)  # otherwise a traceback, and nobody is responsible for it
     try:
-        with world.reproducible_ids(), mock.patch.object(real_time, "SYSTEM", world.machine.functions):
+        with (
+            world.reproducible_ids(),
+            mock.patch.object(real_time, "SYSTEM", world.machine.functions),
+            mock.patch.object(tcp_connect, "listens", world.listens),
+        ):
             loop.run_until_complete(work)
     except Stuck as error:
         world.history.add(Wrong(str(error)))
@@ -369,5 +424,6 @@ def _end(loop: SimLoop) -> None:
     if left := asyncio.all_tasks(loop):
         for task in left:
             task.cancel()
-        loop.run_until_complete(asyncio.wait(left))
+        with contextlib.suppress(Stuck):
+            loop.run_until_complete(asyncio.wait(left))
     loop.close()

@@ -22,6 +22,7 @@ from tests.sim.checker.attempts import Attempts
 from tests.sim.checker.calls import Calls
 from tests.sim.checker.expected import FINAL, Expected, Problem
 from tests.sim.checker.process import Process
+from tests.sim.checker.schedules import Schedules
 from tests.sim.history import History
 
 __all__ = ["Problem", "check"]
@@ -34,10 +35,14 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
     """Return the problems of a history. `is_settled`: every job had the chance to finish."""
     expected = Expected(found)
     attempts = Attempts(expected)
-    calls, process = Calls(expected), Process(expected, attempts)
+    calls, process, schedules = Calls(expected), Process(expected, attempts), Schedules(expected)
     handlers: dict[type, Callable[[Any], None]] = {
         history.Opened: process.opened,
         history.Configured: process.configured,
+        history.Scripted: attempts.scripted,
+        history.Listening: process.listening,
+        history.Fired: schedules.fired,
+        history.FiringEnded: schedules.ended,
         history.Crashed: process.crashed,
         history.Stopped: process.stopped,
         history.Disk: process.disk,
@@ -58,6 +63,7 @@ def check(found: History, *, is_settled: bool = True) -> list[Problem]:
         expected.index, expected.now, expected.real = index, entry.now, entry.real
         if went_back and not expected.outstanding("reset"):
             expected.report("I5", "time went back")
+        schedules.follow(entry.fact)
         handlers[type(entry.fact)](entry.fact)
     if is_settled:
         _settled(expected)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from tests.sim import history
 from tests.sim.checker.expected import COUNTED, FINAL, PLAYS, Expected, Job, QueueView, RunningAttempt
+from tests.sim.checker.scripted import UNKNOWN, calls_service, may_end, slow_ms
 from tests.sim.history import Row, Started
+
+EXACT_S = 0.002
+"""How exactly a timer goes by its time."""
 
 
 class Attempts:
@@ -15,12 +19,21 @@ class Attempts:
 
     # the start
 
+    def scripted(self, fact: history.Scripted) -> None:
+        """Follow the script of a queue; while a reset is under way, it may forget it or not."""
+        view = self._expected.view(fact.queue)
+        if self._expected.outstanding("reset"):
+            view.script = None
+        elif view.script is not None:
+            view.script.extend(fact.words)
+
     def started(self, fact: Started) -> None:
         """Check that this may be started now."""
         here, view = self._expected, self._expected.view(fact.queue.key)
         here.latest_ms = here.now
         self._check_queue(fact, view)
         view.active += 1
+        word = view.take_word()
         if not fact.id:
             view.unsent += 1  # it was cut off before it was sent
             return
@@ -31,14 +44,15 @@ class Attempts:
         here.learn(job, fact.id)
         self._check_job(fact, job)
         job.is_known = True
-        job.running = RunningAttempt(fact, here.index, here.now, is_cancelled=bool(job.open_calls))
+        job.running = RunningAttempt(fact, here.index, here.now, bool(job.open_calls), word)
 
     def _check_queue(self, fact: Started, view: QueueView) -> None:
         here = self._expected
         if here.is_virtual and not here.outstanding(*PLAYS):
             here.report("time.virtual", f"an attempt of {fact.id} was started by itself")
         if not view.may_start:
-            here.report("states.paused", f"{fact.id} was started while its queue was held")
+            rule = "deliver.wait-for-service" if view.is_silent else "states.paused"
+            here.report(rule, f"{fact.id} was started while its queue was held")
         if view.settings is None:
             return
         if fact.queue != view.settings:
@@ -95,6 +109,8 @@ class Attempts:
             here.report("I7", f"attempt {fact.attempt} of {fact.id} arrived, which was not started")
             return
         job.running.has_arrived = True
+        if not calls_service(job.running.scripted):
+            here.report("faults.outcomes", f"{fact.id} arrived though its outcome was scripted: {job.running.scripted}")
         if fact.data != job.data:
             here.report("I8", f"{fact.id} carries {fact.data[:60]!r} instead of {job.data[:60]!r}")
         started = job.running.started
@@ -102,11 +118,18 @@ class Attempts:
             here.report("deliver.body", f"{fact.id} arrived as {fact}")
 
     def responded(self, fact: history.Responded) -> None:
-        """Follow the service's answer: from now on the slot is free."""
+        """Follow the service's answer, or the scripted outcome that came of it: from then on the slot is free."""
         job = self._expected.by_id.get(fact.id)
-        if job is not None and job.running is not None:
-            job.running.answer = fact.kind
-            self._expected.view(job.running.started.queue.key).active -= 1
+        running = None if job is None else job.running
+        if running is None:
+            return
+        running.has_arrived |= fact.is_scripted
+        if running.answer is None or not fact.is_scripted:
+            running.answer, running.answer_s = fact.kind, self._expected.real
+        is_over = fact.is_scripted or not slow_ms(running.scripted)
+        if is_over and not running.is_free:
+            running.is_free = True
+            self._expected.view(running.started.queue.key).active -= 1
 
     # the end
 
@@ -116,8 +139,10 @@ class Attempts:
         if job is None:
             return  # cut off before it was sent, and before its enqueueing returned
         view = here.view(job.queue)
-        view.active -= job.running is None or not job.running.has_arrived
+        view.active -= job.running is None or not job.running.is_free
         view.unsent -= job.running is None
+        if here.is_virtual and fact.row.outcome in ("completed", "http_error", "connection_error"):
+            view.simulated.append(fact.row.ended_ms)
         here.ended.append((fact.id, fact.row.round, fact.row.number))
         here.last_end = here.index
         if job.running is None:  # cut off before it was sent
@@ -129,6 +154,8 @@ class Attempts:
         here = self._expected
         self._check_row(job, row)
         self._check_outcome(job, row)
+        self._check_end(job, row)
+        self._check_hold(job, row)
         running, job.running = job.running, None
         job.rows.append(row)
         if row.outcome == "timeout" and here.is_virtual:
@@ -168,18 +195,31 @@ class Attempts:
             is_right = bool(job.open_calls) if job.running is None else job.running.is_cancelled
         elif row.outcome == "interrupted":
             is_right = here.outstanding("stop", "reset") or not here.lost_verbs.isdisjoint(("stop", "reset"))
+        elif job.running is not None and job.running.scripted is not None:
+            self._check_scripted(job, job.running, row)
+            return
         else:
             is_right = row.outcome == answer or (row.outcome == "timeout" and answer == "gone")
+            is_right &= row.injected is None
         if not is_right:
             rule = "I3" if "completed" in (row.outcome, answer) else "states.attempts"
             here.report(rule, f"attempt {row.number} of {job.id} is {row.outcome}, it was responded: {answer}")
+
+    def _check_scripted(self, job: Job, running: RunningAttempt, row: Row) -> None:
+        here, word = self._expected, running.scripted
+        if word in (None, UNKNOWN):
+            return
+        if row.injected != word:
+            here.report("faults.order", f"attempt {row.number} of {job.id} had {row.injected}, scripted was {word}")
+        elif not may_end(word, row, running.answer, running.started.queue.timeout_ms, here.is_virtual):
+            what = f"{row.outcome} {row.status}, responded was {running.answer}"
+            here.report("faults.outcomes", f"attempt {row.number} of {job.id} had {word} and is {what}")
 
     def _failed(self, job: Job, row: Row, running: RunningAttempt | None) -> None:
         job.failures = row.number
         if running is None:
             return
         here, queue = self._expected, running.started.queue
-        self._check_end(job, row, running)
         expected = None
         if row.number > queue.retries:
             job.state = "failed"
@@ -190,13 +230,27 @@ class Attempts:
             what = f"attempt {row.number} of {job.id} with retries {queue.retries}"
             here.report(rule, f"{what}: next due {row.next_due_ms} instead of {expected}")
 
-    def _check_end(self, job: Job, row: Row, running: RunningAttempt) -> None:
-        here = self._expected
+    def _check_end(self, job: Job, row: Row) -> None:
+        here, running = self._expected, job.running
+        if running is None or row.outcome in ("cancelled", "interrupted") or running.scripted == UNKNOWN:
+            return
         ended_ms = row.started_ms
         if row.outcome == "timeout" and (here.is_virtual or running.answer == "gone"):
             ended_ms += running.started.queue.timeout_ms
+        elif row.outcome != "timeout":
+            ended_ms += slow_ms(running.scripted)
         if row.ended_ms != ended_ms and (here.is_virtual or row.ended_ms < ended_ms):
             here.report("I5", f"attempt {row.number} of {job.id} ended at {row.ended_ms} instead of {ended_ms}")
+
+    def _check_hold(self, job: Job, row: Row) -> None:
+        """Check that an attempt is not cut off while it is held, and has its whole time after that."""
+        running = job.running
+        if running is None or row.injected or (row.outcome, running.answer) != ("timeout", "gone"):
+            return
+        since_s = running.answer_s - running.held_s
+        if since_s > 0 and (running.is_held or since_s < running.started.queue.timeout_ms / 1000 - EXACT_S):
+            state = "held" if running.is_held else "released"
+            self._expected.report("deliver.hold", f"{job.id} was cut off {since_s:.3f} s after it was {state}")
 
     def _check_sequence(self, running: RunningAttempt | None, row: Row) -> None:
         here = self._expected

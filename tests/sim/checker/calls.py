@@ -75,7 +75,7 @@ class Calls:
         if call.verb == "reset":
             self._admit(fact.call)
         if fact.code == "ok":
-            if call.verb not in ("pause", "resume", "look"):
+            if call.verb not in ("pause", "resume", "look", "hold"):
                 here.latest_ms = here.now
             self._done(fact, call)
         elif call.verb == "retry_failed":
@@ -112,6 +112,8 @@ class Calls:
             self._looked(call, *fact.value)
         elif call.verb == "retry_failed":
             self._retried_failed(call)
+        elif call.verb == "hold":
+            self._held(*call.args)
         else:
             for job in call.jobs:
                 if not job.is_deleted:
@@ -183,6 +185,11 @@ class Calls:
         if job.state != "pending":
             return job.state
         return "retrying" if job.due > self._expected.now else "queued"
+
+    def _held(self, id_: str, is_held: bool) -> None:
+        job = self._expected.by_id.get(id_)
+        if job is not None and job.running is not None:
+            job.running.is_held, job.running.held_s = is_held, self._expected.real
 
     # time
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from localqueue.core.models import Queue, QueueKey
 from tests.sim import history
+from tests.sim.checker.scripted import UNKNOWN
 from tests.sim.history import History, Row, Started
 
 COUNTED = ("http_error", "timeout", "connection_error")
 FINAL = ("completed", "failed", "cancelled")
+NOTICED_S = 1.0
+"""Within how many seconds it is noticed that a service listens."""
 PLAYS = ("advance", "advance_to", "advance_to_next", "drain")
 
 
@@ -35,8 +39,13 @@ class RunningAttempt:
     index: int
     now: int
     is_cancelled: bool  # a call to cancel it has started
+    scripted: str | None = None  # the word of its outcome
     has_arrived: bool = False
+    is_free: bool = False  # its slot
     answer: str | None = None
+    answer_s: float = 0.0  # when that was, in real time
+    is_held: bool = False
+    held_s: float = -1000.0  # when it was held or released the last time
 
 
 @dataclass(slots=True, eq=False)
@@ -89,27 +98,34 @@ class QueueView:
     active: int = 0
     unsent: int = 0  # of these, how many have not been sent
     reserved: list[int] = field(default_factory=list)
+    simulated: list[int] = field(default_factory=list)  # the same for scripted delays; a restart forgets them
+    is_silent: bool = False  # its service has not listened yet, so that its jobs wait
+    listens_s: float = -1000.0  # when it was first known to
+    script: deque[str] | None = field(default_factory=deque)  # None: unknown
     since: int = 0
 
     @property
     def may_start(self) -> bool:
         """Return whether something may be started."""
-        return self.settings is not None and (self.is_paused is not True or bool(self.pausing))
+        return self.settings is not None and not self.is_silent and (self.is_paused is not True or bool(self.pausing))
 
     @property
     def is_open(self) -> bool:
         """Return whether what is due and has a slot must be started."""
-        return self.settings is not None and self.is_paused is False and not self.pausing
+        return self.settings is not None and not self.is_silent and self.is_paused is False and not self.pausing
 
     def taken(self, now: int) -> int:
         """Return how many slots are not free."""
-        return self.active + sum(until > now for until in self.reserved)
+        return self.active + len(self._later(now))
+
+    def _later(self, now: int) -> list[int]:
+        return sorted(until for until in (*self.reserved, *self.simulated) if until > now)
 
     def first_slot(self, now: int) -> int | None:
         """Return from when on a slot is free if no attempt ends, or None."""
         assert self.settings is not None
         free = self.settings.concurrency - self.active
-        reserved = sorted(until for until in self.reserved if until > now)
+        reserved = self._later(now)
         if free <= 0:
             return None
         return now if free > len(reserved) else reserved[len(reserved) - free]
@@ -117,6 +133,13 @@ class QueueView:
     def settle(self) -> None:
         """Note that the process has died, and every attempt with it."""
         self.active = self.unsent = 0
+        self.simulated, self.script = [], deque()
+
+    def take_word(self) -> str | None:
+        """Take the scripted outcome of the attempt that starts now, if there is one."""
+        if self.script is None:
+            return UNKNOWN
+        return self.script.popleft() if self.script else None
 
 
 @dataclass(slots=True, eq=False)
@@ -155,6 +178,7 @@ class Expected:
         self.newest = -1  # the attempt started last of those that have ended
         self.lost_verbs: set[str] = set()  # calls that were running when the process died
         self.keep, self.is_virtual = 0, True
+        self.silent: set[str] = set()  # the namespaces whose jobs wait, because their services have not listened yet
         self.latest_ms = 0  # the latest time that something was said to have happened at
 
     def report(self, rule: str, what: str) -> None:
@@ -174,7 +198,7 @@ class Expected:
         for job in self.jobs.values():
             if job.is_there and job.state == "pending" and job.running is None and not job.open_calls:
                 view = self.view(job.queue)
-                if view.is_open:
+                if view.is_open and self.real - view.listens_s > NOTICED_S:
                     yield job, view
 
     def learn(self, job: Job, id_: str) -> None:
@@ -200,4 +224,5 @@ class Expected:
             job.rows, job.state, job.failures, job.round = [], "pending", 0, 1
         for view in self.views.values():
             view.is_paused, view.reserved, view.since = (None if view.pausing else False), [], self.index
+            view.simulated, view.script = [], None if view.script is None else deque()
         self.newest, self.latest_ms = -1, self.now

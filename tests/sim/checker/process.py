@@ -30,7 +30,10 @@ class Process:
         if here.is_virtual and here.now < here.latest_ms:
             here.report("time.stored", f"time went back by {here.latest_ms - here.now} ms over a restart")
         here.keep, here.lost_verbs = fact.keep, set()
+        here.silent = set(fact.silent or ())
         self.configured(fact)
+        for view in here.views.values():
+            view.listens_s = -1000.0 if fact.silent is None else here.real  # the services are looked for again
         if not here.is_virtual:
             self._clamp(fact)
 
@@ -52,6 +55,14 @@ class Process:
         for key in {**here.views, **fact.queues}:
             view = here.view(key)
             view.settings, view.since = fact.queues.get(key), here.index
+            view.is_silent = key[0] in here.silent
+
+    def listening(self, fact: history.Listening) -> None:
+        """Follow that the jobs of a service are released soon."""
+        self._expected.silent.discard(fact.namespace)
+        for key, view in self._expected.views.items():
+            if key[0] == fact.namespace:
+                view.is_silent, view.listens_s = False, self._expected.real
 
     def trouble(self, _: history.Trouble) -> None:
         """Take note that the disk has failed."""
