@@ -79,8 +79,13 @@ def test_failed_jobs_are_grouped_by_queue_status_and_summary_latest_first(play: 
         assert await queries.failures(JobFilter(queue="b")) == [other]
         assert await queries.failures(JobFilter("shop", "a")) == [refused, group]
         assert await queries.failures(JobFilter("nobody")) == []
-        assert [each.seq for each in await queries.failed([B, A], 0, 3)] == [1, 2, 3]
-        assert [each.seq for each in await queries.failed([B, A], 2, 3)] == [3, 4]
+        wanted = JobFilter(state=JobState.FAILED)
+        pages = [await queries.oldest(wanted, after, 5, 3, 0, ()) for after in (0, 2, 5)]
+        assert [([each.seq for each in found], end) for found, end in pages] == [
+            ([1, 2, 3], 3),
+            ([3, 4], 5),
+            ([], None),
+        ]
 
     play(work)
 

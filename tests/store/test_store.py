@@ -172,11 +172,12 @@ def test_only_finished_jobs_are_deleted_with_all_that_belongs_to_them(play: Call
         await insert(store, *jobs)
         for each, state in zip(jobs, states, strict=False):
             await store.record(each, finished(each, state), FAILED)
-        assert (await store.delete(jobs[0].id), await store.delete(jobs[0].id)) == (True, False)
-        assert not await store.delete(jobs[4].id)
-        assert await store.delete_finished(JobState.COMPLETED, 1) == 1
+        ids = [each.id for each in jobs]
+        assert (await store.delete(ids[:1]), await store.delete(ids[:1])) == (1, 0)
+        assert await store.delete(ids[4:]) == 0
+        assert await store.delete(ids[:3], JobState.COMPLETED) == 1
         assert [entry.job.seq for entry in await store.queries.ledger()] == [2, 4]
-        assert await store.delete_finished(None, 10) == 2
+        assert await store.delete(ids) == 2
         assert (await store.queries.ledger(), await pending(store)) == ([], [jobs[4]])
         assert await store.queries.payloads([1, 2, 3, 4, 5]) == {5: b"null"}
 
