@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.campaigns import crashes, endurance, inputs, power_loss, responses, simulation
+from tests.campaigns import crashes, endurance, inputs, power_loss, responses, simulation, store_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ CAMPAIGNS = (
     Campaign("double-starts", crashes.double_starts, 1, 200, "of 20 servers on one database, one runs"),
     Campaign("power-loss", power_loss.cuts, 50, 20_000, "a log that is cut behind an acknowledgement has its job"),
     Campaign("simulation", simulation.seeds, 20, 50_000, "random histories keep every rule of docs/semantics.md"),
+    Campaign("store-failures", store_failures.sweep, 40, 20_000, "one failing call of the database breaks no rule"),
     Campaign("requests", inputs.requests, 500, 1_000_000, "damaged requests get a 4xx, and the server keeps answering"),
     Campaign("responses", responses.bodies, 2000, 1_000_000, "damaged responses give a summary and no exception"),
     Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),

@@ -13,6 +13,7 @@ import random
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 Work = Callable[[sqlite3.Connection], Any]
@@ -22,14 +23,30 @@ PACES: tuple[Pace, ...] = ((0.05, 0.0005), (0.3, 0.002), (0.9, 0.02))
 """How large a share of what a connection does takes time, and how long at the most, in s."""
 
 
+@dataclass
+class StoreCalls:
+    """The calls of a whole history that read or write, and which of them fails; 0: none."""
+
+    failing: int = 0
+    made: int = 0
+
+    def fails(self) -> bool:
+        """Count a call; return whether it is the one that fails."""
+        self.made += 1
+        return self.made == self.failing
+
+
 class Disk:
     """Hold the connections of one process.
 
     `died` is called when the fuse has burnt down, `troubled` when a statement has failed.
     """
 
-    def __init__(self, rng: random.Random, died: Callable[[], None], troubled: Callable[[str], None]) -> None:
+    def __init__(
+        self, rng: random.Random, died: Callable[[], None], troubled: Callable[[str], None], calls: StoreCalls
+    ) -> None:
         self._rng = rng
+        self.calls = calls
         self._died = died
         self.troubled = troubled
         self.set_paces(rng.choice(PACES), rng.choice(PACES))
@@ -145,6 +162,8 @@ class Connection:
 
     def _may_fail(self, work: Work, trouble: list[str]) -> Work:
         def worked(db: sqlite3.Connection) -> Any:
+            if self._disk.calls.fails():
+                trouble.insert(0, "disk I/O error")
             if trouble:
                 self._disk.troubled(trouble[0])
                 raise sqlite3.OperationalError(trouble.pop(0))

@@ -13,6 +13,7 @@ from unittest import mock
 from localqueue.core.models import QueueKey, Schedule
 from localqueue.engine import prefetch
 from tests.sim import service
+from tests.sim.disk import StoreCalls
 from tests.sim.history import History
 from tests.sim.loop import SimLoop
 from tests.sim.plan import Plan, draw_queue
@@ -28,11 +29,11 @@ _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
 
-def play(seed: int, print_line: Callable[[str], None] | None = None) -> History:
-    """Return the history of a seed."""
+def play(seed: int, print_line: Callable[[str], None] | None = None, calls: StoreCalls | None = None) -> History:
+    """Return the history of a seed, in which one of `calls` fails."""
     with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=_MEMORY) as folder:
         loop = SimLoop()
-        scenario = Scenario(seed, Path(folder), loop.time, print_line)
+        scenario = Scenario(seed, Path(folder), loop.time, print_line, calls)
         with mock.patch.object(prefetch, "WINDOW_SIZE", scenario.plan.window):
             return run(loop, scenario.world, scenario.run())
 
@@ -41,7 +42,12 @@ class Scenario:
     """Do random things to a world, one after the other and at the same time."""
 
     def __init__(
-        self, seed: int, folder: Path, real: Callable[[], float], print_line: Callable[[str], None] | None = None
+        self,
+        seed: int,
+        folder: Path,
+        real: Callable[[], float],
+        print_line: Callable[[str], None] | None = None,
+        calls: StoreCalls | None = None,
     ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
         self._extras = random.Random(f"{seed}:extras")  # others, so that the histories without them stay the same
@@ -60,6 +66,7 @@ class Scenario:
             mode=self.plan.mode,
             schedules=self._draw_schedules(namespaces) if self._has_schedules else (),
             silent=[name for name in namespaces if self._extras.random() < 0.7] if self._is_waiting else None,
+            calls=calls,
             print_line=print_line,
         )
         self._keys = list(self.plan.queues)
@@ -87,7 +94,8 @@ class Scenario:
             else:
                 await self._step(self._ops)
         await self._settle()
-        await self.world.call("drain", 10**9, 0)
+        for _ in range(2):
+            await self.world.call("drain", 10**9, 0)
         await self.world.call("look")
         await self.world.stop()
 
@@ -126,7 +134,7 @@ class Scenario:
         await self.world.wait_outside()
         await self._reopen()
         self.world.restore()
-        for key in self._keys:
+        for key in (*self._keys, *self._keys):  # one call may fail
             await self.world.call("resume", key)
         if self._is_waiting:
             await asyncio.sleep(2)  # until every service is noticed

@@ -17,7 +17,7 @@ import aiosqlite
 
 from localqueue.core import events, ids, real_time
 from localqueue.core.clock import VirtualClock, WallClock
-from localqueue.core.errors import RequestError, Unavailable
+from localqueue.core.errors import DatabaseUnusable, RequestError, StorageUnavailable, Unavailable
 from localqueue.core.faults import parse_faults
 from localqueue.core.models import Catalog, Queue, QueueKey, Schedule, Service
 from localqueue.core.settings import Settings
@@ -26,7 +26,7 @@ from localqueue.delivery.delivery import Delivery
 from localqueue.engine import engine as engine_module
 from localqueue.engine.engine import Engine
 from tests.sim import history, service, verbs
-from tests.sim.disk import Disk
+from tests.sim.disk import Disk, StoreCalls
 from tests.sim.history import (
     Called,
     Configured,
@@ -126,12 +126,14 @@ class World:
         mode: str = "virtual",
         schedules: Sequence[Schedule] = (),
         silent: Collection[str] | None = None,
+        calls: StoreCalls | None = None,
         print_line: Callable[[str], None] | None = None,
     ) -> None:
         self._path = folder / "queue.db"
         self._keep, self._mode, self._schedules = keep, mode, schedules
         self._is_waiting = silent is not None
         self.silent = set(silent or ())
+        self._store_calls = calls or StoreCalls()
         self._ticks, self._ids = random.Random(f"{seed}:ticks"), random.Random(f"{seed}:ids")
         self._handler = handler
         self._declared = dict(queues)
@@ -153,7 +155,7 @@ class World:
     async def open(self, fuse: int | None = None, trouble: Sequence[str] = ()) -> None:
         """Start the process: open the file, recover, be ready. It dies after `fuse` statements, perhaps on the way."""
         self._crashed = asyncio.get_running_loop().create_future()
-        self.disk = Disk(self._ticks, self._died, lambda message: self.history.add(Trouble(message)))
+        self.disk = Disk(self._ticks, self._died, self._troubled, self._store_calls)
         self.disk.fuse = fuse
         self.disk.trouble += trouble
         self._service = service.Service(self.history, self._handler)
@@ -165,17 +167,22 @@ class World:
 
     async def _open(self) -> None:
         tap = functools.partial(service.Tap, self._service)
+        settings = Settings(
+            ephemeral=True, clock=self._mode, keep=self._keep, schedules=bool(self._schedules),
+            wait_for_service=self._is_waiting,
+        )  # fmt: skip
         with (
             mock.patch.object(aiosqlite, "connect", self.disk.connect),
             mock.patch.object(engine_module, "FaultInjector", tap),
         ):
-            engine = await Engine.open(
-                self._path, self._catalog(), self.clock, self._delivery, self._report,
-                Settings(
-                    ephemeral=True, clock=self._mode, keep=self._keep, schedules=bool(self._schedules),
-                    wait_for_service=self._is_waiting,
-                ),
-            )  # fmt: skip
+            try:
+                engine = await Engine.open(
+                    self._path, self._catalog(), self.clock, self._delivery, self._report, settings
+                )
+            except (DatabaseUnusable, StorageUnavailable):
+                if not self._store_calls.failing:
+                    raise
+                self.disk.kill()  # a start that fails is over
         if self.disk.is_dead:
             return
         engine.start()
@@ -203,6 +210,10 @@ class World:
     def _report(self, event: events.Event) -> None:
         if isinstance(event, events.AttemptEnded) and not self.disk.is_dead:
             self.history.add(history.ended(event.job, event.attempt))
+
+    def _troubled(self, message: str) -> None:
+        if self.engine is not None:  # a start that fails has no clock yet
+            self.history.add(Trouble(message))
 
     def _died(self) -> None:
         self.history.add(Crashed())
