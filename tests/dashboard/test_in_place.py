@@ -14,7 +14,6 @@ from tests.dashboard.browser import Board, axe, board
 from tests.support import Reply, Server, Worker, serving, until, write_catalog
 
 HOUR_MS = 3_600_000
-STATE = "import('/_localqueue/static/state.js').then(({ state }) => %s)"
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +45,8 @@ def fail(wall: Board, *replies: Reply) -> str:
     return id_
 
 
-def state(wall: Board, what: str) -> Any:
-    return wall.page.evaluate(STATE % what)
-
-
 def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_place(wall: Board) -> None:
-    """Rule dashboard.still: that would move the clock. The page's clock stands still meanwhile."""
+    """Rule dashboard.still: that would move the clock. The page's clock hardly moves meanwhile."""
     id_ = fail(wall, 500, 500, 500)
     wall.page.clock.install()
     wall.open(f"#/jobs/{id_}")
@@ -64,12 +59,12 @@ def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_pl
     wall.page.mouse.click(*middle)
     wall.server.wait_state(id_, "retrying")
     again = wall.page.get_by_role("button", name="Try now", exact=True)
-    for _ in range(6):
-        until(lambda: state(wall, "state.busy.size") == 0, "the action has ended")
-        wall.page.clock.run_for(100)
-        if again.count():
-            break
-    expect(again).to_be_visible()
+
+    def is_drawn() -> int:
+        wall.page.clock.run_for(2)  # so little that the time of a double click is not over when the event has come
+        return again.count()
+
+    until(is_drawn, "the other button is in its place")
     assert wall.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", middle) == "try"
     offset = wall.server.get("/clock")["offsetMs"]
     wall.page.mouse.click(*middle)

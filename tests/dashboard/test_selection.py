@@ -23,8 +23,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator
 def found(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
     """Return a board whose server has 3 failed jobs, then 2 completed, then 2 queued ones."""
     with board(browser, server, worker) as opened:
-        opened.script += [500] * 3
-        opened.enqueue(*[b'"claim"'] * 3, *[b'"letter"'] * 2)
+        worker.answer = lambda job: 500 if job["data"] == "bad claim" else 200
+        opened.enqueue(*[b'"bad claim"'] * 3, *[b'"letter"'] * 2)
         opened.post("/clock/advance", {"ms": 0})
         opened.enqueue(*[b'"claim"'] * 2)
         yield opened
