@@ -142,6 +142,19 @@ def test_all_that_match_are_retried_and_one_that_is_unselected_leaves_only_the_r
     assert counts(found) == {"queued": 115, "completed": 2}
 
 
+def test_new_jobs_wait_while_somebody_selects_rows(found: Board) -> None:
+    """Rule dashboard.still: else the next click would hit another row."""
+    found.open()
+    boxes(found).nth(0).click()
+    found.enqueue(b'"new"')
+    found.see("1 new job")
+    expect(found.rows()).to_have_count(7)
+    found.page.keyboard.press("Escape")
+    found.press("1 new job")
+    expect(found.rows()).to_have_count(8)
+    expect(boxes(found).nth(1)).not_to_be_checked()
+
+
 def test_a_selected_job_that_has_changed_meanwhile_is_left_alone_and_reported(found: Board) -> None:
     found.open("#/?state=queued")
     bar(found).get_by_role("checkbox").click()

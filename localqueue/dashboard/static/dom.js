@@ -10,8 +10,13 @@ const marks = new WeakMap(); // the node that a mark stands for
  */
 export function keep(node) {
   const mark = document.createComment("");
-  marks.set(mark, standIns.get(node) ?? node);
+  marks.set(mark, onPage(node));
   return mark;
+}
+
+/** Return the node on the page that this one was patched into. */
+export function onPage(node) {
+  return standIns.get(node) ?? node;
 }
 
 /** Return an element; `true` sets an empty attribute, `false` and null leave it out. */

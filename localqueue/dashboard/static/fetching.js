@@ -63,7 +63,7 @@ export async function list({ isAgain = false } = {}) {
   remember();
   causes();
   try {
-    const isRead = isAgain && (isListRead() || state.selection.ids.size > 0);
+    const isRead = isAgain && isListRead();
     const page = await firstPages(isRead ? state.list.jobs.length : 0, signal);
     const latest = isRead ? (state.list.jobs[0]?.seq ?? Infinity) : Infinity;
     const unseen = page.jobs.filter((each) => each.seq > latest).map((each) => each.id);

@@ -1,7 +1,7 @@
 // Draw the list of jobs: its queue, its filter by state, its rows.
 
 import * as clock from "../clock.js";
-import { h, keep } from "../dom.js";
+import { h, keep, onPage } from "../dom.js";
 import * as format from "../format.js";
 import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
@@ -112,14 +112,23 @@ function list(queue) {
 function row(job) {
   const isOpen = state.open?.job?.id === job.id || state.route.job === job.id;
   const isPicked = selection.isPicked(job.id);
-  const shown = [isOpen, isPicked, heldBy(job), isAmbiguous(job), format.isUtc(), router.href(state.route)].join(" ");
+  const shown = [isOpen, heldBy(job), isAmbiguous(job), format.isUtc(), router.href(state.route)].join(" ");
   const known = drawn.get(job.id);
-  if (known && known.job === job && known.shown === shown) return { ...known, isDrawn: true };
-  return { id: job.id, job, shown, node: line(job, isOpen, isPicked) };
+  if (known && known.job === job && known.shown === shown) {
+    if (known.isPicked !== isPicked) markPicked(onPage(known.node), isPicked);
+    return { ...known, isPicked, isDrawn: true };
+  }
+  return { id: job.id, job, shown, isPicked, node: line(job, isOpen, isPicked) };
 }
 
 function line(job, isOpen, isPicked) {
   return h("div", { class: `line ${isPicked ? "is-picked" : ""}`, "data-key": job.id }, checkbox(`Select job ${job.shortId}`, isPicked, "pick", { id: job.id }), rowLink(job, isOpen));
+}
+
+/** Select a row that is drawn: drawing hundreds of them again takes too long. */
+function markPicked(node, isPicked) {
+  node.classList.toggle("is-picked", isPicked);
+  node.querySelector("input").checked = isPicked;
 }
 
 function rowLink(job, isOpen) {
