@@ -93,7 +93,7 @@ JOB: dict[str, Schema] = {
 ERROR = said(
     or_null(record(code=TEXT, message=TEXT)),
     "`http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, "
-    "`broken_response`, `protocol` or `lost_ack`",
+    "`broken_response`, `protocol`, `lost_ack` or `payload_missing`",
 )
 SUMMARY = said(or_null(TEXT), "why it failed, in the handler's own words; at most 160 characters")
 HTTP_STATUS = said(or_null(POSITIVE), "status of the response; null without a response")

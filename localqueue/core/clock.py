@@ -135,17 +135,18 @@ class WallClock:
 
     def now(self) -> int:
         """Return ms since the epoch, rounded down."""
-        return math.floor(self._time() * 1000)
+        return math.floor(self._system_s() * 1000) + self._offset_ms
 
     def now_rounded_up(self) -> int:
         """Return ms since the epoch, rounded up."""
-        return math.ceil(self._time() * 1000)
+        return math.ceil(self._system_s() * 1000) + self._offset_ms
 
-    def _time(self) -> float:
+    def _system_s(self) -> float:
+        """Return the time without the offset: added to a fraction, whole milliseconds would be rounded away."""
         ahead = system_time() - monotonic()
         if ahead - self._ahead > JUMP_MS / 1000:
             self._ahead = ahead
-        return monotonic() + self._ahead + self._offset_ms / 1000
+        return monotonic() + self._ahead
 
     def monotonic(self) -> float:
         """Return seconds of the monotonic clock."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from typing import Any
 
-from localqueue.core.addresses import LOOPBACK, OTHER_LOOPBACK, is_localhost, split_url
+from localqueue.core.addresses import LOOPBACK, OTHER_LOOPBACK, is_localhost, parse_address, split_url
 from localqueue.core.errors import OutOfResources
 from localqueue.core.text import safe
+from localqueue.delivery import name_lookup
 from localqueue.delivery.errors import ExchangeError
 
 NEXT_ADDRESS_S = 2.0
@@ -51,7 +53,7 @@ async def _addresses(host: str, port: int) -> list[Address]:
     hosts = LOOPBACK if is_localhost(host) else (host,)
     addresses: list[Address] = []
     for name in hosts:
-        if name in LOOPBACK:
+        if parse_address(name) is not None:  # it needs no lookup
             addresses.append((socket.AF_INET6 if ":" in name else socket.AF_INET, (name, port)))
         else:
             addresses += await _resolve(name, port)
@@ -60,7 +62,7 @@ async def _addresses(host: str, port: int) -> list[Address]:
 
 async def _resolve(host: str, port: int) -> list[Address]:
     try:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = await name_lookup.look_up(host, port)
     except (OSError, UnicodeError) as error:
         message = f"can't resolve {safe(host)}: {_reason(error)}"
         raise ExchangeError("connect_failed", message) from None
@@ -78,13 +80,29 @@ async def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
         raise
     try:
         opened.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(opened, address)
+        await _connected(opened, address)
         if opened.getsockname() == opened.getpeername():  # TCP may connect an unused port to itself
             raise ConnectionRefusedError("the connection led back to localqueue")
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+async def _connected(opened: socket.socket, address: tuple[Any, ...]) -> None:
+    """Connect. uvloop's `sock_connect` would look even an IP address up on one of a few threads."""
+    with contextlib.suppress(BlockingIOError):
+        opened.connect(address)
+        return
+    loop = asyncio.get_running_loop()
+    is_done = asyncio.Event()
+    loop.add_writer(opened, is_done.set)
+    try:
+        await is_done.wait()
+    finally:
+        loop.remove_writer(opened)
+    if number := opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(number, os.strerror(number))
 
 
 async def _connect_error(host: str, port: int, errors: list[OSError]) -> ExchangeError:

@@ -250,6 +250,7 @@ class Engine:
     def check_clock(self) -> None:
         """Notice that the system clock has jumped."""
         self._dispatcher.wake()
+        self.schedules.wake()
 
     @property
     def clock(self) -> ClockStatus:

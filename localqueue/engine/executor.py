@@ -8,8 +8,8 @@ from typing import Protocol
 
 from localqueue.core import crashpoint, envelope, events, explanations, lifecycle
 from localqueue.core.clock import Clock, Deadline
-from localqueue.core.errors import LocalqueueError, OutOfResources, StorageUnavailable
-from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue, Request
+from localqueue.core.errors import LocalqueueError, NotFound, OutOfResources, StorageUnavailable
+from localqueue.core.models import Attempt, AttemptError, Job, Outcome, OutcomeKind, Queue, Request
 from localqueue.core.real_time import monotonic
 from localqueue.core.records import copy_with
 from localqueue.engine.prefetch import PendingJob
@@ -22,6 +22,7 @@ WARNING_S = 10.0
 """How long the same warning isn't repeated, in seconds."""
 RETRY_STORE_S = 1.0
 """How long to wait before the next try to write or read what could not be written or read."""
+_NO_PAYLOAD = AttemptError("payload_missing", "the payload of this job is missing in the database file")
 
 Send = Callable[[Request], Awaitable[Outcome]]
 """Sends one request and returns its outcome; raises nothing but CancelledError and OutOfResources."""
@@ -128,6 +129,9 @@ class Executor:
             timeout_ms = attempt.queue.timeout_ms
             attempt.deadline = Deadline(timeout_ms / 1000, is_held=not self._has_timeouts)
             return await send(Request(attempt.url, body, timeout_ms, deadline=attempt.deadline))
+        except NotFound:
+            self._warn("the database is damaged: a job has no payload. Keep a copy, and start with another --db PATH")
+            return Outcome(OutcomeKind.CONNECTION_ERROR, None, _NO_PAYLOAD)
         except asyncio.CancelledError:
             if attempt.cut is None or attempt.task is None:
                 raise

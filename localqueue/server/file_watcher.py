@@ -10,6 +10,7 @@ from localqueue.core.clock import Clock
 from localqueue.core.errors import CatalogError, StartError
 from localqueue.core.models import Catalog
 from localqueue.engine.engine import Engine
+from localqueue.store.database_lock import log_of
 
 PERIOD_S = 1.0
 STABLE_S = 0.2
@@ -81,15 +82,25 @@ class CatalogWatcher:
 
 
 async def run(clock: Clock, engine: Engine, catalogs: CatalogWatcher, db: Path) -> None:
-    """Check the files once a second, until cancelled. Raises StartError when the database was deleted or replaced."""
-    first = stamp(db)
+    """Check the files once a second, until cancelled. Raises StartError when the database or its log was deleted."""
+    files = {
+        db: (f"the database {db} was deleted while in use", "Start again: localqueue up creates a new one."),
+        log_of(db): (
+            f"{log_of(db)}, the log of the database, was deleted while in use",
+            "The stop writes everything into the database. Start again: localqueue up",
+        ),
+    }
+    first = {path: _inode(path) for path in files}
     while True:
         await clock.sleep(PERIOD_S)
         engine.check_clock()
         await catalogs.check(engine)
-        now = stamp(db)
-        if now is None or first is None or now[0] != first[0]:
-            engine.refuse_jobs()
-            raise StartError(
-                f"the database {db} was deleted while in use", "Start again: localqueue up creates a new one."
-            )
+        for path, (message, hint) in files.items():
+            if first[path] is None or _inode(path) != first[path]:
+                engine.refuse_jobs()
+                raise StartError(message, hint)
+
+
+def _inode(path: Path) -> int | None:
+    found = stamp(path)
+    return None if found is None else found[0]

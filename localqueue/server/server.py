@@ -31,6 +31,7 @@ from localqueue.engine.executor import Deliverer
 from localqueue.server import file_watcher, sockets
 from localqueue.server.http_server import HttpServer
 from localqueue.store import files
+from localqueue.store.database_lock import DatabaseLock
 from localqueue.store.temporary_folder import TemporaryFolder
 
 EXIT_S = 1.0
@@ -50,6 +51,7 @@ class RunningServer:
     allow_remote: bool = False
     app: App | None = None
     crash_report: str = ""
+    lost_log: str = ""
     delivers_twice: bool = False
     chaos: float = 0.0
     has_timeouts: bool = True
@@ -81,7 +83,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
         for listener in listeners:
             stack.callback(listener.close)
         port = int(listeners[0].getsockname()[1])
-        lock.write_holder(port)
+        lock.write_holder(port, is_open=False)
         settings = config.settings
         where = RunningServer(
             _own_url(settings.host, port),
@@ -93,27 +95,29 @@ async def serve(config: ServerConfig, use: Use) -> None:
             settings.allow_remote,
             delivers_twice=settings.deliver_twice,
             chaos=settings.chaos,
+            lost_log=lock.lost_log,
             has_timeouts=not settings.no_timeouts,
         )
-        await _run(config, listeners, where, use)
+        await _run(config, listeners, where, lock, use)
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[tuple[Path, files.Lock]]:
+def _database(settings: Settings) -> Iterator[tuple[Path, DatabaseLock]]:
     with contextlib.ExitStack() as stack:
         db = settings.db
         if settings.ephemeral:
             folder = stack.enter_context(contextlib.closing(TemporaryFolder()))
             db = folder.path / "queue.db"
         files.check_name(db)
-        lock = stack.enter_context(contextlib.closing(files.Lock(db)))
+        lock = stack.enter_context(contextlib.closing(DatabaseLock(db)))
         files.prepare_folder(db)
         lock.acquire()
-        files.prepare(db)
         yield db, lock
 
 
-async def _run(config: ServerConfig, listeners: list[socket.socket], where: RunningServer, use: Use) -> None:
+async def _run(
+    config: ServerConfig, listeners: list[socket.socket], where: RunningServer, lock: DatabaseLock, use: Use
+) -> None:
     def load() -> Catalog:
         return _refuse_own_address(config.load(), where.port)
 
@@ -126,6 +130,8 @@ async def _run(config: ServerConfig, listeners: list[socket.socket], where: Runn
             deliverer = DoubleDelivery(delivery, lambda event: engine.hub(event))
         engine = await _open_engine(config, load(), clock, config.wrap(deliverer), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
+        lock.write_holder(where.port, is_open=True)
+        stack.callback(lock.write_holder, where.port, is_open=False)
         engine.start()
         if config.settings.wait_for_service or config.settings.hold_while_down:
             engine.watch_services()

@@ -24,12 +24,13 @@ class StopRequests:
 
 @contextlib.contextmanager
 def handling_stop_signals() -> Iterator[StopRequests]:
-    """Handle the stop signals during a block."""
+    """Handle the stop signals during a block; a signal that is ignored stays so, as `nohup` wants SIGHUP."""
     loop, requests = asyncio.get_running_loop(), StopRequests()
-    for kind in STOP_SIGNALS:
+    kinds = [kind for kind in STOP_SIGNALS if signal.getsignal(kind) is not signal.SIG_IGN]
+    for kind in kinds:
         loop.add_signal_handler(kind, requests.add)
     try:
         yield requests
     finally:
-        for kind in STOP_SIGNALS:
+        for kind in kinds:
             loop.remove_signal_handler(kind)

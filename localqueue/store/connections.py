@@ -17,6 +17,8 @@ from localqueue.store.batch_commit import BatchConnection
 APPLICATION_ID = 0x4C514A42
 """Marks a SQLite file as a localqueue database ("LQJB")."""
 BUSY_TIMEOUT_S = 5.0
+LOG_LIMIT = 16 * 1024 * 1024
+"""To how many bytes the log shrinks once nothing needs more of it: a reader from outside may let it grow."""
 OLDEST_SQLITE = (3, 35, 0)
 
 
@@ -53,6 +55,7 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
     try:
         await _check(connection, path)
         await connection.execute("PRAGMA journal_mode=WAL")
+        await connection.execute(f"PRAGMA journal_size_limit={LOG_LIMIT}")
         await connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         await _migrate(connection)
     except sqlite3.Error as error:

@@ -1,19 +1,18 @@
-"""Create and lock the files on disk; only their owner can read them."""
+"""Create the files on disk; only their owner can read them."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import stat
 from pathlib import Path
 
-from localqueue.core.errors import DatabaseInUse, DatabaseUnusable
+from localqueue.core.errors import DatabaseUnusable
 
 FOLDER = ".localqueue"
 
 
-def _unusable(path: Path, error: OSError) -> DatabaseUnusable:
+def unusable(path: Path, error: OSError) -> DatabaseUnusable:
+    """Return the error for a file that the system refuses."""
     return DatabaseUnusable(
         f"can't use {path}: {error.strerror}",
         "Use another database file (--db PATH) or a temporary one (--ephemeral).",
@@ -37,7 +36,7 @@ def prepare_folder(path: Path) -> None:
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise unusable(folder, error) from error
 
 
 def _make_private_folder(folder: Path) -> None:
@@ -50,12 +49,19 @@ def _make_private_folder(folder: Path) -> None:
         ignore.write_text("*\n")
 
 
-def prepare(db: Path) -> None:
-    """Create the database file, readable by its owner only. Raises DatabaseUnusable."""
+def open_private(path: Path) -> int:
+    """Open a regular file that only its owner can read, or create it. Raises DatabaseUnusable."""
     try:
-        _prepare_file(db)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _unusable(db, error) from error
+        raise unusable(path, error) from error
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(descriptor)
+        raise DatabaseUnusable(f"{path} isn't a regular file", "Use another file: --db PATH")
+    if info.st_uid == os.getuid():
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def write_private(path: Path, text: str) -> None:
@@ -65,7 +71,7 @@ def write_private(path: Path, text: str) -> None:
         with open(os.open(path, flags, 0o600), "w") as file:
             file.write(text)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def _check_owned(folder: Path) -> None:
@@ -75,59 +81,3 @@ def _check_owned(folder: Path) -> None:
     if info.st_uid != os.getuid():
         raise DatabaseUnusable(f"{folder} belongs to another user", "Use another file: --db PATH")
     folder.chmod(0o700)
-
-
-def _prepare_file(db: Path) -> None:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(db, flags, 0o600)
-    try:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise DatabaseUnusable(f"{db} isn't a regular file", "Use another file: --db PATH")
-        if info.st_uid == os.getuid():
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
-class Lock:
-    """The lock of a database for one server; the system releases it however the process ends."""
-
-    def __init__(self, db: Path) -> None:
-        self._path = db.with_name(db.name + ".lock")
-        self._descriptor = -1
-
-    def acquire(self) -> None:
-        """Take the lock. Raises DatabaseInUse, which names the holder, and DatabaseUnusable."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self._descriptor = os.open(self._path, flags, 0o600)
-        except OSError as error:
-            raise DatabaseUnusable(f"can't open the lock file {self._path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = self._holder()
-            self.close()
-            raise DatabaseInUse(
-                f"the database {self._path.with_suffix('')} is in use by another localqueue{holder}",
-                "Stop that server, or use another file: --db PATH",
-            ) from None
-
-    def write_holder(self, port: int) -> None:
-        """Write who holds the lock, for the message that a second server shows."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "port": port}).encode(), 0)
-
-    def close(self) -> None:
-        """Release the lock."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _holder(self) -> str:
-        try:
-            holder = json.loads(os.pread(self._descriptor, 1000, 0))
-            return f", pid {int(holder['pid'])}, port {int(holder['port'])}"
-        except (ValueError, KeyError, TypeError):
-            return ", which has just started"

@@ -15,6 +15,7 @@ import aiosqlite
 
 from localqueue.core.models import Attempt, FailureGroup, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
 from localqueue.core.real_time import monotonic
+from localqueue.core.text import counted
 from localqueue.store import connections, job_listing, statements
 from localqueue.store.connections import read_rows
 from localqueue.store.row_mapping import JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
@@ -149,13 +150,15 @@ class JobQueries:
         return {(namespace, queue): count for namespace, queue, count in await self._rows(sql)}
 
     async def check(self) -> str:
-        """Return `ok`, or what SQLite finds wrong in the file."""
+        """Return `ok`, or what is wrong in the file: what SQLite finds, or jobs without a payload."""
         connection = await connections.open_reader(
             self._path
         )  # a separate one: this takes a while and nothing should wait for it
         try:
             await read_rows(connection, "PRAGMA cache_size = -128")  # KiB: each page is needed once
-            return str((await read_rows(connection, "PRAGMA quick_check(1)"))[0][0])
+            found = str((await read_rows(connection, "PRAGMA quick_check(1)"))[0][0])
+            [[without]] = await read_rows(connection, statements.WITHOUT_PAYLOAD) if found == "ok" else [[0]]
+            return f"{counted(without, 'job')} without a payload" if without else found
         finally:
             await connection.interrupt()
             await connection.close()

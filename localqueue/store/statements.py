@@ -38,14 +38,17 @@ PRUNE = f"""
 """
 
 
+WITHOUT_PAYLOAD = "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE payloads.seq = jobs.seq)"
+_NOT_IN_THE_LEDGER = ("response_headers", "response_body")  # they would take the memory of all responses
 LEDGER = (
     f"SELECT {', '.join('jobs.' + name for name in JOB_COLUMNS.split(', '))}, "
-    f"{', '.join('attempts.' + name for name in ATTEMPT_COLUMNS.split(', '))} "
+    + ", ".join("NULL" if name in _NOT_IN_THE_LEDGER else f"attempts.{name}" for name in ATTEMPT_COLUMNS.split(", "))
+    + " "
     "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
 )
 PREVIEWS = """
     SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code, summary
-    FROM jobs JOIN payloads USING (seq)
+    FROM jobs LEFT JOIN payloads USING (seq)
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
@@ -64,7 +67,10 @@ DETAIL_SIZES = """
     SELECT seq, data_size + coalesce((SELECT sum(length(response_body)) FROM attempts WHERE seq = jobs.seq), 0)
     FROM jobs WHERE seq IN (SELECT value FROM json_each(?))
 """
-PAYLOADS = "SELECT seq, data FROM payloads WHERE seq IN (SELECT value FROM json_each(?))"
+PAYLOADS = (
+    "SELECT jobs.seq, coalesce(data, CAST('null' AS BLOB)) FROM jobs LEFT JOIN payloads USING (seq) "
+    "WHERE jobs.seq IN (SELECT value FROM json_each(?))"
+)
 ATTEMPTS = f"""
     SELECT seq, {ATTEMPT_COLUMNS} FROM attempts WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY id
 """

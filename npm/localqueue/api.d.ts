@@ -928,7 +928,7 @@ export interface components {
             outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
             /** @description status of the response; null without a response */
             status: number | null;
-            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol` or `lost_ack` */
+            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
             error: {
                 code: string;
                 message: string;
@@ -971,7 +971,7 @@ export interface components {
             outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
             /** @description status of the response; null without a response */
             status: number | null;
-            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol` or `lost_ack` */
+            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
             error: {
                 code: string;
                 message: string;
@@ -1068,7 +1068,7 @@ export interface components {
             outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
             /** @description status of the response; null without a response */
             status: number | null;
-            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol` or `lost_ack` */
+            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
             error: {
                 code: string;
                 message: string;
@@ -1091,7 +1091,7 @@ export interface components {
                 outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
                 /** @description status of the response; null without a response */
                 status: number | null;
-                /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol` or `lost_ack` */
+                /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
                 error: {
                     code: string;
                     message: string;
@@ -1110,7 +1110,7 @@ export interface components {
                 outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
                 /** @description status of the response; null without a response */
                 status: number | null;
-                /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol` or `lost_ack` */
+                /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
                 error: {
                     code: string;
                     message: string;

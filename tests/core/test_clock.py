@@ -1,4 +1,4 @@
-"""How one waits: the deadline that every attempt and every body has."""
+"""The deadline that every attempt and every body has, and the clock that runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from localqueue.core.clock import Deadline
+from localqueue.core import real_time
+from localqueue.core.clock import Deadline, WallClock
 from tests.support import run_async
 
 
@@ -73,3 +74,14 @@ def test_an_error_in_a_block_is_passed_on() -> None:
                 raise ZeroDivisionError
 
     run_async(main())
+
+
+def test_an_advance_moves_the_time_by_whole_milliseconds_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule time.advance."""
+    for step in range(2000):
+        system_s = 1_767_225_600 + step / 1000
+        monkeypatch.setattr(real_time, "SYSTEM", (lambda now=system_s: now, lambda: 0.0, lambda _: None))
+        clock = WallClock()
+        before = clock.now()
+        clock.advance(before + 100)
+        assert clock.now() == before + 100

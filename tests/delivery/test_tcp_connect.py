@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+import threading
 
 import pytest
 
 from localqueue.core.models import OutcomeKind, Request
+from localqueue.delivery import name_lookup
 from tests.delivery.fault_worker import (
     FaultWorker,
 )
@@ -76,11 +77,11 @@ def test_a_service_on_the_other_loopback_address_is_pointed_out(parser, listenin
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "Name not known"), UnicodeError("too long")])
 def test_a_name_without_an_address_can_not_be_connected(parser, monkeypatch, error) -> None:
-    async def fail(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     async def main() -> None:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+        monkeypatch.setattr(name_lookup.socket, "getaddrinfo", fail)
         async with delivering(parser) as delivery:
             outcome = await delivery.deliver(Request("http://nowhere.invalid/", BODY, LONG_MS))
             assert code_of(outcome) == "connect_failed"
@@ -104,11 +105,36 @@ def test_every_address_of_a_name_is_tried(parser, monkeypatch) -> None:
             first = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", worker.port))
             second = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", worker.port))
 
-            async def resolve(*_: object, **__: object) -> list[Any]:
-                return [first, second]
-
-            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+            monkeypatch.setattr(name_lookup.socket, "getaddrinfo", lambda *_, **__: [first, second])
             url = f"http://worker.test:{worker.port}/"
             assert (await delivery.deliver(Request(url, BODY, LONG_MS))).status == 200
+
+    run_async(main())
+
+
+def test_a_name_server_that_does_not_answer_holds_up_its_own_target_only(parser, monkeypatch) -> None:
+    """Rule deliver.deadline."""
+    asked: list[str] = []
+    may_answer = threading.Event()
+
+    def silent(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        may_answer.wait(60)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    async def main() -> None:
+        monkeypatch.setattr(name_lookup.socket, "getaddrinfo", silent)
+        async with FaultWorker() as worker, delivering(parser) as delivery:
+            slow = [Request(f"http://orders{n % 20}.invalid/", BODY, LONG_MS) for n in range(100)]
+            waiting = [asyncio.create_task(delivery.deliver(each)) for each in slow]
+            found = await delivery.deliver(Request(f"http://127.0.0.1:{worker.port}/", BODY, LONG_MS))
+            assert found.status == 200
+            for each in waiting:
+                each.cancel()
+            await asyncio.wait(waiting)
+            assert len(asked) == 20  # the deliveries to one target share a lookup
+            may_answer.set()
+            with pytest.raises(socket.gaierror):
+                await name_lookup.look_up("orders0.invalid", 80)
 
     run_async(main())

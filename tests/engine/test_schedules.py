@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -19,8 +20,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localqueue.catalog.loader import load
+from localqueue.core import events, real_time
+from localqueue.core.clock import WallClock
+from localqueue.core.settings import Settings
+from localqueue.delivery.delivery import Delivery
+from localqueue.engine.engine import Engine
 from localqueue.testing import ClientError, LocalQueue
-from tests.support import JSON, http, localqueue, serving, until, working
+from tests.support import JSON, http, localqueue, run_async, serving, until, working
 
 DENVER = "America/Denver"
 
@@ -205,6 +212,37 @@ def test_the_wall_clock_fires_when_it_is_moved(folder: Path) -> None:
         assert listed["last"]["status"] == 204 and listed["nextAt"] > listed["last"]["firedAt"]
         until(lambda: [each for each in server.events if each["event"] == "schedule"], "the log has it")
     assert worker.bodies == [b"{}"]
+
+
+def test_what_was_missed_while_the_machine_slept_is_fired_once_it_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule schedule.missed."""
+    path = tmp_path / "catalog-info.yaml"
+    path.write_text(json.dumps({"kind": "Component", **catalog(nightly())}))
+    fired: list[events.Event] = []
+    has_fired = asyncio.Event()
+
+    def report(event: events.Event) -> None:
+        if isinstance(event, events.ScheduleFired):
+            fired.append(event)
+            has_fired.set()
+
+    async def scenario() -> None:
+        async with contextlib.aclosing(Delivery()) as delivery:
+            settings = Settings(ephemeral=True, schedules=True)
+            engine = await Engine.open(tmp_path / "queue.db", load([path]), WallClock(), delivery, report, settings)
+            engine.start()
+            for _ in range(20):
+                await asyncio.sleep(0)  # until it waits for the night
+            now, *others = real_time.SYSTEM
+            monkeypatch.setattr(real_time, "SYSTEM", (lambda: now() + 86_400, *others))
+            engine.check_clock()
+            await asyncio.wait_for(has_fired.wait(), 30)
+            await engine.close()
+
+    run_async(scenario())
+    assert len(fired) == 1
 
 
 def test_the_commands_list_and_trigger(folder: Path) -> None:

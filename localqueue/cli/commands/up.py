@@ -58,6 +58,8 @@ async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catal
                 log.ready(where, engine.catalog)
                 if other is not None:
                     log(events.Warned(_not_announced(where.url, other["url"])))
+                if where.lost_log:
+                    engine.hub(events.Warned(where.lost_log))
                 event_loop.relax_garbage_collection()
                 await requests.first.wait()
 

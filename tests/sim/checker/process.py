@@ -98,6 +98,7 @@ class Process:
         there = {stored.data for stored in fact.jobs}
         self._settle_reset(there)
         for stored in fact.jobs:
+            here.newest = -1  # the rows come by job, not in the order in which they were written
             self._compare(stored)
         for job in here.jobs.values():
             if job.data not in there and not job.is_deleted:

@@ -258,13 +258,13 @@ def _nothing_is_planned() -> Any:
 
 
 def _clock_follows_back() -> Any:
-    real = clock.WallClock._time
+    real = clock.WallClock._system_s
 
     def time(self: clock.WallClock) -> float:
         self._ahead = real_time.system_time() - self.monotonic()  # type: ignore[attr-defined]
         return real(self)
 
-    return mock.patch.object(clock.WallClock, "_time", time)
+    return mock.patch.object(clock.WallClock, "_system_s", time)
 
 
 def _far_ahead() -> Any:

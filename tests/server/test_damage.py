@@ -1,0 +1,103 @@
+"""What others do to the files: a second name, a deleted lock or log, a payload that is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import JSON, Server, http, serving, until, working, write_catalog
+
+NOBODY = ("--target", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("change", ["hard link", "no lock file"])
+def test_a_second_server_on_one_file_is_refused_by_any_name_and_without_the_lock_file(
+    tmp_path: Path, change: str
+) -> None:
+    """Rule storage.one-server."""
+    write_catalog(tmp_path)
+    with serving(tmp_path, "--db", "one.db", *NOBODY) as server:
+        other = "one.db" if change == "no lock file" else "two.db"
+        if change == "no lock file":
+            (tmp_path / "one.db.lock").unlink()
+        else:
+            os.link(tmp_path / "one.db", tmp_path / "two.db")
+        code, error = Server(tmp_path, "--port", "0", "--db", other).finish()
+        assert code == 1 and f"{other} is in use by another localqueue" in error
+        server.enqueue()
+
+
+def killed(folder: Path) -> None:
+    """Leave the database of a server that was killed behind, with jobs that are in its log only."""
+    with serving(folder, "--db", "my.db", *NOBODY) as server:
+        for _ in range(5):
+            server.enqueue()
+        server.kill()
+
+
+def test_a_log_that_is_missing_after_a_crash_is_told(tmp_path: Path) -> None:
+    """Rule storage.log."""
+    write_catalog(tmp_path)
+    killed(tmp_path)
+    (tmp_path / "my.db-wal").unlink()
+    with serving(tmp_path, "--db", "my.db", *NOBODY) as server:
+        told = until(lambda: [each for each in server.events if each["event"] == "warning"], "the warning")
+        assert "my.db-wal is missing" in told[0]["message"]
+    with serving(tmp_path, "--db", "my.db", *NOBODY) as server:  # after a clean stop there is no log
+        server.enqueue()
+        assert [each for each in server.events if each["event"] == "warning"] == []
+
+
+def test_a_log_that_is_deleted_while_in_use_stops_the_server_and_loses_nothing(tmp_path: Path) -> None:
+    """Rule storage.log."""
+    write_catalog(tmp_path)
+    server = Server(tmp_path, "--db", "my.db", "--port", "0", *NOBODY)
+    server.wait_ready()
+    for _ in range(5):
+        server.enqueue()
+    (tmp_path / "my.db-wal").unlink()
+    code, error = server.finish()
+    assert code == 1 and "was deleted while in use" in error
+    with contextlib.closing(sqlite3.connect(tmp_path / "my.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (5,)
+
+
+def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Path) -> None:
+    """Rule storage.damage."""
+    write_catalog(tmp_path, retries=0)
+    with working() as worker:
+        with serving(tmp_path, "--db", "my.db", "--target", worker.url) as server:
+            http.post(f"{server.url}/_localqueue/queues/shop/work/pause", headers=JSON).raise_for_status()
+            ids = [server.enqueue() for _ in range(3)]
+        with contextlib.closing(sqlite3.connect(tmp_path / "my.db")) as connection:
+            connection.execute("DELETE FROM payloads WHERE seq = 2")
+            connection.commit()
+        with serving(tmp_path, "--db", "my.db", "--target", worker.url) as server:
+            http.post(f"{server.url}/_localqueue/queues/shop/work/resume", headers=JSON).raise_for_status()
+            for each, state in zip(ids, ("completed", "failed", "completed"), strict=True):
+                server.wait_state(each, state)
+            error = server.job(ids[1])["attempts"][0]["error"]
+            assert error["code"] == "payload_missing"
+            until(lambda: any("1 job without a payload" in str(each.get("message")) for each in server.events), "it")
+
+
+def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored(tmp_path: Path) -> None:
+    """Rule stop.signals."""
+    write_catalog(tmp_path)
+    command = ["nohup", sys.executable, "-m", "localqueue", "up", "--port", "0", "--log", "json", *NOBODY]
+    options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, **options) as server:  # type: ignore[call-overload]
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        server.send_signal(signal.SIGHUP)
+        http.get(f"{url}/_localqueue/status").raise_for_status()
+        server.terminate()
+        assert [json.loads(line)["event"] for line in server.stdout] == ["stopping"]
