@@ -93,7 +93,6 @@ class PrefetchWindow:
 
     def take(self, seq: int) -> PendingJob | None:
         """Take a job, in memory or not, so that nobody else starts or changes it."""
-        self._touch(seq)
         self._taken.add(seq)
         self._arrived.pop(seq, None)
         return self._held.pop(seq, None)

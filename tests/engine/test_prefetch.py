@@ -93,6 +93,30 @@ def test_a_job_that_ended_while_the_disk_was_read_is_not_pending_again() -> None
     assert len(older) == 0
 
 
+def test_a_job_that_arrived_and_ended_while_the_disk_was_read_is_not_pending_again() -> None:
+    window = window_of(50, 100, 100, 100)
+    for seq in (1, 2, 3, 4):
+        window.take(seq)
+    window.begin_load()
+    window.offer(replace(JOB, seq=9, due_ms=500))  # beyond what was read before
+    window.take(9)
+    window.put_back(9)  # it was cancelled
+    window.end_load([])
+    assert len(window) == 0
+
+
+def test_a_job_that_arrives_among_those_that_are_held_is_held_too() -> None:
+    """Rule deliver.order."""
+    window = window_of()
+    for seq in range(1, 10):
+        window.offer(replace(JOB, seq=seq, due_ms=seq * 10))
+    assert len(window) == 4  # the rest is left to the disk
+    window.offer(replace(JOB, seq=10, due_ms=35))
+    for seq in (1, 2, 3):
+        window.take(seq)
+    assert window.next_due() == 35
+
+
 def test_large_data_is_not_held() -> None:
     window = window_of()
     window.offer(replace(JOB, seq=1), b"x" * prefetch.SMALL_PAYLOAD)

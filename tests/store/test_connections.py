@@ -189,6 +189,9 @@ def test_a_connection_whose_opening_is_cancelled_is_closed(
             await opening
         may_go_on.set()
         assert await asyncio.to_thread(is_made.wait, 30)
+        for thread in threading.enumerate():
+            if "_connection_worker" in thread.name:
+                await asyncio.to_thread(thread.join, 30)  # at its end it reports to the loop
 
     run_async(check())
     with pytest.raises(sqlite3.ProgrammingError, match="closed database"):

@@ -186,6 +186,20 @@ def test_a_list_is_limited_to_a_time_however_few_of_the_newest_jobs_fit(
     play(work)
 
 
+def test_finished_and_unfinished_jobs_are_listed_apart(play: Play) -> None:
+    """Rule api.lists."""
+
+    async def work(store: Store) -> None:
+        jobs = [job(seq) for seq in (1, 2, 3)]
+        await insert(store, *jobs)
+        await store.change([(jobs[1], finished(jobs[1]))])
+        for is_finished, seqs in ((True, [2]), (False, [3, 1])):
+            found = await store.queries.jobs(JobFilter(is_finished=is_finished), [A], 30, [])
+            assert [each.seq for each in found] == seqs
+
+    play(work)
+
+
 def test_a_list_names_the_jobs_that_run_as_running(play: Play) -> None:
     """Rule api.lists."""
 
