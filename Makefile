@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2
 BIN := .venv/bin
 
 .PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench
-.PHONY: lint docs messages pictures campaign clean site dist release-check
+.PHONY: lint docs messages pictures campaign mutants clean site dist release-check
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -105,6 +105,16 @@ test-openapi: .venv/ready
 campaign: .venv/ready
 	$(BIN)/python -m tests.campaigns $(ARGS)
 
+# One change at a time to the retry rule, the dispatcher, the executor and the store, by mutmut: does a test fail?
+# About an hour, or ARGS="dispatcher --count 50" for a sample. It has an environment of its own.
+.venv-mutants/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' 'mutmut==3.8.1'
+	touch $@
+
+mutants: .venv-mutants/ready
+	.venv-mutants/bin/python -m tests.campaigns.mutants $(ARGS)
+
 # Every goal of docs/performance.md; peers are installed into .bench/ (ARGS="--quick --only 4" for a short run).
 bench: .venv/ready
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -138,4 +148,4 @@ pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .venv-plain .venv-binary .venv-openapi .venv-site .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
+	rm -rf .venv .venv-plain .venv-binary .venv-openapi .venv-site .venv-mutants mutants .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
