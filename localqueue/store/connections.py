@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+import types
+from collections.abc import Generator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -71,26 +73,25 @@ async def open_writer(path: Path, *, durable: bool) -> tuple[aiosqlite.Connectio
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """Open a connection that can't write. If that is cancelled, it is closed: aiosqlite would leave it open."""
-    opened: list[sqlite3.Connection] = []
-    is_cancelled = False
-
-    def make(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(sqlite3.Connection(*arguments, **options))
-        if is_cancelled:
-            opened[0].close()
-        return opened[0]
-
+    """Open a connection that can't write; close it if that is cancelled, for aiosqlite would leave it open."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    opening = asyncio.create_task(_opened(connection.__await__()))  # which starts its thread now, not with the task
     try:
-        return await aiosqlite.connect(
-            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, factory=make, check_same_thread=False
-        )
+        return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        is_cancelled = True  # before the look at `opened`: `make` runs on another thread
-        for connection in opened:
-            connection.close()
+        with contextlib.suppress(sqlite3.Error):
+            await (await opening).close()
         raise
+
+
+async def _opened(steps: Generator[Any, None, aiosqlite.Connection]) -> aiosqlite.Connection:
+    return await _rest(steps)
+
+
+@types.coroutine
+def _rest(steps: Generator[Any, None, aiosqlite.Connection]) -> Generator[Any, None, aiosqlite.Connection]:
+    return (yield from steps)
 
 
 async def read_rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
