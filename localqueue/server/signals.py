@@ -24,9 +24,13 @@ class StopRequests:
 
 @contextlib.contextmanager
 def handling_stop_signals() -> Iterator[StopRequests]:
-    """Handle the stop signals during a block; a signal that is ignored stays so, as `nohup` wants SIGHUP."""
+    """Handle the stop signals during a block; a hangup that `nohup` lets ignore stays ignored.
+
+    SIGINT doesn't: a shell lets every background command of a script ignore it, and it must still stop a server.
+    """
     loop, requests = asyncio.get_running_loop(), StopRequests()
-    kinds = [kind for kind in STOP_SIGNALS if signal.getsignal(kind) is not signal.SIG_IGN]
+    has_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    kinds = [kind for kind in STOP_SIGNALS if not (has_nohup and kind is signal.SIGHUP)]
     for kind in kinds:
         loop.add_signal_handler(kind, requests.add)
     try:

@@ -28,6 +28,7 @@ NAMES = (
 ARGUMENTS = [
     "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-quic", "--no-proxy-server",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]  # fmt: skip
 WAIT_MS = 20_000
 
