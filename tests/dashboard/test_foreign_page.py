@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from tests.dashboard.browser import WAIT_MS
 from tests.support import JSON, Server, http, serving, write_catalog
 
 SECRET = "a payload that no other page may read"
 JOB = '{"namespace":"shop","queue":"work","data":"forged"}'
 FORM = """(method, type, fields) => {
-    const frame = document.body.appendChild(document.createElement("iframe"));
+    const frame = document.createElement("iframe");
     frame.name = "f" + Math.random();
+    document.body.appendChild(frame);
     const form = document.body.appendChild(document.createElement("form"));
     Object.assign(form, {method, enctype: type, action: `${queue}/jobs`, target: frame.name});
     for (const [name, value] of Object.entries(fields)) {
@@ -41,7 +43,7 @@ VECTORS = {
     "fetch without CORS": f"fetch(queue + '/jobs', {{method: 'POST', mode: 'no-cors', body: job}}).then({READ})",
     "fetch of JSON": f"fetch(queue + '/jobs', {{method: 'POST', body: job, headers: json}}).then({READ})",
     "reset": f"fetch(control + '/reset', {{method: 'POST', headers: json}}).then({READ})",
-    "beacon": "navigator.sendBeacon(queue + '/jobs', new Blob([job], {type: 'text/plain'})), ''",
+    "beacon": "(navigator.sendBeacon(queue + '/jobs', new Blob([job], {type: 'text/plain'})), '')",
     "fetch of jobs": f"fetch(control + '/jobs').then({READ})",
     "fetch of jobs without CORS": f"fetch(control + '/jobs', {{mode: 'no-cors'}}).then({READ})",
     "events": "new Promise((resolve) => Object.assign(new EventSource(control + '/events'), "
@@ -101,7 +103,9 @@ def foreign(browser: Any, server: Server) -> Iterator[Page]:
 @pytest.mark.parametrize("name", VECTORS)
 def test_a_foreign_page_creates_and_reads_nothing(foreign: Page, server: Server, name: str) -> None:
     """Rule security.origin, security.content-type, security.cors, security.headers."""
-    read = foreign.evaluate(f"async () => {{ try {{ return await {VECTORS[name]}; }} catch {{ return ''; }} }}")
+    late = f"new Promise((resolve) => setTimeout(() => resolve('no end'), {WAIT_MS}))"
+    tried = f"async () => {{ try {{ return await Promise.race([{VECTORS[name]}, {late}]); }} catch {{ return ''; }} }}"
+    read = foreign.evaluate(tried)
     assert read == ""
     assert [job["data"] for job in map(server.job, ids(server))] == [SECRET]
 
