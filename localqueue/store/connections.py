@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import types
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     """Open a connection that can't write; close it if that is cancelled, for aiosqlite would leave it open."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-    opening = asyncio.create_task(_opened(connection.__await__()))  # which starts its thread now, not with the task
+    opening = asyncio.create_task(_opened(connection))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -85,13 +84,8 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
         raise
 
 
-async def _opened(steps: Generator[Any, None, aiosqlite.Connection]) -> aiosqlite.Connection:
-    return await _rest(steps)
-
-
-@types.coroutine
-def _rest(steps: Generator[Any, None, aiosqlite.Connection]) -> Generator[Any, None, aiosqlite.Connection]:
-    return (yield from steps)
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    return await connection
 
 
 async def read_rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
