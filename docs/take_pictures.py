@@ -12,11 +12,19 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from docs import animation
 from tests.dashboard.browser import Board, board, browsing
 from tests.support import Reply, Worker, serving, working
 
 PICTURES = Path(__file__).parent / "pictures"
 FONTS = "document.documentElement.style.setProperty('--sans', 'Inter, system-ui, sans-serif')"
+CAPTION = """(text) => {
+    const made = document.querySelector("#caption") ?? document.body.appendChild(document.createElement("div"));
+    made.id = "caption";
+    made.textContent = text;
+    made.style.cssText = "position: fixed; left: 50%; bottom: 20px; transform: translateX(-50%); padding: 8px 16px; "
+        + "border-radius: 8px; background: #222; color: #fff; font: 600 16px system-ui, sans-serif; z-index: 9";
+}"""
 CATALOG = """\
 apiVersion: backstage.io/v1alpha1
 kind: Component
@@ -31,16 +39,14 @@ spec:
     - {name: send-letter, endpoint: /internal/jobs/send-letter, retries: 0}
 """
 JSON_TYPE = {"Content-Type": "application/json"}
-NOT_FOUND = (
-    b'{"error": "claim not found", "claimId": "c-1042", "trace": ["process_claim (claims.py:42)", "load (db.py:118)"]}'
-)
+NO_AMOUNT = b'{"error": "claim 7 has no amount", "trace": ["process_claim (claims.py:42)", "amount_of (claims.py:18)"]}'
 
 
 def answer(job: dict[str, Any]) -> Reply:
     """Fail as handlers do: some always, some at first."""
     data = job["data"]
-    if data.get("claimId") == "c-1042":
-        return 500, NOT_FOUND, JSON_TYPE
+    if data.get("claimId") == 7:
+        return 500, NO_AMOUNT, JSON_TYPE
     if "to" in data:
         return 502, b'{"error": "mail gateway is down"}', JSON_TYPE
     if job["queue"] == "score-claim" and job["attempt"] < data["model"]:
@@ -59,12 +65,12 @@ def scene(browser: Browser, worker: Worker, *options: str, **context: Any) -> It
         ):
             worker.answer = answer
             for number in range(9):
-                enqueue(found, "process-claim", {"claimId": f"c-{1030 + number}", "amount": 125.5 + number})
+                enqueue(found, "process-claim", {"claimId": 11 + number, "amount": 125.5 + number})
             enqueue(found, "send-letter", {"to": "ada@example.com", "letter": "claim-received"})
             for number in range(3):
-                enqueue(found, "score-claim", {"claimId": f"c-{1030 + number}", "model": 1 + number})
+                enqueue(found, "score-claim", {"claimId": 11 + number, "model": 1 + number})
             claim = {
-                "claimId": "c-1042",
+                "claimId": 7,
                 "policy": {"number": 9007199254740993, "rate": 1.0},
                 "tags": ["auto", "glass"],
             }
@@ -90,7 +96,7 @@ def take(page: Page, name: str) -> None:
 
 def failing(found: Board) -> None:
     """Open the job that fails."""
-    found.rows().filter(has_text="c-1042").click()
+    found.rows().filter(has_text="has no amount").click()
     found.job().locator(".response").wait_for()
 
 
@@ -107,17 +113,49 @@ def queue(found: Board) -> None:
     found.page.locator(".recent").wait_for()
 
 
+def take_clip(found: Board) -> None:
+    """Show a failure, its reason, the retry after the fix, and the end."""
+    frames: list[animation.Frame] = []
+
+    def frame(caption: str, shown_ms: int) -> None:
+        found.page.evaluate(CAPTION, caption)
+        found.page.wait_for_timeout(300)
+        frames.append((found.page.screenshot(), shown_ms))
+
+    found.open()
+    found.page.evaluate(FONTS)
+    found.page.mouse.move(0, 0)
+    letter = found.rows().filter(has_text="ada@example.com")
+    letter.wait_for()
+    frame("A job has failed, and the list says why.", 2500)
+    letter.click()
+    found.job().locator(".response").wait_for()
+    frame("502: this is what the handler responded.", 3000)
+    found.worker.answer = lambda _: (200, b'{"sent": true}', JSON_TYPE)
+    frame("Fix the handler, then: Retry now.", 2500)
+    found.press("Retry now")
+    found.see("completed").first.wait_for()
+    found.page.wait_for_timeout(1500)  # until the queues show it, too
+    frame("Completed.", 3500)
+    animation.write(PICTURES / "clip.png", frames)
+
+
 def main() -> None:
     """Take every picture."""
     PICTURES.mkdir(exist_ok=True)
-    small = {"viewport": {"width": 1200, "height": 620}}
+    small = {"viewport": {"width": 1200, "height": 620}, "device_scale_factor": 2}
     with browsing() as browser, working() as worker:
+        with scene(browser, worker, viewport={"width": 960, "height": 520}) as found:
+            take_clip(found)
         with scene(browser, worker, **small) as found:
             found.open()
             take(found.page, "jobs")
             found.page.wait_for_timeout(6000)
             failing(found)
             take(found.page, "job")
+            found.page.emulate_media(color_scheme="dark")
+            take(found.page, "job-dark")
+            found.page.emulate_media(color_scheme="light")
             queue(found)
             take(found.page, "queue")
         with scene(browser, worker, "--clock", "virtual", color_scheme="dark", **small) as found:
@@ -125,7 +163,7 @@ def main() -> None:
             found.open()
             failing(found)
             take(found.page, "virtual")
-        with scene(browser, worker, viewport={"width": 400, "height": 720}) as found:
+        with scene(browser, worker, viewport={"width": 400, "height": 720}, device_scale_factor=2) as found:
             found.open()
             failing(found)
             take(found.page, "narrow")
