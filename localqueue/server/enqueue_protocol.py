@@ -140,7 +140,7 @@ class EnqueueProtocol(PatientProtocol):
         self._continue()
 
     def _continue(self) -> None:
-        """Go on with what has arrived since, or close the connection."""
+        """Handle what has arrived meanwhile, or close the connection."""
         self._is_responding = False
         waiting, self._waiting = self._waiting, b""
         self.flow.resume_reading()
