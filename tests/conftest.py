@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,11 @@ import pytest
 from click.testing import Result
 
 from tests.support import JSON, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
+
+
+# A shell lets the background commands of a script ignore these two, and what the tests start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @dataclass
