@@ -12,7 +12,6 @@ from click.testing import Result
 
 from tests.support import JSON, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
 
-
 # A shell lets the background commands of a script ignore these two, and what the tests start would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
