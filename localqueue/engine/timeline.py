@@ -272,13 +272,13 @@ class VirtualTimeline(Timeline):
         """Return the next instant to play, or None after the last one."""
         if self._dispatcher.is_stopping:
             return None
-        due, firing = self._dispatcher.next_due(), self._schedules.next_due()
-        if due is not None or until is not None:  # a schedule alone never ends
-            due = _first(due, firing)
+        due = self._dispatcher.next_due()
+        if until is None and due is None:  # a schedule alone never ends, but fires on the way to the last slot's end
+            until = self._dispatcher.last_occupied()
+        due = _first(due, self._schedules.next_due())
         if due is not None and (until is None or due <= until):
             return due
-        end = self._dispatcher.last_occupied() if until is None else until
-        return end if end > self._clock.now() else None
+        return until if until is not None and until > self._clock.now() else None
 
     async def _play_instant(self) -> None:
         """Fire the schedules and run the jobs that are due now until nothing more is; everything is on disk then.

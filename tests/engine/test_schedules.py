@@ -152,6 +152,17 @@ def test_a_drain_fires_what_lies_on_its_way_and_ends(service: Service) -> None:
     assert service.instants == ["2026-01-01T09:00:00.000Z"]
 
 
+def test_a_drain_fires_at_its_instant_what_lies_on_the_way_to_the_end_of_a_timeout(service: Service) -> None:
+    """Rule schedule.timeline: no job waits any more, but the attempt that timed out lasts longer."""
+    with queue_at("2026-01-01T08:59:00Z", service) as queue:
+        queue.configure("sync-record", retries=0, timeoutMs=120_000)
+        queue.fault("sync-record", "timeout")
+        queue.enqueue("sync-record")
+        queue.drain()
+        assert queue.now == datetime(2026, 1, 1, 9, 1, tzinfo=UTC)
+    assert service.instants == ["2026-01-01T09:00:00.000Z"]
+
+
 def test_step_and_next_stop_at_a_firing(service: Service) -> None:
     """Rule schedule.timeline."""
     with queue_at("2026-01-01T08:59:59Z", service) as queue:
