@@ -186,6 +186,7 @@ class Ended:
     """An attempt is said to be on disk."""
 
     id: str
+    queue: QueueKey
     row: Row
 
 
@@ -297,7 +298,7 @@ def row_of(attempt: Attempt) -> Row:
 
 def ended(job: Job, attempt: Attempt) -> Ended:
     """Return a reported end of an attempt."""
-    return Ended(job.id, row_of(attempt))
+    return Ended(job.id, job.key, row_of(attempt))
 
 
 def read_disk(path: Path, is_thorough: bool = False) -> Disk:

@@ -25,6 +25,8 @@ PAYLOADS = (
 )  # fmt: skip
 WORDS = ("ok", "204", "301", "503", "timeout", "reset", "refuse", "slow=0", "slow=50", "slow=1000", "lost-ack")
 """The outcomes that are scripted."""
+MOST_JOBS = 300
+"""After so many jobs none is enqueued any more: where each attempt enqueues on average, an advance would never end."""
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
@@ -130,7 +132,7 @@ class Scenario:
         self.world.disk.read_trouble.clear()
         self._listen()
         for id_ in self._held:
-            await self.world.hold(id_, False)
+            await self.world.release(id_)
         await self.world.wait_outside()
         await self._reopen()
         self.world.restore()
@@ -167,12 +169,12 @@ class Scenario:
     async def _hold(self, id_: str) -> None:
         """Hold an attempt, and release it some time later."""
         self._held.append(id_)
-        await self.world.hold(id_, True)
+        await self.world.hold(id_)
         self.world.background(self._release(id_))
 
     async def _release(self, id_: str) -> None:
         await asyncio.sleep(self._extras.random() * 4)
-        await self.world.hold(id_, False)
+        await self.world.release(id_)
 
     async def _fan_out(self) -> None:
         """Enqueue after the answer."""
@@ -200,6 +202,8 @@ class Scenario:
                 await each
 
     async def _enqueue_one(self, rng: random.Random) -> None:
+        if self._serial == MOST_JOBS:
+            return
         self._serial += 1
         data = rng.choice(PAYLOADS).format(n=self._serial).encode()
         gone_after_s = rng.random() * 0.001 if rng.random() < 0.03 else None

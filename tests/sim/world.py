@@ -276,29 +276,37 @@ class World:
     # clients
 
     async def call(self, verb: str, *args: Any, gone_after_s: float | None = None) -> Any:
+        """Ask the engine for something as a client does; return what came of it, or None if nothing did."""
+        answer = await self.ask(verb, *args, gone_after_s=gone_after_s)
+        return answer.value if answer is not None and answer.code == "ok" else None
+
+    async def ask(self, verb: str, *args: Any, gone_after_s: float | None = None) -> Returned | None:
         """Ask the engine for something as a client does; return its answer, or None if there was none."""
         engine = self.engine
         if engine is None:
             return None
         call, self._calls = self._calls, self._calls + 1
-        result: list[Any] = [None]
-        task = self._spawn_inside(self._ask(engine, call, verb, args, result))
+        answers: list[Returned] = []
+        task = self._spawn_inside(self._answer(engine, call, verb, args, answers))
         task.set_name(f"{verb}#{call}")
         await self._finished(task, gone_after_s)
         if not task.done() and not self.disk.is_dead:
             task.cancel()
             await asyncio.wait([task])
             self.history.add(Gone(call))
-        return result[0]
+        return answers[0] if answers else None
 
-    async def _ask(self, engine: Engine, call: int, verb: str, args: tuple[Any, ...], result: list[Any]) -> None:
+    async def _answer(
+        self, engine: Engine, call: int, verb: str, args: tuple[Any, ...], answers: list[Returned]
+    ) -> None:
         self.history.add(Called(call, verb, args))
         try:
             found = await verbs.VERBS[verb](engine, *args)
         except (RequestError, Unavailable) as error:
             answer = Returned(call, error.code, error.message)
         else:
-            answer, result[0] = Returned(call, "ok", found), found
+            answer = Returned(call, "ok", found)
+        answers.append(answer)
         if self.disk.is_dead:
             return
         if verb == "reset" and answer.code == "ok":
@@ -372,10 +380,17 @@ class World:
             self.silent.discard(namespace)
             self.history.add(history.Listening(namespace))
 
-    async def hold(self, id_: str, is_held: bool) -> None:
-        """Let a running attempt take any time, or no longer."""
+    async def hold(self, id_: str) -> None:
+        """Let a running attempt take any time."""
         self._service.held.add(id_)
-        await self.call("hold", id_, is_held)
+        await self.call("hold", id_, True)
+
+    async def release(self, id_: str) -> None:
+        """Let an attempt take any time no longer; ask again while the file can't be read, or it would never end."""
+        self._service.held.add(id_)  # it may be another process than the one that held it
+        while (answer := await self.ask("hold", id_, False)) is not None and answer.code == "storage_unavailable":
+            await asyncio.sleep(1)
+            self._service.held.add(id_)
 
     def script(self, key: QueueKey, words: Sequence[str]) -> None:
         """Script the outcomes of the next attempts of a queue."""

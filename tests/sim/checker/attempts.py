@@ -16,6 +16,7 @@ class Attempts:
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
+        self._interrupted: set[tuple[str, Row]] = set()  # of jobs that were not known then; the disk may show them
 
     # the start
 
@@ -136,18 +137,28 @@ class Attempts:
     def ended(self, fact: history.Ended) -> None:
         """Compare what is told of an attempt with what was seen of it."""
         here, job = self._expected, self._expected.by_id.get(fact.id)
-        if job is None:
-            return  # cut off before it was sent, and before its enqueueing returned
-        view = here.view(job.queue)
-        view.active -= job.running is None or not job.running.is_free
-        view.unsent -= job.running is None
+        running, view = None if job is None else job.running, here.view(fact.queue)
+        view.active -= running is None or not running.is_free
+        view.unsent -= running is None
         if here.is_virtual and fact.row.outcome in ("completed", "http_error", "connection_error"):
             view.simulated.append(fact.row.ended_ms)
         here.ended.append((fact.id, fact.row.round, fact.row.number))
         here.last_end = here.index
-        if job.running is None:  # cut off before it was sent
+        if job is None:  # cut off before it was sent, and before its enqueueing returned, if it ever will
+            self._end_unknown(fact)
+            return
+        if running is None:  # cut off before it was sent
             self._apply_open_retry(job)
         self.record(job, fact.row)
+
+    def _end_unknown(self, fact: history.Ended) -> None:
+        if fact.row.outcome != "interrupted" or not self._may_interrupt():
+            self._expected.report("states.attempts", f"{fact.id}, which nobody knows, is {fact.row.outcome}")
+        self._interrupted.add((fact.id, fact.row))
+
+    def _may_interrupt(self) -> bool:
+        here = self._expected
+        return here.outstanding("stop", "reset") or not here.lost_verbs.isdisjoint(("stop", "reset"))
 
     def record(self, job: Job, row: Row) -> None:
         """Compare an attempt that is on disk with what was seen of it, and follow it."""
@@ -194,7 +205,7 @@ class Attempts:
         if row.outcome == "cancelled":
             is_right = bool(job.open_calls) if job.running is None else job.running.is_cancelled
         elif row.outcome == "interrupted":
-            is_right = here.outstanding("stop", "reset") or not here.lost_verbs.isdisjoint(("stop", "reset"))
+            is_right = self._may_interrupt() or (job.id, row) in self._interrupted
         elif job.running is not None and job.running.scripted is not None:
             self._check_scripted(job, job.running, row)
             return

@@ -20,6 +20,7 @@ class Calls:
 
     def __init__(self, expected: Expected) -> None:
         self._expected = expected
+        self._reset_at: int | None = None  # what time it was when a reset set it back
 
     def called(self, fact: history.Called) -> None:
         """Follow the beginning of a call."""
@@ -237,9 +238,17 @@ class Calls:
         if not is_idle and took_ms < call.args[0] - 1:
             here.report("time.drain", f"not idle after {took_ms:.0f} ms of {call.args[0]}")
         for job, _ in here.ready():
-            if is_idle and job.id:
+            if is_idle and job.id and not self._has_just_come(job, call):
                 here.report("time.drain", f"idle, but {job.id} is due at {job.due}")
                 return
+
+    def _has_just_come(self, job: Job, call: Call) -> bool:
+        """Return whether a job may have come, or have been retried by hand, after the last look of a call.
+
+        Between that look and the answer there is no time, but a few turns of the loop.
+        """
+        is_new = not job.rows or job.was_final == job.since
+        return is_new and call.index < job.since >= self._expected.instant
 
     def _check_for_forgotten(self, before: int) -> None:
         """Look for jobs that were ready before this fact, and have not been started."""
@@ -254,7 +263,7 @@ class Calls:
         """Check that the time may move, and that it jumps over nothing."""
         here = self._expected
         if fact.after < fact.before:
-            here.latest_ms = fact.after
+            here.latest_ms, self._reset_at = fact.after, fact.before
             if not here.outstanding("reset"):
                 here.report("time.virtual", f"time went back by {fact.before - fact.after} ms")
             return
@@ -269,6 +278,9 @@ class Calls:
             here.report("time.virtual", "time moved by itself")
         if any(view.active for view in here.views.values()):
             here.report("time.virtual", "time moved while an attempt was under way")
+        was_restored, self._reset_at = here.outstanding("reset") and fact.after == self._reset_at, None
+        if was_restored:
+            return  # by a reset that failed: the jobs still wait that waited at this time before
         for job, view in here.ready():
             slot = view.first_slot(fact.before)
             if slot is not None and max(job.due_latest, slot) < fact.after:

@@ -167,6 +167,7 @@ class Expected:
         self.problems: list[Problem] = []
         self.index = self.now = 0
         self.real = 0.0
+        self.instant = 0  # the first fact at this moment of real time
         self.jobs: dict[bytes, Job] = {}
         self.by_id: dict[str, Job] = {}
         self.views: dict[QueueKey, QueueView] = {}
