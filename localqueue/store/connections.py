@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+import types
+from collections.abc import Generator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     """Open a connection that can't write; close it if that is cancelled, for aiosqlite would leave it open."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-    opening = asyncio.create_task(_opened(connection))
+    # `__await__` starts the thread at once, not when the task runs: the fixture knows its threads by when they start.
+    opening = asyncio.create_task(_opened(connection.__await__()))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -84,8 +86,13 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
         raise
 
 
-async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
-    return await connection
+async def _opened(steps: Generator[Any, None, aiosqlite.Connection]) -> aiosqlite.Connection:
+    return await _rest(steps)
+
+
+@types.coroutine
+def _rest(steps: Generator[Any, None, aiosqlite.Connection]) -> Generator[Any, None, aiosqlite.Connection]:
+    return (yield from steps)
 
 
 async def read_rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
