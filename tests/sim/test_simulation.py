@@ -14,7 +14,7 @@ from tests.sim.checker import check
 from tests.sim.plants import PLANTS
 from tests.sim.scenario import play
 
-SEEDS, CHUNK = 450, 25
+SEEDS, CHUNK = 300, 25
 ENOUGH = 200
 """Within how many seeds each planted bug must be found."""
 
