@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -23,9 +24,11 @@ from localqueue.core.clock import Clock
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
+from localqueue.server import sockets
 from tests.forking import ForkedPopen
 
 T = TypeVar("T")
+_ports = itertools.count()
 Told = tuple[str, str, Any]
 """Of a server-sent event: id, kind, data."""
 WAIT_S = 30.0
@@ -55,6 +58,20 @@ def until(condition: Callable[[], T], what: str) -> T:
             return found
         wait.wait(0.02)
     raise AssertionError(f"timed out waiting until {what}")
+
+
+def free_port() -> int:
+    """Return a port that no other process of the tests gets, and that is free on both loopback addresses.
+
+    Ports that the system gives out begin at 32,768, so none of these is one of them.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = 20_000 + 500 * worker + next(_ports) % 500
+        with contextlib.suppress(OSError):
+            for listener in sockets.bind(None, port):
+                listener.close()
+            return port
 
 
 Reply = int | tuple[int, bytes, dict[str, str]]

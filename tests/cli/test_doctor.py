@@ -12,7 +12,7 @@ import pytest
 
 from localqueue.cli import diagnostics
 from tests.server.test_up import has_ipv6
-from tests.support import Server, Worker, answering, localqueue, serving, write_catalog
+from tests.support import Server, Worker, answering, free_port, localqueue, serving, write_catalog
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_catalog(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 NOWHERE = f"http://localhost:{free_port()}"

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_doctor import free_port
 from tests.forking import ForkedPopen
-from tests.support import http, localqueue, until, working, write_catalog
+from tests.support import free_port, http, localqueue, until, working, write_catalog
 
 
 class Terminal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import Board, board
-from tests.support import Server, Worker, http, serving, until, working, write_catalog
+from tests.support import Server, Worker, free_port, http, serving, until, working, write_catalog
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +31,10 @@ def virtual(browser: Browser, virtual_server: Server, worker: Worker) -> Iterato
         yield found
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_a_lost_connection_is_shown_and_restored(browser: Browser, tmp_path: Path, worker: Worker) -> None:
     """Rule dashboard.connection."""
     write_catalog(tmp_path)
-    options = ("--port", free_port(), "--target", worker.url)
+    options = ("--port", str(free_port()), "--target", worker.url)
     server = Server(tmp_path, *options).wait_ready()
     with board(browser, server, worker) as found:
         first = server.enqueue(1)

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from localqueue.server import sockets
-
 ROOT = Path(__file__).parents[2]
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
 ENV["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `localqueue` is there
@@ -50,12 +48,3 @@ def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[
     found = subprocess.run(command, cwd=folder, env=ENV | env, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stdout + found.stderr
     return found
-
-
-def free_port() -> str:
-    """Return a port that was free a moment ago."""
-    listeners = sockets.bind(None, 0)
-    port = str(listeners[0].getsockname()[1])
-    for listener in listeners:
-        listener.close()
-    return port

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.pages import block, free_port, run, write_node_files
+from tests.docs.pages import block, run, write_node_files
+from tests.support import free_port
 
 PAGE = "docs/how-to-github-actions.md"
 
@@ -49,7 +50,7 @@ def test_the_steps_behind_the_installation_pass_for_node(jobs: dict[str, Any], t
     write_node_files("docs/how-to-node.md", tmp_path)
     steps = [command for command in commands(jobs["node"]) if command.startswith(("localqueue", "npm test"))]
     assert len(steps) == 3
-    found = [run(tmp_path, "bash", "-e", "-c", step, PORT=free_port()) for step in steps]
+    found = [run(tmp_path, "bash", "-e", "-c", step, PORT=str(free_port())) for step in steps]
     assert found[0].stdout == ""  # no problem, no annotation
     assert "# pass 4" in found[1].stdout
     assert "localqueue: 2 jobs: 2 completed" in found[2].stderr

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.docs.pages import ENV, free_port, run, write_node_files
-from tests.support import Server, http, serving, until
+from tests.docs.pages import ENV, run, write_node_files
+from tests.support import Server, free_port, http, serving, until
 
 PAGE = "docs/how-to-monorepo.md"
 
@@ -57,7 +57,7 @@ def both_completed(server: Server) -> list[dict[str, Any]]:
 
 def test_two_services_enqueue_into_each_other(folder: Path) -> None:
     """Rule catalog.discovery, catalog.several."""
-    claims, letters = free_port(), free_port()
+    claims, letters = str(free_port()), str(free_port())
     targets = (f"--target=claims=http://localhost:{claims}", f"--target=letters=http://localhost:{letters}")
     with serving(folder, *targets) as server:
         http.patch(f"{server.url}/_localqueue/queues/letters/send-letter", json={"retryDelayMs": 0}).raise_for_status()

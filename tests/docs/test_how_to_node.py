@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT, block, free_port, run, write_node_files
+from tests.docs.pages import ROOT, block, run, write_node_files
+from tests.support import free_port
 
 PAGE = "docs/how-to-node.md"
 LEDGER = """\
@@ -45,7 +46,7 @@ def test_the_shell_script_passes_and_its_service_is_waited_for_and_ended(folder:
     """Rule exec.wait, exec.ends."""
     line = re.search(r"^    (localqueue exec .*claims\.sh)$", (ROOT / PAGE).read_text(), re.MULTILINE)
     assert line is not None
-    found = run(folder, "sh", "-c", line[1], PORT=free_port())
+    found = run(folder, "sh", "-c", line[1], PORT=str(free_port()))
     assert '"state":"retrying"' in found.stdout
     assert found.stderr.endswith(block(PAGE, "text")), found.stderr
 

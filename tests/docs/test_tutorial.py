@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ENV, ROOT, free_port, run
+from tests.docs.pages import ENV, ROOT, run
 from tests.forking import ForkedPopen
-from tests.support import localqueue, until
+from tests.support import free_port, localqueue, until
 
 PAGE = ROOT / "docs/tutorial.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -40,7 +40,7 @@ class Terminals:
     """Three terminals in one folder: the queue, the service, and one for commands."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.service_port = folder, free_port(), free_port()
+        self.folder, self.port, self.service_port = folder, str(free_port()), str(free_port())
         self.queue: subprocess.Popen[str] | None = None
         self.service: subprocess.Popen[str] | None = None
         self.output = self.id = ""

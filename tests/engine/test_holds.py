@@ -14,10 +14,9 @@ import pytest
 
 from localqueue.engine.service_watch import PERIOD_S
 from tests import forking
-from tests.cli.test_doctor import free_port
 from tests.cli.test_exec_result import PROGRAM
 from tests.docs.pages import ENV
-from tests.support import JSON, Server, http, localqueue, serving, until, working, write_catalog
+from tests.support import JSON, Server, free_port, http, localqueue, serving, until, working, write_catalog
 
 
 class Handler:
