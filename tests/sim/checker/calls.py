@@ -69,6 +69,8 @@ class Calls:
         """Compare an answer with what must be."""
         here = self._expected
         call = here.calls.pop(fact.call)
+        if fact.code == "storage_unavailable":
+            here.trouble = here.index  # it also failed what was waiting by then
         for job in call.jobs:
             job.open_calls.discard(fact.call)
         if call.verb in ("pause", "resume"):
