@@ -95,12 +95,11 @@ def test_a_careless_queue_breaks_the_rules_that_it_does_not_keep(careless: str) 
 
 def test_a_queue_that_is_not_there_or_lacks_the_queues_is_named(tmp_path: Path) -> None:
     """Rule conformance.all."""
-    port = str(free_port())
-    gone = localqueue("conformance", "--url", f"http://127.0.0.1:{free_port()}", "--worker-port", port)
+    gone = localqueue("conformance", "--url", f"http://127.0.0.1:{free_port()}", "--worker-port", str(free_port()))
     assert gone.exit_code == 1 and "doesn't respond" in gone.stderr
     (tmp_path / "catalog-info.yaml").write_text(catalog.text(1).replace("name: conformance", "name: other"))
     with serving(tmp_path) as server:
-        unknown = localqueue("conformance", "--url", server.url, "--worker-port", port)
+        unknown = localqueue("conformance", "--url", server.url, "--worker-port", str(free_port()))
         assert unknown.exit_code == 1 and "localqueue conformance --print-catalog" in unknown.stderr
         taken = localqueue("conformance", "--url", server.url, "--worker-port", server.url.rsplit(":", 1)[1])
         assert taken.exit_code == 1 and "the worker can't listen on 127.0.0.1:" in taken.stderr
