@@ -23,16 +23,17 @@ async def look_up(host: str, port: int) -> Infos:
     key = (loop, host, port)
     answer = _running.get(key)
     if answer is None:
-        answer = _running[key] = loop.create_future()
-        answer.add_done_callback(lambda _: _running.pop(key, None))
+        answer = loop.create_future()
         threading.Thread(target=_ask, args=(loop, answer, host, port), name=f"look up {host}", daemon=True).start()
+        _running[key] = answer
+        answer.add_done_callback(lambda _: _running.pop(key, None))
     return await asyncio.shield(answer)
 
 
 def _ask(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Infos], host: str, port: int) -> None:
     try:
         found, error = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), None
-    except (OSError, UnicodeError) as problem:
+    except Exception as problem:  # any other one, too: nobody else would end the callers' wait
         found, error = [], problem
     with contextlib.suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(_answer, answer, found, error)

@@ -131,7 +131,7 @@ async def _run(
         engine = await _open_engine(config, load(), clock, config.wrap(deliverer), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         lock.write_holder(where.port, is_open=True)
-        stack.callback(lock.write_holder, where.port, is_open=False)
+        stack.callback(lock.mark_closed, where.port)
         engine.start()
         if config.settings.wait_for_service or config.settings.hold_while_down:
             engine.watch_services()

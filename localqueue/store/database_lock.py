@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from localqueue.core.errors import DatabaseInUse
+from localqueue.core.errors import DatabaseInUse, DatabaseUnusable
 from localqueue.store import files
 
 
@@ -48,6 +49,11 @@ class DatabaseLock:
     def write_holder(self, port: int, *, is_open: bool) -> None:
         """Write who holds the lock, and whether the database is open. Raises DatabaseUnusable."""
         files.write_private(self._note, json.dumps({"pid": os.getpid(), "port": port, "is_open": is_open}))
+
+    def mark_closed(self, port: int) -> None:
+        """Write that the database is about to be closed; a full disk must not turn that into a failure."""
+        with contextlib.suppress(DatabaseUnusable):
+            self.write_holder(port, is_open=False)
 
     def close(self) -> None:
         """Release the lock. The database must be closed by then: this would take SQLite's own locks away."""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from localqueue.store import temporary_folder
+from localqueue.core.errors import DatabaseUnusable
+from localqueue.store import files, temporary_folder
+from localqueue.store.database_lock import DatabaseLock
 from localqueue.store.temporary_folder import TemporaryFolder
 from tests.support import Server, serving, write_catalog
 
@@ -67,3 +69,17 @@ def test_the_temporary_folder_of_a_killed_run_is_removed_at_the_next_start(
     young.close()
     other.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_lets_a_lock_be_marked_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule stop.signals."""
+    lock = DatabaseLock(tmp_path / "queue.db")
+    lock.acquire()
+    lock.write_holder(4327, is_open=True)
+
+    def full(*_: object) -> None:
+        raise DatabaseUnusable("can't use it: No space left on device")
+
+    monkeypatch.setattr(files, "write_private", full)
+    lock.mark_closed(4327)
+    lock.close()
