@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.dashboard.browser import Board, axe, board
+from tests.dashboard.browser import Board, axe
 from tests.support import Reply, Server, Worker, serving, write_catalog
 
 TRACE = [f"frame {number}" for number in range(20)]
@@ -23,12 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator
     folder = tmp_path_factory.mktemp("compared")
     write_catalog(folder, retries=3, delay=3_600_000)
     with serving(folder, "--ephemeral", "--target", worker.url) as found:
-        yield found
-
-
-@pytest.fixture
-def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
-    with board(browser, server, worker) as found:
         yield found
 
 

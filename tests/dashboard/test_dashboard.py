@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import Board, axe, board
-from tests.support import Server, Worker, serving, until, write_catalog
+from tests.support import Server, Worker, until
 
 BROKEN = (500, b'{"error": "claim not found", "claimId": 7}', {"Content-Type": "application/json", "X-Trace": "abc"})
 PAGE = b"<html><style>p {}</style><pre>TypeError: &#39;amount&#39; &lt; 0<br>  at score.js:12</pre></html>"
@@ -20,20 +18,6 @@ BEYOND = """[...document.querySelectorAll('body *:not(bdi)')]
     .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 0.5)
     .map((each) => each.outerHTML.slice(0, 120))"""
 NEVER_MS = 3_600_000
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("dashboard")
-    write_catalog(folder, retries=2, delay=NEVER_MS)
-    with serving(folder, "--ephemeral", "--target", worker.url) as found:
-        yield found
-
-
-@pytest.fixture
-def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
-    with board(browser, server, worker) as found:
-        yield found
 
 
 def test_a_newcomer_finds_why_a_job_failed_fixes_the_handler_and_sees_it_complete(wall: Board) -> None:

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.dashboard.browser import Board, axe, board
-from tests.support import Reply, Server, Worker, serving, until, write_catalog
-
-HOUR_MS = 3_600_000
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("still")
-    write_catalog(folder, retries=2, delay=HOUR_MS)
-    with serving(folder, "--ephemeral", "--target", worker.url) as found:
-        yield found
-
-
-@pytest.fixture
-def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
-    with board(browser, server, worker) as found:
-        yield found
+from tests.support import Reply, Server, Worker, until
 
 
 def long(message: str) -> Reply:

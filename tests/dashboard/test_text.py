@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.dashboard.browser import Board, board
+from tests.dashboard.browser import Board
 from tests.support import Server, Worker, serving, until, write_catalog
 
 HOSTILE = [
@@ -54,12 +54,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, worker: Worker) -> Iterator
     folder = tmp_path_factory.mktemp("text")
     write_catalog(folder, retries=1, delay=3_600_000)
     with serving(folder, "--ephemeral", "--target", worker.url) as found:
-        yield found
-
-
-@pytest.fixture
-def wall(browser: Browser, server: Server, worker: Worker) -> Iterator[Board]:
-    with board(browser, server, worker) as found:
         yield found
 
 

@@ -21,7 +21,7 @@ class Attempts:
     # the start
 
     def scripted(self, fact: history.Scripted) -> None:
-        """Follow the script of a queue; while a reset is under way, it may forget it or not."""
+        """Follow the script of a queue; a reset that is under way may or may not forget it."""
         view = self._expected.view(fact.queue)
         if self._expected.outstanding("reset"):
             view.script = None
