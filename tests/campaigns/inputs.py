@@ -7,7 +7,6 @@ import json
 import random
 import tempfile
 from pathlib import Path
-from time import perf_counter
 from urllib.parse import urlsplit
 
 from localqueue.catalog import linter, loader
@@ -36,8 +35,8 @@ PIECES = [
     b":",
     b",",
 ]
-STALL_MS = 500.0
-"""A request may take this long on a busy machine; the campaign reports the longest one."""
+STALL_MS = 100.0
+"""A request may keep the event loop busy for this long, in CPU time, because a busy machine delays everything."""
 
 
 def mutated(rng: random.Random, text: bytes) -> bytes:
@@ -54,27 +53,33 @@ def requests(count: int, seed: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         write_catalog(Path(name), retries=0)
         statuses, longest = _send(Path(name), count, random.Random(seed))
-    assert longest < STALL_MS, f"a request took {longest:.0f} ms"
+    assert longest < STALL_MS, f"a request took {longest:.0f} ms of the event loop's CPU time"
     listed = ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items()))
-    return f"{listed}; the longest took {longest:.0f} ms"
+    return f"{listed}; the longest took {longest:.1f} ms of the event loop's CPU time"
 
 
 def _send(folder: Path, count: int, rng: random.Random) -> tuple[dict[int, int], float]:
-    """Return how often each status came, and how long the longest request took, in ms."""
+    """Return how often each status came, and how long the longest request kept the event loop busy, in ms."""
     statuses, longest = dict[int, int](), 0.0
     with serving(folder, "--ephemeral") as server:
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
         for number in range(count):
             is_good = number % 100 == 0
             body = rng.choice(BODIES) if is_good else mutated(rng, rng.choice(BODIES))
-            began = perf_counter()
+            began = _loop_cpu_ms(server)
             status = _post(connection, body)
-            longest = max(longest, (perf_counter() - began) * 1000)
+            longest = max(longest, _loop_cpu_ms(server) - began)
             assert status < 500 and (status == 201 or not is_good), (status, body)
             statuses[status] = statuses.get(status, 0) + 1
         connection.close()
         _check_log(server)
     return statuses, longest
+
+
+def _loop_cpu_ms(server: Server) -> float:
+    """Return the CPU time of the server's main thread; 0 where the system doesn't tell it."""
+    path = Path(f"/proc/{server.process.pid}/schedstat")
+    return int(path.read_text().split()[0]) / 1e6 if path.exists() else 0.0
 
 
 def _post(connection: http.client.HTTPConnection, body: bytes) -> int:
