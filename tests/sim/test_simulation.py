@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.sim import failing_seeds, problems_of
-from tests.sim.checker import check
 from tests.sim.plants import PLANTS
 from tests.sim.scenario import play
 
@@ -41,9 +40,4 @@ def test_the_same_seed_gives_the_same_history_in_every_process() -> None:
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_the_checker_finds(name: str) -> None:
-    planted = PLANTS[name]
-    with planted.plant():
-        for seed in (*planted.seeds, *range(ENOUGH)):
-            if planted.rule in {problem.rule for problem in check(play(seed))}:
-                return
-    pytest.fail(f"nothing was found in {ENOUGH} seeds, though {name}")
+    assert any(map(PLANTS[name].shows, (PLANTS[name].seed, *range(ENOUGH)))), f"in {ENOUGH} seeds"

@@ -7,13 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.sim.checker import check
+from tests.sim.scenario import play
+
 Plant = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """Hold a bug, the rule that it breaks, and seeds that were seen to show it."""
+    """A bug, the rule that it breaks, and a seed that shows it: `python -m tests.sim.plants` prints those to change."""
 
     plant: Plant
     rule: str
-    seeds: tuple[int, ...] = ()
+    seed: int = 0
+
+    def shows(self, seed: int) -> bool:
+        """Return whether the checker finds the bug in the history of a seed."""
+        with self.plant():
+            return self.rule in {problem.rule for problem in check(play(seed))}
