@@ -1,4 +1,4 @@
-"""Run `localqueue` in a process forked from one that has its modules loaded: a start takes a tenth of the CPU time.
+"""Run `localqueue` or pytest in a process forked from one with its modules loaded: a tenth of the CPU time.
 
 `python -m tests.forking FD` is that process, the launcher. A child of it is like `python -W error -m localqueue` in
 all that a test can see: a process with its own signals, streams, folder and environment, and an ordinary exit.
@@ -24,9 +24,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from localqueue.cli.main import main as localqueue
 
-PRELOADED = ("cli.commands.up", "cli.commands.exec", "cli.commands.tail", "server.server", "client.connect")
+PROGRAMS = {"localqueue": functools.partial(localqueue, prog_name="localqueue"), "pytest": pytest.main}
+PRELOADED = (
+    "cli.commands.up",
+    "cli.commands.exec",
+    "cli.commands.tail",
+    "server.server",
+    "client.connect",
+    "testing.local_queue",
+)
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 ROOT = Path(__file__).parent.parent
 NUMBER_BYTES = 12
@@ -35,6 +45,7 @@ NUMBER_BYTES = 12
 class _Forked(subprocess.Popen[Any]):
     """A `localqueue` with the interface of Popen; its arguments are those of `localqueue`."""
 
+    program = "localqueue"
     _status = -1
 
     def _execute_child(self, *arguments: Any) -> None:
@@ -42,6 +53,7 @@ class _Forked(subprocess.Popen[Any]):
         streams = [given[name] for name in ("p2cread", "c2pwrite", "errwrite")]
         self._status, status = os.pipe()
         request = {
+            "program": self.program,
             "arguments": [os.fspath(word) for word in given["args"]],
             "folder": os.fspath(given["cwd"] or os.getcwd()),
             "environment": dict(os.environ if given["env"] is None else given["env"]),
@@ -68,10 +80,16 @@ class _Forked(subprocess.Popen[Any]):
         with self._waitpid_lock:  # type: ignore[attr-defined]
             if self.returncode is None:
                 if not select.select([self._status], [], [], timeout)[0]:
-                    raise subprocess.TimeoutExpired("localqueue", timeout or 0)
+                    raise subprocess.TimeoutExpired(self.program, timeout or 0)
                 self.returncode = self._read_number()
                 os.close(self._status)
             return self.returncode
+
+
+class ForkedPytest(_Forked):
+    """A pytest with the same interface; its arguments are those of `python -W error -m pytest`."""
+
+    program = "pytest"
 
 
 class _Started(subprocess.Popen[Any]):
@@ -88,10 +106,12 @@ COMMAND = [BINARY] if BINARY else [sys.executable, "-W", "error", "-m", "localqu
 ForkedPopen = _Started if BINARY else _Forked
 
 
-def run(*arguments: str, given: str, timeout: float, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a `localqueue` to its end. Raises TimeoutExpired."""
+def run(
+    *arguments: str, given: str = "", timeout: float, program: type[subprocess.Popen[Any]] = ForkedPopen, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a `localqueue`, or another program, to its end. Raises TimeoutExpired."""
     pipe = subprocess.PIPE
-    with ForkedPopen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, **options) as process:
+    with program(arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, **options) as process:
         try:
             output, errors = process.communicate(given, timeout)
         except BaseException:
@@ -116,7 +136,7 @@ class _Launcher:
         self._process.wait()
 
     def start(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        """Start a `localqueue` with these streams; it gets the last one to tell its pid and exit code."""
+        """Start a process with these streams; it gets the last one to tell its pid and exit code."""
         message = json.dumps(request).encode()
         with self._lock:
             socket.send_fds(self._socket, [len(message).to_bytes(4, "big")], descriptors)
@@ -177,12 +197,14 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
-    sys.argv = ["localqueue", *request["arguments"]]
+    sys.argv = [request["program"], *request["arguments"]]
+    sys.path[0] = request["folder"]
 
 
 if __name__ == "__main__":
     for module in PRELOADED:
         importlib.import_module(f"localqueue.{module}")
     gc.freeze()  # a collection in a child would copy these pages
-    if _serve(socket.socket(fileno=int(sys.argv[1]))) is not None:
-        localqueue(prog_name="localqueue")
+    request = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        sys.exit(PROGRAMS[request["program"]]())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests import forking
 from tests.conftest import Shop
 from tests.docs.pages import ENV
 from tests.support import http, localqueue
+from tests.testing.runner import run_pytest
 
 DATA = (
     """{"claim": "it's \\"7\\" \\u00e9 $HOME `x` é\\n", "amount": 1.50, "big": 12345678901234567890, "none": [null]}"""
@@ -58,8 +58,7 @@ def test_the_test_for_pytest_passes_once_the_handler_is_fixed(
     shop.shown("advance", "0s")
     (tmp_path / "catalog-info.yaml").write_text(catalog(shop))
     (tmp_path / "test_exported.py").write_text(shop.shown("export", id_, "--as", "pytest"))
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-pno:cacheprovider", "-pno:hypothesispytest"]
-    found = subprocess.run(command, cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=60)
+    found = run_pytest(tmp_path, env=ENV)
     assert found.returncode == code, found.stdout
     assert json.loads(shop.worker.bodies[1])["data"] == json.loads(data)
 
@@ -74,7 +73,7 @@ def test_the_test_for_node_runs_under_exec(shop: Shop, tmp_path: Path) -> None:
     (tmp_path / "catalog-info.yaml").write_text(catalog(shop))
     (tmp_path / "job.test.mjs").write_text(shop.shown("export", id_, "--as", "node"))
     command = ("exec", "--clock", "virtual", "--", "node", "--test", "job.test.mjs")
-    found = forking.run(*command, given="", timeout=60, cwd=tmp_path, env=ENV)
+    found = forking.run(*command, timeout=60, cwd=tmp_path, env=ENV)
     assert found.returncode == 0, found.stdout + found.stderr
     assert shop.worker.bodies[1].partition(b'"data":')[2] == shop.worker.bodies[0].partition(b'"data":')[2]
 

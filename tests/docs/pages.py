@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
+ENV["PYTEST_ADDOPTS"] = "-pno:hypothesispytest -pno:anyio -pno:cacheprovider"  # the first takes a second
 ENV["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `localqueue` is there
 PACKAGES = ROOT / "tests/docs/node/node_modules"
 _BLOCK = re.compile(r"^```[a-z]*\n(?:#|//) ([\w./-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.docs import pages
 from tests.docs.pages import ROOT, write_files
 
 
@@ -21,11 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: str) -> str:
-    env = {**os.environ, "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:cacheprovider"}  # the first takes a second
-    command = [sys.executable, *arguments]
-    found = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 0, found.stdout + found.stderr
-    return found.stdout
+    return pages.run(folder, sys.executable, *arguments).stdout
 
 
 def test_the_tests_of_the_page_pass_with_flask_fastapi_and_starlette(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from localqueue.core.crashpoint import POINTS
 from localqueue.core.faults import WORDS
 from tests.docs.pages import ENV, ROOT, block, write_files
 from tests.support import serving
+from tests.testing.runner import run_pytest
 
 PAGE = "docs/how-to-rehearse-failure.md"
 CHECK = 'if job["jobId"] not in seen:  # the idempotency check'
@@ -25,28 +25,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_pytest(folder: Path) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-W",
-        "error",
-        "-p",
-        "no:hypothesispytest",
-        "-p",
-        "no:cacheprovider",
-    ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120).stdout
-
-
 def test_the_test_of_the_page_passes_and_fails_without_the_check(folder: Path) -> None:
     """Rule faults.outcomes."""
-    assert re.search(r"^2 passed", run_pytest(folder), re.MULTILINE)
+    assert re.search(r"^2 passed", run_pytest(folder).stdout, re.MULTILINE)
     service = folder / "service.py"
     service.write_text(service.read_text().replace(CHECK, "if True:"))
-    output = run_pytest(folder)
+    output = run_pytest(folder).stdout
     assert "assert [7, 7] == [7]" in output and "2 failed" in output
     assert "changed the result of `unchanged`: [7, 7, 8] before, [7, 7, 8, 8] after" in output
 

@@ -14,6 +14,6 @@ NAMES = ["service.py", "catalog-info.yaml", "conftest.py", "test_nightly_sync.py
 def test_the_night_of_the_page_passes(tmp_path: Path) -> None:
     """Rule schedule.timeline."""
     assert write_files(PAGE, tmp_path) == NAMES
-    assert "1 passed" in run(tmp_path, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider").stdout
+    assert "1 passed" in run(tmp_path, "python", "-m", "pytest", "-q").stdout
     found = localqueue("check", str(tmp_path))
     assert (found.exit_code, found.output) == (0, "1 file, 1 queue, 1 schedule, no warnings\n")

@@ -161,12 +161,12 @@ def test_exec_waits_for_a_service_that_command_starts(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(code)
     target = f"http://localhost:{free_port()}"
     command = ("exec", "--target", target, "--", sys.executable, "program.py")
-    found = forking.run(*command, given="", timeout=60, cwd=tmp_path, env=ENV)
+    found = forking.run(*command, timeout=60, cwd=tmp_path, env=ENV)
     assert found.returncode == 0, found.stderr
     assert f"waiting: nothing is listening on {target}; the jobs of shop wait for it" in found.stderr
     (tmp_path / "program.py").write_text(f"{PROGRAM}\nwait('failed', enqueue())\n")
     command = ("exec", "--no-wait-for-service", *command[1:])
-    off = forking.run(*command, given="", timeout=60, cwd=tmp_path, env=ENV)
+    off = forking.run(*command, timeout=60, cwd=tmp_path, env=ENV)
     assert off.returncode == 1 and "waiting:" not in off.stderr
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests import forking
 
 CONFTEST = """
 import pytest
@@ -19,6 +20,15 @@ def localqueue_catalog():
     return {"metadata": {"name": "shop"}, "spec": {"queues": queues}}
 """
 WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "xdist", "anyio")]  # they take a second
+STRICT = ["-Werror", "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # by the launcher
+
+
+def run_pytest(
+    folder: Path, *options: str, env: Mapping[str, str] = os.environ, timeout_s: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a folder, with warnings as errors."""
+    words = (*STRICT, "-q", *WITHOUT, *options)
+    return forking.run(*words, program=forking.ForkedPytest, timeout=timeout_s, cwd=folder, env=env)
 
 
 class Runner:
@@ -34,12 +44,9 @@ class Runner:
     ) -> tuple[str, dict[str, int]]:
         """Return the output and the counts of `passed`, `failed`, `error`."""
         (self.folder / "test_it.py").write_text(textwrap.dedent(code))
-        command = [sys.executable, "-X", "dev", "-m", "pytest", "-W", "error", "-q", *WITHOUT, *options]
-        environment = {**os.environ, **(env or {})}
+        environment = {**os.environ, "PYTHONASYNCIODEBUG": "1", **(env or {})}
         for name in ("CI", "BUILD_NUMBER"):  # pytest would print each failure a second time, in its summary
             environment.pop(name, None)
-        found = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, env=environment
-        )
+        found = run_pytest(self.folder, *options, env=environment, timeout_s=timeout_s)
         counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", found.stdout)}
         return found.stdout + found.stderr, counts
