@@ -17,7 +17,7 @@ from localqueue.api.routes import control
 from localqueue.api.schemas import Schema
 from localqueue.cli import main
 from localqueue.conformance.rules import RULES
-from localqueue.core.explanations import CONDITIONS
+from localqueue.core.explanations import CONDITIONS, FIRING_CONDITIONS, Condition
 from localqueue.core.text import sentence
 
 FOLDER = Path(__file__).parent
@@ -196,13 +196,20 @@ def _codes(codes: Iterable[str]) -> str:
 
 
 def troubleshooting() -> str:
-    """Return the conditions that explain how an attempt ended."""
-    lines = ["## How attempts end\n", "| condition | what it means | command |", "| --- | --- | --- |"]
-    for condition in chain.from_iterable(CONDITIONS.values()):
+    """Return the conditions that explain how an attempt and a firing ended."""
+    attempts, firings = chain.from_iterable(CONDITIONS.values()), chain.from_iterable(FIRING_CONDITIONS.values())
+    lines = ["## How attempts end\n", *_conditions(attempts), "", "## How firings of schedules end\n"]
+    return "\n".join([*lines, *_conditions(firings), ""])
+
+
+def _conditions(conditions: Iterable[Condition]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    yield "| condition | what it means | command |"
+    yield "| --- | --- | --- |"
+    for condition in conditions:
         text = sentence(re.sub(r"{(\w+)}", r"*\1*", condition.text).replace("{{", "{").replace("}}", "}"))
         command = re.sub(r"{(\w+)}", lambda found: found[1].upper(), condition.command).replace("{{}}", "{}")
-        lines.append(f"| `{condition.name}` | {text} | `{command}` |")
-    return "\n".join([*lines, ""])
+        yield f"| `{condition.name}` | {text} | `{command}` |"
 
 
 PRODUCTION = ("Catalog", "Enqueue", "Deliver", "Retry", "Schedules")

@@ -111,7 +111,10 @@ EXPLANATION = record(
 )
 ENDING_FIELDS: dict[str, Schema] = {"outcome": OUTCOME, "status": HTTP_STATUS, "error": ERROR, "response": RESPONSE}
 ENDING = record(**ENDING_FIELDS)
-FIRING = record(namespace=TEXT, name=TEXT, firedAt=TIME, durationMs=COUNT, url=TEXT, **ENDING_FIELDS)
+EXPLAINED = said(or_null(ref("Explanation")), "null where the status says it all")
+FIRING = record(
+    namespace=TEXT, name=TEXT, firedAt=TIME, durationMs=COUNT, url=TEXT, **ENDING_FIELDS, explanation=EXPLAINED
+)
 
 BARE_ATTEMPT: dict[str, Schema] = {
     "round": POSITIVE,
@@ -246,7 +249,7 @@ COMPONENTS: dict[str, Schema] = {
         **BARE_ATTEMPT,
         request=record(url=TEXT, headers={"type": "object", "additionalProperties": TEXT}),
         response=RESPONSE,
-        explanation=said(or_null(ref("Explanation")), "null where the status says it all"),
+        explanation=EXPLAINED,
     ),
     "Explanation": EXPLANATION,
     "Failure": record(

@@ -9,7 +9,7 @@ from localqueue.api import responses
 from localqueue.api.recent_attempts import RecentAttempts
 from localqueue.core import explanations
 from localqueue.core.events import AttemptEnded
-from localqueue.core.explanations import Explanation
+from localqueue.core.explanations import Explanation, explain_firing
 from localqueue.core.models import (
     Attempt,
     FailureGroup,
@@ -221,14 +221,15 @@ def schedule_settings(declared: Schedule) -> dict[str, Any]:
 
 def firing(fired: Firing) -> dict[str, Any]:
     """Return a firing of a schedule and how it ended."""
-    namespace, name = fired.key
+    explained = explain_firing(fired)
     return {
-        "namespace": namespace,
-        "name": name,
+        "namespace": fired.schedule.namespace,
+        "name": fired.schedule.name,
         "firedAt": iso(fired.fired_ms),
         "durationMs": fired.duration_ms,
         "url": fired.url,
         **_ending(fired.outcome),
+        "explanation": None if explained is None else explanation(explained),
     }
 
 

@@ -1,12 +1,13 @@
-"""Explain how an attempt ended: the one table of conditions, each with what it means and a command."""
+"""Explain how an attempt or a firing ended: the tables of conditions, each with what it means and a command."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from localqueue.core.models import Attempt, Job, Outcome, OutcomeKind, Queue
+from localqueue.core import json_body
+from localqueue.core.models import Attempt, Firing, Job, Outcome, OutcomeKind, Queue
 from localqueue.core.records import record
 from localqueue.core.text import safe
 from localqueue.core.times import duration
@@ -24,12 +25,48 @@ class Explanation:
     command: str
 
 
+class Ended(Protocol):
+    """A call that has ended: what an attempt and a firing have in common."""
+
+    @property
+    def url(self) -> str:
+        """Return what was called."""
+
+    @property
+    def duration_ms(self) -> int:
+        """Return how long the call took."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return how the call ended."""
+
+
+class Declared(Protocol):
+    """A handler that a catalog declares: what a queue and a schedule have in common."""
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace of the service."""
+
+    @property
+    def endpoint(self) -> str:
+        """Return the path of the handler."""
+
+    @property
+    def timeout_ms(self) -> int:
+        """Return after how many ms a call is cut off."""
+
+    @property
+    def place(self) -> str:
+        """Return where the catalog declares it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A condition: whether it holds, and its texts, in which {status}, {path} and others are filled in."""
 
     name: str
-    holds: Callable[[Attempt, Queue], bool]
+    holds: Callable[[Ended, Declared], bool]
     text: str
     command: str = "localqueue job {id}"
 
@@ -43,65 +80,72 @@ def explain(job: Job, queue: Queue, attempt: Attempt) -> Explanation | None:
         return None
     for condition in CONDITIONS[attempt.outcome.kind]:
         if condition.holds(attempt, queue):
-            return _filled(condition, job, queue, attempt)
+            return _filled(condition, queue, attempt, id=job.short_id, delay=duration(queue.retry_delay_ms))
     return None
 
 
-def _filled(condition: Condition, job: Job, queue: Queue, attempt: Attempt) -> Explanation:
+def explain_firing(firing: Firing) -> Explanation | None:
+    """Return what a firing's end means, or None where the status says it all.
+
+    Source: the platform reference, whose cron handlers respond first and work afterwards.
+    """
+    for condition in FIRING_CONDITIONS.get(firing.outcome.kind, ()):
+        if condition.holds(firing, firing.schedule):
+            return _filled(condition, firing.schedule, firing, name=safe("/".join(firing.schedule.key)))
+    return None
+
+
+def _filled(condition: Condition, declared: Declared, ended: Ended, **more: str) -> Explanation:
     values = {
-        "id": job.short_id,
-        "namespace": safe(job.namespace),
-        "status": attempt.outcome.status,
-        "path": safe(queue.endpoint),
-        "place": safe(queue.place or "the catalog"),
-        "url": safe(attempt.url),
-        "origin": safe(attempt.url.removesuffix(queue.endpoint)),
-        "location": safe(_header(attempt.outcome, "location") or "nowhere"),
-        "error": safe(attempt.outcome.error.message) if attempt.outcome.error is not None else "",
-        "took": duration(attempt.duration_ms),
-        "timeout": duration(queue.timeout_ms),
-        "delay": duration(queue.retry_delay_ms),
+        "namespace": safe(declared.namespace),
+        "status": ended.outcome.status,
+        "path": safe(declared.endpoint),
+        "place": safe(declared.place or "the catalog"),
+        "url": safe(ended.url),
+        "origin": safe(ended.url.removesuffix(declared.endpoint)),
+        "location": safe(_header(ended.outcome, "location") or "nowhere"),
+        "error": safe(ended.outcome.error.message) if ended.outcome.error is not None else "",
+        "took": duration(ended.duration_ms),
+        "timeout": duration(declared.timeout_ms),
+        **more,
     }
     return Explanation(condition.name, condition.text.format(**values), condition.command.format(**values))
 
 
-def _status(*statuses: int) -> Callable[[Attempt, Queue], bool]:
-    return lambda attempt, _: attempt.outcome.status in statuses
+def _status(*statuses: int) -> Callable[[Ended, Declared], bool]:
+    return lambda ended, _: ended.outcome.status in statuses
 
 
-def _error(*codes: str) -> Callable[[Attempt, Queue], bool]:
-    return lambda attempt, _: attempt.outcome.error is not None and attempt.outcome.error.code in codes
+def _error(*codes: str) -> Callable[[Ended, Declared], bool]:
+    return lambda ended, _: ended.outcome.error is not None and ended.outcome.error.code in codes
 
 
-def _message_has(part: str) -> Callable[[Attempt, Queue], bool]:
-    return lambda attempt, _: attempt.outcome.error is not None and part in attempt.outcome.error.message
+def _message_has(part: str) -> Callable[[Ended, Declared], bool]:
+    return lambda ended, _: ended.outcome.error is not None and part in ended.outcome.error.message
 
 
-def _is_redirect(attempt: Attempt, _: Queue) -> bool:
-    return 300 <= (attempt.outcome.status or 0) < 400
+def _is_redirect(ended: Ended, _: Declared) -> bool:
+    return 300 <= (ended.outcome.status or 0) < 400
 
 
-def _is_slow(attempt: Attempt, queue: Queue) -> bool:
-    return attempt.duration_ms > SLOW_PART * queue.timeout_ms
+def _is_slow(ended: Ended, declared: Declared) -> bool:
+    return ended.duration_ms > SLOW_PART * declared.timeout_ms
 
 
-def _says_it_failed(attempt: Attempt, _: Queue) -> bool:
-    body = attempt.outcome.response.body if attempt.outcome.response is not None else b""
-    if b'"success"' not in body:
-        return False
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.get("success") is False
+def _says_it_failed(ended: Ended, _: Declared) -> bool:
+    return ended.outcome.response is not None and json_body.says(ended.outcome.response.body, "success", False)
 
 
-def _is_page(attempt: Attempt, _: Queue) -> bool:
-    return (_header(attempt.outcome, "content-type") or "").startswith("text/html")
+def _always(_: Ended, __: Declared) -> bool:
+    return True
 
 
-def _wants_delay(attempt: Attempt, _: Queue) -> bool:
-    return _header(attempt.outcome, "retry-after") is not None
+def _is_page(ended: Ended, _: Declared) -> bool:
+    return (_header(ended.outcome, "content-type") or "").startswith("text/html")
+
+
+def _wants_delay(ended: Ended, _: Declared) -> bool:
+    return _header(ended.outcome, "retry-after") is not None
 
 
 def _header(outcome: Outcome, name: str) -> str | None:
@@ -196,7 +240,7 @@ CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
     OutcomeKind.TIMEOUT: (
         Condition(
             "timeout",
-            lambda attempt, queue: True,
+            _always,
             "{error}. The next attempt may overlap with it. Respond early, or raise timeoutMs at {place}",
         ),
     ),
@@ -204,3 +248,48 @@ CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
     OutcomeKind.CANCELLED: (),
 }
 """For each kind of outcome, the conditions in order; the first one that holds is the explanation."""
+
+FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
+    OutcomeKind.COMPLETED: (
+        Condition(
+            "success_false",
+            _says_it_failed,
+            "the body says success: false, but a firing isn't retried. Enqueue a job for what may fail: a job is "
+            "retried",
+            "localqueue trigger {name}",
+        ),
+        Condition(
+            "slow",
+            _is_slow,
+            "the handler took {took} of {timeout} (timeoutMs) to respond. iec-cron doesn't wait for slow work: respond "
+            "first, work afterwards",
+            "localqueue trigger {name}",
+        ),
+    ),
+    OutcomeKind.HTTP_ERROR: (
+        Condition(
+            "wrong_path",
+            _status(404, 405),
+            "the service has no handler for POST {path}, the endpoint that is declared at {place}",
+            "curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' {url}",
+        ),
+    ),
+    OutcomeKind.CONNECTION_ERROR: (
+        Condition(
+            "service_down",
+            _error("connect_refused"),
+            "nothing is listening on {origin}: start {namespace}, or deliver to another address with --target",
+            "localqueue doctor",
+        ),
+    ),
+    OutcomeKind.TIMEOUT: (
+        Condition(
+            "timeout",
+            _always,
+            "{error}. iec-cron doesn't wait for slow work: respond first, work afterwards, and enqueue one job for "
+            "each record",
+            "localqueue trigger {name}",
+        ),
+    ),
+}
+"""The conditions of firings; they are few, because most ends of a firing say what happened."""

@@ -269,7 +269,7 @@ class Attempt:
 class Firing:
     """A call of a schedule's endpoint: when it was fired, in ms, how long it took, and how it ended."""
 
-    key: QueueKey
+    schedule: Schedule
     fired_ms: int
     duration_ms: int
     url: str

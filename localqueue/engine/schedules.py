@@ -173,7 +173,7 @@ class Schedules:
         except OutOfResources as error:
             self._hub(events.Warned(f"schedule {schedule.namespace}/{schedule.name} was not fired: {error.message}"))
             raise
-        firing = Firing(schedule.key, fired_ms, round((self._clock.monotonic() - started) * 1000), url, outcome)
+        firing = Firing(schedule, fired_ms, round((self._clock.monotonic() - started) * 1000), url, outcome)
         self._last[schedule.key] = firing
         self._hub(events.ScheduleFired(firing))
         return firing

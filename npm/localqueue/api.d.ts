@@ -1081,6 +1081,8 @@ export interface components {
                 body: string;
                 truncated: boolean;
             } | null;
+            /** @description null where the status says it all */
+            explanation: components["schemas"]["Explanation"] | null;
         };
         SecondDelivery: {
             job: components["schemas"]["Job"];

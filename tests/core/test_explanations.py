@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from localqueue.core.explanations import CONDITIONS, Explanation, explain
-from localqueue.core.models import Attempt, AttemptError, Job, Outcome, OutcomeKind, Queue, Response
+from localqueue.core.explanations import CONDITIONS, FIRING_CONDITIONS, Explanation, explain, explain_firing
+from localqueue.core.models import (
+    Attempt,
+    AttemptError,
+    Firing,
+    Job,
+    Outcome,
+    OutcomeKind,
+    Queue,
+    Response,
+    Schedule,
+)
 
 JOB = Job(1, "019b8a3e-0000-7000-8000-0000deadbeef", "shop", "work", 0, 0)
 QUEUE = Queue("shop", "work", "/work", timeout_ms=1000, place="catalog-info.yaml:7")
@@ -116,3 +126,35 @@ def test_what_the_status_says_or_a_script_did_is_not_explained(found: Explanatio
 def test_a_response_can_not_write_into_the_terminal() -> None:
     found = responded(302, location="/\x1b[2J{id}")
     assert found is not None and "\x1b" not in found.text and "{id}" in found.text
+
+
+SCHEDULE = Schedule("shop", "nightly", "0 2 * * *", "/cron", timeout_ms=1000, place="catalog-info.yaml:9")
+FIRINGS = {
+    "success_false": (OutcomeKind.COMPLETED, 200, None, '{"success": false}', 1),
+    "slow": (OutcomeKind.COMPLETED, 200, None, "", 801),
+    "wrong_path": (OutcomeKind.HTTP_ERROR, 404, None, "", 1),
+    "service_down": (OutcomeKind.CONNECTION_ERROR, None, AttemptError("connect_refused", "connection refused"), "", 1),
+    "timeout": (OutcomeKind.TIMEOUT, None, AttemptError("timeout", "timed out after 1 s"), "", 1000),
+    "": (OutcomeKind.HTTP_ERROR, 500, None, "no database", 1),
+}
+
+
+def fired(
+    kind: OutcomeKind, status: int | None, error: AttemptError | None, body: str, duration_ms: int
+) -> Explanation | None:
+    response = None if status is None else Response((), body.encode(), False)
+    outcome = Outcome(kind, status, error, response)
+    return explain_firing(Firing(SCHEDULE, 0, duration_ms, "http://localhost:3000/cron", outcome))
+
+
+def test_each_condition_of_a_firing_is_found() -> None:
+    """Rule schedule.explain."""
+    names = [condition.name for conditions in FIRING_CONDITIONS.values() for condition in conditions]
+    found = {name: fired(*ending) for name, ending in FIRINGS.items()}
+    assert [each.condition for each in found.values() if each is not None] == [*FIRINGS][:-1] == names
+    assert found["timeout"] == Explanation(
+        "timeout",
+        "timed out after 1 s. iec-cron doesn't wait for slow work: respond first, work afterwards, and enqueue one job "
+        "for each record",
+        "localqueue trigger shop/nightly",
+    )

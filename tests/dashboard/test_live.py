@@ -289,19 +289,21 @@ def test_a_refused_request_is_shown_with_its_reason_and_its_hint(virtual: Board)
 
 
 def test_a_schedule_is_fired_from_the_page_and_its_result_is_shown(browser: Browser, tmp_path: Path) -> None:
-    """Rule schedule.trigger."""
+    """Rule schedule.trigger, schedule.explain."""
     catalog = write_catalog(tmp_path)
     schedule = "  schedules:\n    - {name: nightly, cron: 0 2 * * *, endpoint: /nightly}\n"
     catalog.write_text(f"{catalog.read_text()}{schedule}")
     with (
-        working(lambda _: 204) as worker,
+        working() as worker,
         serving(tmp_path, "--ephemeral", "--schedules", "--target", worker.url) as server,
         board(browser, server, worker) as found,
     ):
+        worker.answer = lambda _: (200, b'{"success": false}', {})
         found.open()
         row = found.page.get_by_label("Schedules of shop").get_by_role("listitem")
         expect(row).to_contain_text("nightlynext in ")
         row.get_by_role("button", name="Trigger now").click()
         found.see("nightly was fired: the service responded 200")
         expect(row).to_contain_text("200")
+        expect(row.locator("[title*='The body says success: false, but a firing is']")).to_contain_text("200")
     assert worker.bodies == [b"{}"]

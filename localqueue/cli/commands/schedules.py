@@ -15,7 +15,7 @@ from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.cli.queue_argument import find_schedule
 from localqueue.client.client import Client
-from localqueue.core.text import cut, safe
+from localqueue.core.text import cut, safe, sentence
 from localqueue.core.times import distance, duration, moment, parse_time
 
 BODY = 300
@@ -84,5 +84,9 @@ def trigger(client: Client, name: str, namespace: str | None, is_json: bool) -> 
     else:
         click.echo(f"{safe('/'.join(key))}  {_word(fired)}  {duration(fired['durationMs'])}")
         shown = fired["response"]["body"].strip() if fired["response"] is not None else fired["error"]["message"]
-        click.echo(f"  {safe(cut(shown, BODY), BODY)}" if shown else "  (empty body)")
+        explained = "" if fired["explanation"] is None else fired["explanation"]["text"]
+        if not shown or not explained.startswith(shown):
+            click.echo(f"  {safe(cut(shown, BODY), BODY)}" if shown else "  (empty body)")
+        if explained:
+            click.echo(f"  {safe(sentence(explained), 500)}")
     sys.exit(int(fired["outcome"] != "completed"))

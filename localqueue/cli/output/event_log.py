@@ -15,8 +15,8 @@ from localqueue.cli.output.banner import start_warnings
 from localqueue.cli.output.burst import BurstLimit
 from localqueue.cli.output.terminal import Painter
 from localqueue.core import events
-from localqueue.core.explanations import Explanation
-from localqueue.core.models import Attempt, Catalog, Job, JobState, OutcomeKind, QueueKey
+from localqueue.core.explanations import Explanation, explain_firing
+from localqueue.core.models import Attempt, Catalog, Job, JobState, OutcomeKind
 from localqueue.core.text import counted, safe
 from localqueue.server.server import RunningServer
 
@@ -52,7 +52,7 @@ class TextLog:
         self._paint = paint
         self._columns = columns
         self._banner = banner
-        self._explained: set[tuple[QueueKey, str]] = set()
+        self._explained: set[tuple[str, str]] = set()
         self._ambiguous: set[str] = set()
 
     def ready(self, where: RunningServer, catalog: Catalog) -> None:
@@ -75,6 +75,7 @@ class TextLog:
                 self._write(phrases.hold(job, is_held, timeout_ms))
             case events.ScheduleFired(firing):
                 self._write(phrases.firing(firing, self._paint))
+                self._explain(f"schedule {'/'.join(firing.schedule.key)}", explain_firing(firing))
             case events.CatalogChanged(catalog):
                 self._ambiguous = _ambiguous_names(catalog)
                 self._write(f"catalog reloaded: {counted(len(catalog.queues), 'queue')}")
@@ -99,9 +100,13 @@ class TextLog:
         is_ambiguous = job.queue in self._ambiguous
         if self._shows(job, attempt, f"{job.namespace}/{job.queue}" if is_ambiguous else job.queue):
             self._write(phrases.delivery(job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
-        if explanation is not None and (job.key, explanation.condition) not in self._explained:
-            self._explained.add((job.key, explanation.condition))
-            self._write(phrases.explanation("/".join(job.key), explanation, self._paint))
+        self._explain("/".join(job.key), explanation)
+
+    def _explain(self, where: str, explanation: Explanation | None) -> None:
+        """Write what an end means, once for each condition of a queue or a schedule."""
+        if explanation is not None and (where, explanation.condition) not in self._explained:
+            self._explained.add((where, explanation.condition))
+            self._write(phrases.explanation(where, explanation, self._paint))
 
     def _shows(self, job: Job, attempt: Attempt, name: str) -> bool:
         """Return whether an attempt has a line: a completed one may be part of a sum."""

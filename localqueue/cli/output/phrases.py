@@ -107,7 +107,8 @@ def firing(fired: Firing, paint: Painter) -> str:
     word = paint(tone, f"{safe(ending_word(fired.outcome)):<12}")
     when = paint("dim", iso(fired.fired_ms)[11:23])
     note = "" if fired.outcome.kind is OutcomeKind.COMPLETED else "  not retried: a schedule fires once"
-    return f"{when}  schedule {safe('/'.join(fired.key))}  {word} {duration(fired.duration_ms):>8}{note}".rstrip()
+    name = safe("/".join(fired.schedule.key))
+    return f"{when}  schedule {name}  {word} {duration(fired.duration_ms):>8}{note}".rstrip()
 
 
 def outcome_word(attempt: Attempt) -> str:

@@ -30,5 +30,6 @@ function next(schedule) {
 
 function last(firing) {
   if (firing === null) return null;
-  return h("span", { class: outcomeShape(firing.outcome), title: `fired ${format.time(firing.firedAt)}` }, " ", icon(outcomeShape(firing.outcome)), " ", outcomeWord(firing));
+  const title = [`fired ${format.time(firing.firedAt)}`, firing.explanation && format.sentence(firing.explanation.text)].filter(Boolean).join("\n");
+  return h("span", { class: outcomeShape(firing.outcome), title }, " ", icon(outcomeShape(firing.outcome)), " ", outcomeWord(firing));
 }
