@@ -16,9 +16,8 @@ def problem(expression: str) -> str | None:
 
     Source: platform reference; the scheduler takes 5 fields.
     """
-    count = len(expression.split())
-    if count != FIELDS:
-        return f"must have 5 fields (minute, hour, day, month, weekday) and has {count}"
+    if len(expression.split()) != FIELDS:
+        return "must have 5 fields (minute, hour, day, month, weekday)"
     try:
         next_after(expression, "UTC", 0)
     except cronsim.CronSimError as error:
@@ -26,6 +25,13 @@ def problem(expression: str) -> str | None:
     except StopIteration:
         return "must match a date"
     return None
+
+
+def without_seconds(expression: str) -> str | None:
+    """Return the last 5 of 6 fields, if they are a valid expression: the first one was meant as seconds."""
+    _, *fields = expression.split() or [""]
+    shorter = " ".join(fields)
+    return shorter if len(fields) == FIELDS and problem(shorter) is None else None
 
 
 def next_after(expression: str, timezone: str, ms: int) -> int:

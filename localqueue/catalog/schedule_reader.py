@@ -42,7 +42,9 @@ def _cron(findings: Findings, fields: FieldReader) -> str | None:
     problem = cron.problem(expression) if expression is not None else "must be a text in quotes"
     if problem is None:
         return expression
-    findings.at(node, "wrong_cron", f"cron {problem}, not {described(node)}")
+    shorter = cron.without_seconds(expression or "")
+    hint = f'; without seconds: "{shorter}"' if shorter else ""
+    findings.at(node, "wrong_cron", f"cron {problem}, not {described(node)}{hint}")
     return None
 
 

@@ -13,6 +13,7 @@ LISTED = 20
 """How many jobs a message lists."""
 LINE = 500
 """How many characters of a job's data a message shows."""
+ADVICE = "let the handler check first whether this jobId is done, and respond 200 without doing the work again"
 
 
 def missing_message(
@@ -34,7 +35,7 @@ def not_idempotent_message(found: Mapping[str, Any], before: Any, after: Any) ->
     """Return why `assert_idempotent` failed, or "" if nothing happened twice."""
     job, effects = found["job"], list(_effects(found, before, after))
     begin = f"{job['queue']} {job['shortId']} isn't idempotent; its second delivery, with the same jobId,"
-    return "\n  ".join([begin, *effects]) if effects else ""
+    return "\n  ".join([begin, *effects, ADVICE]) if effects else ""
 
 
 def _effects(found: Mapping[str, Any], before: Any, after: Any) -> Iterator[str]:

@@ -316,7 +316,13 @@ def problems(tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cron": "0 0 2 * * *"}, "wrong_cron cron must have 5 fields (minute, hour, day, month, weekday) and has 6"),
+        (
+            {"cron": "0 0 2 * * *"},
+            "wrong_cron cron must have 5 fields (minute, hour, day, month, weekday), "
+            'not "0 0 2 * * *"; without seconds: "0 2 * * *"',
+        ),
+        ({"cron": "0 0 2 * * * *"}, 'weekday), not "0 0 2 * * * *"\n'),
+        ({"cron": "0 0 25 * * *"}, 'weekday), not "0 0 25 * * *"\n'),
         ({"cron": "0 25 * * *"}, "wrong_cron cron must be valid (bad hour)"),
         ({"cron": "0 0 31 2 *"}, "wrong_cron cron must"),
         ({"cron": 5}, "wrong_cron cron must be a text in quotes, not 5"),

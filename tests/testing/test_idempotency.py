@@ -152,11 +152,13 @@ def test_deliver_twice_sends_what_completes_again_and_warns_of_differences(tmp_p
 
     write_catalog(tmp_path, retries=0)
     with working(answer) as worker, serving(tmp_path, "--target", worker.url, "--deliver-twice") as server:
-        ids = {data: server.enqueue(data) for data in ("same", "differs", "fails")}
+        if job["data"] == "skips":
+            return 200, b'{"success": true, "skipped": true}', {}
+        ids = {data: server.enqueue(data) for data in ("same", "skips", "differs", "fails")}
         states = {data: server.wait_state(id_, "completed", "failed") for data, id_ in ids.items()}
-        assert [state["state"] for state in states.values()] == ["completed", "completed", "failed"]
-        assert [len(state["attempts"]) for state in states.values()] == [1, 1, 1]
-        assert [seen[id_] for id_ in ids.values()] == [2, 2, 1]
+        assert [state["state"] for state in states.values()] == ["completed", "completed", "completed", "failed"]
+        assert [len(state["attempts"]) for state in states.values()] == [1, 1, 1, 1]
+        assert [seen[id_] for id_ in ids.values()] == [2, 2, 2, 1]
         warnings = until(
             lambda: [each for each in server.events if "delivered twice:" in each.get("message", "")], "it"
         )

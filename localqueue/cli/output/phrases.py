@@ -15,6 +15,7 @@ from localqueue.core.times import distance, duration, iso, parse_time
 LONGEST_WHY = 80
 WIDE = 120
 """The number of columns from which a line has room for wide columns."""
+NOT_STORED = "No job was stored. Does your service check the status of the response? fetch doesn't throw for it."
 HELD = {
     "paused": "the queue is paused",
     "queue_missing": "the queue is no longer in any catalog",
@@ -146,5 +147,5 @@ def rejection(refused: Rejection, paint: Painter) -> str:
     source = "security check" if refused.is_security else "POST /jobs"
     count = f" ({refused.count} so far)" if refused.count > 1 else ""
     line = f"refused: {source}: {refused.code}: {safe(refused.message, 300)}{count}"
-    hint = f"\n  {safe(refused.hint, 300)}" if refused.hint and refused.count == 1 else ""
-    return paint("bad", line) + hint
+    hints = [refused.hint, "" if refused.is_security else NOT_STORED] if refused.count == 1 else []
+    return "\n".join([paint("bad", line), *(f"  {safe(hint, 300)}" for hint in hints if hint)])

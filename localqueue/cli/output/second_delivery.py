@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from localqueue.core import json_body
 from localqueue.core.text import counted, cut, safe
 
 BODY, LINE = 300, 500
 """How many characters are shown of a response, and of a line."""
+ADVICE = "if the handler enqueued them, it did its work twice: let it check first whether this jobId is done"
 
 
 def describe(found: Mapping[str, Any]) -> str:
@@ -22,9 +24,18 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for title in ("first", "second"):
         yield f"  {title:<6}  {_ending(found[title])}".rstrip()
     if any(found[title]["response"] is not None for title in ("first", "second")):
-        same = "differ" if any("bodies" in text for text in found["differences"]) else "are equal"
-        yield f"  the bodies of the responses {same}"
+        yield f"  {_comparison(found)}"
     yield f"  {counted(found['enqueuedCount'], 'job')} enqueued during the second delivery{_ids(found)}"
+    if found["enqueuedCount"]:
+        yield f"  {ADVICE}"
+
+
+def _comparison(found: Mapping[str, Any]) -> str:
+    response = found["second"]["response"]
+    if response is not None and json_body.says(response["body"].encode(), "skipped", True):
+        return "the handler skipped the second delivery: skipped is true"
+    is_different = any("bodies" in text for text in found["differences"])
+    return f"the bodies of the responses {'differ' if is_different else 'are equal'}"
 
 
 def _ids(found: Mapping[str, Any]) -> str:
