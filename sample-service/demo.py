@@ -17,7 +17,8 @@ import httpx
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0
-SINGLE, BATCH = 6, 10
+CLAIMS = 16
+FIRE = "/_localqueue/schedules/claims-service/nightly-sync/trigger"
 client = httpx.Client(trust_env=False, timeout=10)
 
 
@@ -47,17 +48,18 @@ def jobs(queue_url: str) -> list[dict]:
 
 
 def submit(service_url: str) -> None:
-    for number in range(1, SINGLE + 1):
+    for number in range(1, CLAIMS + 1):
         claim = {"claimId": f"c-{number}", "amount": 100 * number}
         client.post(f"{service_url}/claims", json=claim).raise_for_status()
-    batch = [{"claimId": f"b-{number}", "amount": 10 * number} for number in range(1, BATCH + 1)]
-    client.post(f"{service_url}/claims/batch", json={"claims": batch}).raise_for_status()
 
 
-def is_done(queue_url: str) -> bool:
-    expected = 2 * (SINGLE + BATCH) + 1
+def fire_schedule(queue_url: str) -> None:
+    client.post(f"{queue_url}{FIRE}", headers={"Content-Type": "application/json"}).raise_for_status()
+
+
+def are_done(queue_url: str, count: int) -> bool:
     found = jobs(queue_url)
-    return len(found) == expected and all(job["state"] in ("completed", "failed") for job in found)
+    return len(found) == count and all(job["state"] in ("completed", "failed") for job in found)
 
 
 def problems(queue_url: str, service_url: str) -> list[str]:
@@ -65,25 +67,25 @@ def problems(queue_url: str, service_url: str) -> list[str]:
     found = []
     for job in jobs(queue_url):
         whole = client.get(f"{queue_url}/_localqueue/jobs/{job['id']}").json()
-        fails_first = job["queue"] == "score-claim" and int(whole["data"]["claimId"].split("-")[-1]) % 3 == 0
+        fails_first = job["queue"] == "sync-record" and int(whole["data"]["claimId"].split("-")[-1]) % 3 == 0
         expected = ["http_error", "completed"] if fails_first else ["completed"]
         outcomes = [attempt["outcome"] for attempt in whole["attempts"]]
         if outcomes != expected:
             found.append(f"job {job['shortId']} of {job['queue']}: expected {expected}, got {outcomes}")
     claims = client.get(f"{service_url}/claims").json()["claims"]
     for claim in claims:
-        if (claim["processed"], claim["scored"]) != (1, 1):
+        if (claim["processed"], claim["synced"]) != (1, True):
             found.append(f"claim {claim['claimId']} was not done exactly once: {claim}")
-    if len(claims) != SINGLE + BATCH:
-        found.append(f"expected {SINGLE + BATCH} claims, got {len(claims)}")
+    if len(claims) != CLAIMS:
+        found.append(f"expected {CLAIMS} claims, got {len(claims)}")
     return found
 
 
 def summarise(queue_url: str, seconds: float) -> None:
     found = jobs(queue_url)
     attempts = sum(job["attempt"] for job in found)
-    print(f"\n  claims    {SINGLE} submitted one by one, {BATCH} fanned out by one job")
-    print(f"  jobs      {len(found)}, all completed")
+    print(f"\n  claims    {CLAIMS} submitted, all processed once and synced")
+    print(f"  jobs      {len(found)}, all completed: one per claim, and one per claim from the schedule's fan-out")
     print(f"  attempts  {attempts}, of which {attempts - len(found)} failed first and were retried")
     print(f"  time      {seconds:.1f} s", flush=True)
 
@@ -93,7 +95,9 @@ def run(queue: subprocess.Popen[bytes], service: subprocess.Popen[bytes], queue_
     wait_for(lambda: client.get(f"{service_url}/health").is_success, "the service answers", service)
     began = time.monotonic()
     submit(service_url)
-    wait_for(lambda: is_done(queue_url), "all jobs are done", queue, service)
+    wait_for(lambda: are_done(queue_url, CLAIMS), "all claims are processed", queue, service)
+    fire_schedule(queue_url)
+    wait_for(lambda: are_done(queue_url, 2 * CLAIMS), "all claims are synced", queue, service)
     if found := problems(queue_url, service_url):
         sys.exit("demo: something is wrong\n" + "\n".join(found))
     summarise(queue_url, time.monotonic() - began)

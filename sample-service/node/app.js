@@ -7,7 +7,7 @@ const AUDIT_URL = process.env.AUDIT_URL;
 const PORT = Number(process.env.PORT ?? 3000);
 const REMEMBERED = 10_000;
 
-const done = new Set(); // ids of finished jobs: a job may come more than once
+const done = new Set(); // claimId and jobId of finished jobs
 const claims = new Map();
 
 class QueueError extends Error {}
@@ -46,15 +46,11 @@ async function audit(event) {
   }
 }
 
-// Remember that a job is done, so that its next delivery does nothing.
-function finish(jobId) {
-  done.add(jobId);
-  if (done.size > REMEMBERED) done.delete(done.values().next().value);
-}
-
-function claim(claimId) {
-  if (!claims.has(claimId)) claims.set(claimId, { claimId, processed: 0, scored: 0 });
-  return claims.get(claimId);
+// Do the work of a claim: in a real service, one transaction that also remembers the job as done.
+function processClaim(claimId, amount) {
+  if (typeof amount !== "number") throw new Error(`claim ${claimId} has no amount`);
+  if (!claims.has(claimId)) claims.set(claimId, { claimId, processed: 0, synced: false });
+  claims.get(claimId).processed += 1;
 }
 
 const app = express();
@@ -67,51 +63,56 @@ app.post("/claims", async (request, response) => {
   response.status(202).json({ jobId: await enqueue("process-claim", { claimId, amount }) });
 });
 
-app.post("/claims/batch", async (request, response) => {
-  response.status(202).json({ jobId: await enqueue("import-claims", request.body) });
-});
-
 app.get("/claims", (_request, response) => response.json({ claims: [...claims.values()] }));
 app.get("/health", (_request, response) => response.json({ status: "ok" }));
 
-// What the queue calls
+// What the queue calls: 2xx completes a job, anything else is retried
 
-app.post("/internal/jobs/process-claim", async (request, response) => {
-  const { jobId, data } = request.body;
-  if (done.has(jobId)) return response.json({ status: "already done" });
-  await enqueue("score-claim", { claimId: data.claimId });
-  claim(data.claimId).processed += 1;
-  finish(jobId);
-  response.json({ status: "done" });
-  audit({ processed: jobId }); // not awaited: fire and forget
-});
-
-app.post("/internal/jobs/score-claim", (request, response) => {
+app.post("/internal/jobs/process-claim", (request, response) => {
   const { jobId, attempt, data } = request.body;
-  const number = Number(data.claimId.split("-").at(-1));
-  if (number % 3 === 0 && attempt === 1) {
-    return response.status(500).json({ error: "the scoring model is busy, try again" });
+  const { claimId, amount } = data;
+  if (done.has(`${claimId} ${jobId}`)) { // a job may be delivered more than once
+    return response.json({ success: true, skipped: true });
   }
-  if (!done.has(jobId)) {
-    claim(data.claimId).scored += 1;
-    finish(jobId);
+  try {
+    processClaim(claimId, amount);
+  } catch (error) {
+    console.log(`job ${jobId}, claim ${claimId}, attempt ${attempt}: ${error.message}`);
+    return response.status(500).json({ success: false, error: error.message });
   }
-  response.json({ status: "done" });
+  done.add(`${claimId} ${jobId}`);
+  if (done.size > REMEMBERED) done.delete(done.values().next().value);
+  response.json({ success: true });
+  audit({ processed: claimId }); // not awaited: fire and forget
 });
 
-// Answer at once and enqueue after: the fan-out pattern.
-app.post("/internal/jobs/import-claims", (request, response) => {
-  response.status(202).json({ status: "accepted" });
-  fanOut(request.body);
+// Copy a claim to another system, which is busy now and then. A second delivery changes nothing.
+app.post("/internal/jobs/sync-record", (request, response) => {
+  const { attempt, data } = request.body;
+  if (Number(data.claimId.split("-").at(-1)) % 3 === 0 && attempt === 1) {
+    return response.status(500).json({ success: false, error: "the other system is busy" });
+  }
+  claims.get(data.claimId).synced = true;
+  response.json({ success: true });
 });
 
-async function fanOut(job) {
-  for (const each of job.data.claims) {
-    try {
-      await enqueue("process-claim", each);
-    } catch (error) { // nobody retries this for us: the job was answered already
-      console.log(`claim ${each.claimId} of job ${job.jobId} lost: ${error.message}`);
-    }
+// What the schedule calls: respond first, and enqueue one job for each record afterwards (the fan-out pattern).
+
+app.post("/internal/cron/nightly-sync", (_request, response) => {
+  response.json({ success: true });
+  syncAll();
+});
+
+async function syncAll() {
+  const pending = [...claims.values()].filter((claim) => !claim.synced);
+  await Promise.allSettled(pending.map(({ claimId }) => requestSync(claimId)));
+}
+
+async function requestSync(claimId) {
+  try {
+    await enqueue("sync-record", { claimId });
+  } catch (error) { // the others must not fail with it; it stays pending for the next night
+    console.log(`claim ${claimId} was not enqueued: ${error.message}`);
   }
 }
 

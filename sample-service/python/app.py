@@ -1,5 +1,6 @@
 """A claims service that gives its work to the queue. Run it with `python app.py`."""
 
+import asyncio
 import os
 from collections import OrderedDict
 
@@ -18,7 +19,7 @@ PORT = int(os.environ.get("PORT", "3000"))
 REMEMBERED = 10_000
 
 client = httpx.AsyncClient(timeout=10, trust_env=False)
-done: OrderedDict[str, None] = OrderedDict()  # ids of finished jobs: a job may come more than once
+done: OrderedDict[tuple[str, str], None] = OrderedDict()  # (claimId, jobId) of finished jobs
 claims: dict[str, dict] = {}
 
 
@@ -49,15 +50,12 @@ async def audit(event: dict) -> None:
         print(f"audit event lost: {error!r}", flush=True)
 
 
-def finish(job_id: str) -> None:
-    """Remember that a job is done, so that its next delivery does nothing."""
-    done[job_id] = None
-    while len(done) > REMEMBERED:
-        done.popitem(last=False)
-
-
-def claim(claim_id: str) -> dict:
-    return claims.setdefault(claim_id, {"claimId": claim_id, "processed": 0, "scored": 0})
+def process(claim_id: str, amount: float) -> None:
+    """Do the work of a claim: in a real service, one transaction that also remembers the job as done."""
+    if not isinstance(amount, int | float):
+        raise ValueError(f"claim {claim_id} has no amount")
+    claim = claims.setdefault(claim_id, {"claimId": claim_id, "processed": 0, "synced": False})
+    claim["processed"] += 1
 
 
 # What other programs call
@@ -65,13 +63,8 @@ def claim(claim_id: str) -> dict:
 
 async def submit_claim(request: Request) -> JSONResponse:
     body = await request.json()
-    job_id = await enqueue("process-claim", {"claimId": body["claimId"], "amount": body["amount"]})
+    job_id = await enqueue("process-claim", {"claimId": body["claimId"], "amount": body.get("amount")})
     return JSONResponse({"jobId": job_id}, 202)
-
-
-async def submit_batch(request: Request) -> JSONResponse:
-    body = await request.json()
-    return JSONResponse({"jobId": await enqueue("import-claims", body)}, 202)
 
 
 async def list_claims(_: Request) -> JSONResponse:
@@ -82,42 +75,53 @@ async def health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-# What the queue calls
+# What the queue calls: 2xx completes a job, anything else is retried
 
 
 async def process_claim(request: Request) -> JSONResponse:
     job = await request.json()
-    if job["jobId"] in done:
-        return JSONResponse({"status": "already done"})
-    await enqueue("score-claim", {"claimId": job["data"]["claimId"]})
-    claim(job["data"]["claimId"])["processed"] += 1
-    finish(job["jobId"])
-    return JSONResponse({"status": "done"}, background=BackgroundTask(audit, {"processed": job["jobId"]}))
+    claim_id, amount = job["data"]["claimId"], job["data"].get("amount")
+    if (claim_id, job["jobId"]) in done:  # a job may be delivered more than once
+        return JSONResponse({"success": True, "skipped": True})
+    try:
+        process(claim_id, amount)
+    except Exception as error:
+        print(f"job {job['jobId']}, claim {claim_id}, attempt {job['attempt']}: {error}", flush=True)
+        return JSONResponse({"success": False, "error": str(error)}, 500)
+    done[claim_id, job["jobId"]] = None
+    if len(done) > REMEMBERED:
+        done.popitem(last=False)
+    return JSONResponse({"success": True}, background=BackgroundTask(audit, {"processed": claim_id}))
 
 
-async def score_claim(request: Request) -> JSONResponse:
+async def sync_record(request: Request) -> JSONResponse:
+    """Copy a claim to another system, which is busy now and then. A second delivery changes nothing."""
     job = await request.json()
-    number = int(job["data"]["claimId"].split("-")[-1])
-    if number % 3 == 0 and job["attempt"] == 1:
-        return JSONResponse({"error": "the scoring model is busy, try again"}, 500)
-    if job["jobId"] not in done:
-        claim(job["data"]["claimId"])["scored"] += 1
-        finish(job["jobId"])
-    return JSONResponse({"status": "done"})
+    claim_id = job["data"]["claimId"]
+    if int(claim_id.split("-")[-1]) % 3 == 0 and job["attempt"] == 1:
+        return JSONResponse({"success": False, "error": "the other system is busy"}, 500)
+    claims[claim_id]["synced"] = True
+    return JSONResponse({"success": True})
 
 
-async def import_claims(request: Request) -> JSONResponse:
-    """Answer at once and enqueue after: the fan-out pattern."""
-    job = await request.json()
-    return JSONResponse({"status": "accepted"}, 202, background=BackgroundTask(fan_out, job))
+# What the schedule calls
 
 
-async def fan_out(job: dict) -> None:
-    for each in job["data"]["claims"]:
-        try:
-            await enqueue("process-claim", each)
-        except QueueError as error:  # nobody retries this for us: the job was answered already
-            print(f"claim {each['claimId']} of job {job['jobId']} lost: {error}", flush=True)
+async def nightly_sync(_: Request) -> JSONResponse:
+    """Respond first, and enqueue one job for each record afterwards: the fan-out pattern."""
+    return JSONResponse({"success": True}, background=BackgroundTask(sync_all))
+
+
+async def sync_all() -> None:
+    pending = [claim["claimId"] for claim in claims.values() if not claim["synced"]]
+    await asyncio.gather(*(request_sync(claim_id) for claim_id in pending))
+
+
+async def request_sync(claim_id: str) -> None:
+    try:
+        await enqueue("sync-record", {"claimId": claim_id})
+    except QueueError as error:  # the others must not fail with it; it stays pending for the next night
+        print(f"claim {claim_id} was not enqueued: {error}", flush=True)
 
 
 async def queue_error(_: Request, error: Exception) -> JSONResponse:
@@ -128,11 +132,10 @@ app = Starlette(
     routes=[
         Route("/claims", submit_claim, methods=["POST"]),
         Route("/claims", list_claims, methods=["GET"]),
-        Route("/claims/batch", submit_batch, methods=["POST"]),
         Route("/health", health),
         Route("/internal/jobs/process-claim", process_claim, methods=["POST"]),
-        Route("/internal/jobs/score-claim", score_claim, methods=["POST"]),
-        Route("/internal/jobs/import-claims", import_claims, methods=["POST"]),
+        Route("/internal/jobs/sync-record", sync_record, methods=["POST"]),
+        Route("/internal/cron/nightly-sync", nightly_sync, methods=["POST"]),
     ],
     exception_handlers={QueueError: queue_error},
 )

@@ -20,8 +20,8 @@ def test_each_service_is_short_enough_to_copy_from(file: str) -> None:
 def test_the_demo_with_the_python_service_ends_well() -> None:
     found = subprocess.run([sys.executable, SAMPLE / "demo.py"], capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "33, all completed" in found.stdout
-    assert "38, of which 5 failed first and were retried" in found.stdout
+    assert "32, all completed" in found.stdout
+    assert "37, of which 5 failed first and were retried" in found.stdout
 
 
 def test_the_demo_with_the_express_service_ends_well() -> None:
@@ -29,7 +29,7 @@ def test_the_demo_with_the_express_service_ends_well() -> None:
     command = [sys.executable, SAMPLE / "demo.py", "--node"]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "33, all completed" in found.stdout
+    assert "32, all completed" in found.stdout
 
 
 def install_express() -> None:

@@ -12,7 +12,9 @@ from tests.support import http, serving, until, working, write_catalog
 from tests.testing.runner import Runner
 
 SAMPLE = Path(__file__).parents[2] / "sample-service"
-CHECK = 'if job["jobId"] in done:'
+CHECK = 'if (claim_id, job["jobId"]) in done:'
+WORK = "        process(claim_id, amount)\n"
+FOLLOW_UP = '        await enqueue("sync-record", job["data"])\n'
 UNCLOSED = ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
 """The sample service never closes its client."""
 TESTS = f"""
@@ -47,7 +49,8 @@ def test_a_response_is_lost(localqueue, app):
 def test_the_sample_service_needs_its_idempotency_check(run: Runner, is_checked: bool) -> None:
     """Rule deliver.twice, faults.outcomes."""
     source = (SAMPLE / "python/app.py").read_text()
-    assert source.count(CHECK) == 1
+    assert (source.count(CHECK), source.count(WORK)) == (1, 1)
+    source = source.replace(WORK, WORK + FOLLOW_UP)
     (run.folder / "app.py").write_text(source if is_checked else source.replace(CHECK, "if False:"))
     output, counts = run(TESTS, *(f"-Wignore::{kind}" for kind in UNCLOSED))
     if is_checked:
@@ -55,7 +58,8 @@ def test_the_sample_service_needs_its_idempotency_check(run: Runner, is_checked:
         return
     assert counts == {"failed": 2}, output
     assert "isn't idempotent; its second delivery, with the same jobId," in output
-    assert "enqueued 1 job: score-claim " in output
+    assert "enqueued 1 job: sync-record " in output
+    assert "let the handler check first whether this jobId is done, and respond 200 without" in output
     assert "changed the result of `unchanged`: {'c-1': {'claimId': 'c-1', 'processed': 1" in output
     assert "assert 2 == 1" in output and "lost_ack (injected)" in output
 
@@ -148,12 +152,12 @@ def test_deliver_twice_sends_what_completes_again_and_warns_of_differences(tmp_p
             return 500
         if seen[job["jobId"]] == 1:
             return 200, b'{"a": 1, "b": 2}', {}
+        if job["data"] == "skips":
+            return 200, b'{"success": true, "skipped": true}', {}
         return (409, b"", {}) if job["data"] == "differs" else (200, b'{"b":2,"a":1}', {})
 
     write_catalog(tmp_path, retries=0)
     with working(answer) as worker, serving(tmp_path, "--target", worker.url, "--deliver-twice") as server:
-        if job["data"] == "skips":
-            return 200, b'{"success": true, "skipped": true}', {}
         ids = {data: server.enqueue(data) for data in ("same", "skips", "differs", "fails")}
         states = {data: server.wait_state(id_, "completed", "failed") for data, id_ in ids.items()}
         assert [state["state"] for state in states.values()] == ["completed", "completed", "completed", "failed"]
