@@ -3,55 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.forking import ForkedPopen
-from tests.support import free_port, http, localqueue, until, working, write_catalog
-
-
-class Terminal:
-    """What `up` prints in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = ForkedPopen(
-            ["up", "--port", "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.text = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        line = until(lambda: self._line("export IEC_QUEUE_URL="), "the banner")
-        self.url = line.split("=", 1)[1].strip()
-        until(lambda: self._line("timeout"), "the queues")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.text += line
-        self._process.stdout.close()
-
-    def _line(self, part: str) -> str:
-        return next((line for line in self.text.splitlines() if part in line), "")
-
-    def shows(self, *parts: str) -> None:
-        """Wait until every part was printed."""
-        for part in parts:
-            until(lambda part=part: part in self.text, f"{part!r} is in {self.text}")  # type: ignore[misc]
-
-    def post(self, body: Mapping[str, Any]) -> int:
-        """Send a job as a service does."""
-        return http.post(f"{self.url}/jobs", json=dict(body)).status_code
-
-    def stop(self) -> None:
-        """End it as Ctrl-C does."""
-        self._process.send_signal(2)
-        assert self._process.wait(30) == 0
-        self._reader.join()
+from tests.support import Terminal, free_port, localqueue, working, write_catalog
 
 
 @pytest.fixture
