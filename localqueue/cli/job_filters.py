@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from localqueue.cli import completion
+from localqueue.cli.options import with_utc
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
 from localqueue.core.times import iso, parse_duration, parse_time
@@ -20,7 +22,12 @@ _OPTIONS = (
     click.option("--namespace", metavar="NS", help="Only this service."),
     click.option("--search", metavar="TEXT", help="Only jobs with this text in the ID, the payload or a response."),
     click.option("--status", type=click.IntRange(100, 999), metavar="N", help="Only jobs whose latest status is this."),
-    click.option("--since", metavar="TIME", help="Only jobs enqueued since then: a duration such as 10m, or ISO 8601."),
+    click.option(
+        "--since",
+        metavar="TIME",
+        help="Only jobs enqueued since then: a duration such as 10m, a time such as 09:12, or ISO 8601.",
+    ),
+    with_utc,
 )
 
 
@@ -33,6 +40,7 @@ class JobFilters:
     search: str | None
     status: int | None
     since: str | None
+    is_utc: bool
 
     @property
     def is_any(self) -> bool:
@@ -53,7 +61,7 @@ class JobFilters:
     def parameters(self, client: Client) -> dict[str, str | int | None]:
         """Return the filter under the names of the control API."""
         namespace, queue = self.key(client)
-        since = _instant(client, self.since)
+        since = None if self.since is None else iso(_instant(client.clock(), self.since, self.is_utc))
         return {"namespace": namespace, "queue": queue, "q": self.search, "status": self.status, "since": since}
 
 
@@ -68,22 +76,22 @@ def with_job_filters(command: Callable[..., None]) -> Callable[..., None]:
         search: str | None,
         status: int | None,
         since: str | None,
+        is_utc: bool,
         **options: Any,
     ) -> None:
-        command(*arguments, filters=JobFilters(queue, namespace, search, status, since), **options)
+        command(*arguments, filters=JobFilters(queue, namespace, search, status, since, is_utc), **options)
 
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
 
 
-def _instant(client: Client, text: str | None) -> str | None:
-    """Return the instant that `--since` means: a duration counts back from the queue's own time."""
-    if text is None:
-        return None
+def _instant(clock: dict[str, Any], text: str, is_utc: bool) -> int:
+    """Return the instant that `--since` means, in ms: a duration counts back from the queue's own time."""
+    now_ms = parse_time(clock["now"])
     with contextlib.suppress(ValueError):
-        return iso(max(parse_time(client.clock()["now"]) - parse_duration(text), 0))
+        return max(now_ms - parse_duration(text), 0)
     try:
-        return iso(parse_time(text))
+        return TimeFormat.on(clock["mode"], is_utc).parse(text, now_ms)
     except ValueError as error:
         raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None

@@ -81,6 +81,12 @@ def with_colors(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def with_utc(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--utc`."""
+    text = "Times are in UTC, not local. Virtual time always is."
+    return click.option("--utc", "is_utc", is_flag=True, envvar="LOCALQUEUE_UTC", help=text)(command)
+
+
 def failure(error: ClientError) -> click.ClickException:
     """Return an error that click shows, with exit code 1."""
     lines = [safe(error.message, 1000), safe(error.hint, 400)]

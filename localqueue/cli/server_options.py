@@ -14,6 +14,7 @@ from localqueue.catalog import discovery, loader, targets
 from localqueue.cli.output.banner import banner
 from localqueue.cli.output.event_log import Banner, Detail, JsonLog, TextLog, Write
 from localqueue.cli.output.terminal import painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.core.errors import CatalogError, LocalqueueError
 from localqueue.core.models import Catalog
 from localqueue.core.settings import OPTIONS, Option, Settings
@@ -116,7 +117,8 @@ def make_log(
     if settings.log == "json":
         return JsonLog(write, detail=detail)
     paint, columns = painter(settings.no_color, stream), terminal_width(stream)
-    return TextLog(write, detail=detail, paint=paint, columns=columns, banner=banner)
+    times = TimeFormat.on(settings.clock, settings.utc)
+    return TextLog(write, detail=detail, times=times, paint=paint, columns=columns, banner=banner)
 
 
 def _detail(settings: Settings, has_summary: bool) -> Detail:

@@ -45,6 +45,7 @@ class Settings:
     log: str = "text"
     quiet: bool = False
     no_color: bool = False
+    utc: bool = False
 
     @property
     def start_ms(self) -> int:
@@ -169,5 +170,6 @@ OPTIONS = (
            choices=("text", "json", "failures")),
     Option("quiet", "Log only the last delivery of each failed job.", flag=True),
     Option("no_color", "Don't color the output.", flag=True),
+    Option("utc", "Times in the log are in UTC, not local. Virtual time always is.", flag=True),
 )  # fmt: skip
 """Every option of `up`; a test compares it with Settings and with the documentation."""

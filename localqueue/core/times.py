@@ -22,17 +22,12 @@ def iso(ms: int) -> str:
     return (_NAIVE_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") + "Z"
 
 
-def moment(ms: int, now_ms: int) -> str:
-    """Return a time in UTC for people: `09:12:04.411`, with the date if it isn't today's."""
-    date, time = iso(ms)[:-1].split("T")
-    return time if iso(now_ms).startswith(date) else f"{date} {time}"
-
-
-def parse_time(text: str) -> int:
-    """Return an ISO 8601 time in ms since the epoch; without an offset it is UTC. Raises ValueError."""
+def parse_time(text: str, *, is_local: bool = False) -> int:
+    """Return an ISO 8601 time in ms since the epoch; without an offset it is UTC, or local. Raises ValueError."""
     try:
         instant = datetime.fromisoformat(text)
-        instant = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+        if instant.tzinfo is None:
+            instant = instant.astimezone() if is_local else instant.replace(tzinfo=UTC)
         ms = (instant - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         raise ValueError(f"{safe(text)!r} isn't a time; use one like 2026-01-01T00:00:00.000Z") from None

@@ -34,28 +34,28 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
         f"""work  SHORT  retrying
   id        ID
   service   shop
-  enqueued  00:00:00.000, 6 s ago
+  enqueued  00:00:00.000Z, 6 s ago
   sent to   {shop.worker.url}/work
   payload   {{"claimId":7}}
 
   ● attempt 1/3  503 Service Unavailable
-  │ due 00:00:00.000, started on time, took 0 ms
+  │ due 00:00:00.000Z, started on time, took 0 ms
   │ content-type: application/json
   │   {{"error": "the scoring model is busy"}}
-  │ next due 00:00:05.000: retry 1 of 2, 5000 ms after the end of the attempt
+  │ next due 00:00:05.000Z: retry 1 of 2, 5000 ms after the end of the attempt
   ● attempt 2/3  404 Not Found
-  │ due 00:00:05.000, started on time, took 0 ms
+  │ due 00:00:05.000Z, started on time, took 0 ms
   │   ok
-  │ next due 00:00:10.000: retry 2 of 2, 5000 ms after the end of the attempt
+  │ next due 00:00:10.000Z: retry 2 of 2, 5000 ms after the end of the attempt
   │ The service has no handler for POST /work, the endpoint that is declared at catalog-info.yaml:7.
   │ curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' {shop.worker.url}/work
-  ○ attempt 3/3 is due in 4 s, at 00:00:10.000
+  ○ attempt 3/3 is due in 4 s, at 00:00:10.000Z
     To run it now: localqueue advance 4s
 """
     )
     shop.shown("advance", "4s")  # as it says
     assert shop.job(id_).endswith(
-        "  ✓ completed just now, at 00:00:10.000\n    To run it again: localqueue replay SHORT\n"
+        "  ✓ completed just now, at 00:00:10.000Z\n    To run it again: localqueue replay SHORT\n"
     )
 
 
@@ -66,12 +66,12 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
         (
             [500] * 3,
             "  │ same response as attempt 3\n"
-            "  │ next due 00:00:10.000: retry 2 of 2, 5000 ms after the end of the attempt\n"
+            "  │ next due 00:00:10.000Z: retry 2 of 2, 5000 ms after the end of the attempt\n"
             "  ● attempt 3/3  500 Internal Server Error\n"
-            "  │ due 00:00:10.000, started on time, took 0 ms\n"
+            "  │ due 00:00:10.000Z, started on time, took 0 ms\n"
             "  │   ok\n"
             "  │ no retries left (retries: 2)\n"
-            "  ✗ failed just now, at 00:00:10.000\n"
+            "  ✗ failed just now, at 00:00:10.000Z\n"
             "    Fix the handler, then run: localqueue retry SHORT\n",
         ),
     ],
@@ -173,15 +173,15 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
     queued = shop.server.enqueue(queue="other")
     status = shop.shown("status")
     assert f"{shop.server.url}, localqueue {__version__}, pid {shop.server.process.pid}, up for" in status
-    assert "2026-01-01T00:00:01.000Z, virtual clock, moved by +1.000s" in status
+    assert "2026-01-01 00:00:01.000Z, virtual clock, moved by +1.000s" in status
     assert f"shop at {shop.worker.url}: listening\n" in status
     assert status.endswith(shop.shown("queues"))
     row = next(line for line in status.splitlines() if line.startswith("shop/work")).split()
     assert row[:7] == ["shop/work", "0", "0/5", "1", "0", "0", "0"]
     assert shop.shown("jobs") == (
         "job       queue  state     attempt  last  why  when             payload        enqueued\n"
-        f"{queued[-8:]}  other  queued    0/4                 due now          null           00:00:01.000\n"
-        f'{retrying[-8:]}  work   retrying  1/3      500   ok   next try in 4 s  {{"claimId":7}}  00:00:00.000\n'
+        f"{queued[-8:]}  other  queued    0/4                 due now          null           00:00:01.000Z\n"
+        f'{retrying[-8:]}  work   retrying  1/3      500   ok   next try in 4 s  {{"claimId":7}}  00:00:00.000Z\n'
     )
 
 

@@ -49,8 +49,8 @@ def test_tail_shows_a_line_per_delivery_as_up_does(shop: Shop) -> None:
         id_ = shop.server.enqueue()[-8:]
         shop.shown("drain")
         start = f"shop/work            {id_}  attempt"
-        assert shown(process) == f"00:00:00.000  {start} 1/3  503              0 ms  next try in 5 s"
-        assert shown(process) == f"00:00:05.000  {start} 2/3  204              0 ms  completed"
+        assert shown(process) == f"00:00:00.000Z  {start} 1/3  503              0 ms  next try in 5 s"
+        assert shown(process) == f"00:00:05.000Z  {start} 2/3  204              0 ms  completed"
         shop.shown("reset")
         assert shown(process) == "reset: all jobs were deleted"
 

@@ -22,7 +22,7 @@ INSTALLATION = "python3 -m venv .venv\n. .venv/bin/activate\npython -m pip insta
 """The README's test installs the wheel; here everything is installed already."""
 VARIABLE = {
     r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{8}\b": "ID",
-    r"(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d\.\d{3}Z?|\+\d+\.\d{3}s": "TIME",
+    r"(\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d\.\d{3}Z?|\+\d+\.\d{3}s": "TIME",
     r"\b\d+(\.\d+)? ?(ms|s|min)\b": "DURATION",
     r"started (on time|DURATION later)": "started DURATION later",
     r" +": " ",

@@ -10,27 +10,33 @@ from typing import Any
 
 import click
 
-from localqueue.cli.options import DURATION, as_json, print_json, with_client
+from localqueue.cli.options import DURATION, as_json, print_json, with_client, with_utc
 from localqueue.cli.output import progress, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.client.client import Client
 from localqueue.core.text import counted, fit, safe, safe_json
 from localqueue.core.times import duration as written
-from localqueue.core.times import moment, offset, parse_time
+from localqueue.core.times import offset, parse_time
 
 
 @click.command()
 @as_json
+@with_utc
 @with_client
-def clock(client: Client, is_json: bool) -> None:
+def clock(client: Client, is_json: bool, is_utc: bool) -> None:
     """Show the server's clock and its time."""
     if is_json:
         print_json(client.clock_text())
         return
     state = client.clock()
     moved = f", moved by {offset(int(state['offsetMs']))}" if state["offsetMs"] else ""
-    click.echo(f"{safe(state['now'])} ({safe(state['mode'])} clock{moved})")
+    click.echo(f"{_now(state, is_utc)} ({safe(state['mode'])} clock{moved})")
+
+
+def _now(clock: dict[str, Any], is_utc: bool) -> str:
+    return TimeFormat.on(clock["mode"], is_utc).full(parse_time(clock["now"]))
 
 
 @click.command()
@@ -38,8 +44,9 @@ def clock(client: Client, is_json: bool) -> None:
 @click.option("--to-next", is_flag=True, help="Advance to the next due time.")
 @click.option("--settle", type=DURATION, default="0ms", help="Then wait until no job has arrived for this long.")
 @as_json
+@with_utc
 @with_client
-def advance(client: Client, duration: int | None, to_next: bool, settle: int, is_json: bool) -> None:
+def advance(client: Client, duration: int | None, to_next: bool, settle: int, is_json: bool, is_utc: bool) -> None:
     """Advance the clock by DURATION and run everything due by then.
 
     DURATION is a number with a unit: 250ms, 5s, 2m, 24h or 7d.
@@ -47,22 +54,23 @@ def advance(client: Client, duration: int | None, to_next: bool, settle: int, is
     if (duration is None) != to_next:
         raise click.UsageError("give a DURATION such as 5s, or use --to-next")
     result = client.advance(ms=duration, to="next" if to_next else None, settle_ms=settle)
-    show(result, is_json)
+    show(client, result, is_json, is_utc)
 
 
 @click.command()
 @click.option("--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait, in real time.")
 @click.option("--settle", type=DURATION, default="0ms", help="Then wait until no job has arrived for this long.")
 @as_json
+@with_utc
 @with_client
-def drain(client: Client, timeout: int, settle: int, is_json: bool) -> None:
+def drain(client: Client, timeout: int, settle: int, is_json: bool, is_utc: bool) -> None:
     """Run until all jobs are finished.
 
     Held jobs don't count. Exits 1 if jobs are unfinished after the timeout.
     """
     with progress.showing_jobs(client.url):
         result = client.drain(timeout, settle)
-    show(result, is_json)
+    show(client, result, is_json, is_utc)
     if not result["idle"]:
         click.echo(f"Error: timed out after {written(timeout)}: {_unfinished(result)}", err=True)
         sys.exit(1)
@@ -78,14 +86,14 @@ def _unfinished(result: dict[str, Any]) -> str:
 
 
 @click.command()
+@with_utc
 @with_client
-def reset(client: Client) -> None:
+def reset(client: Client, is_utc: bool) -> None:
     """Delete all jobs and restore the initial state.
 
     This also undoes pauses and changes of queues and targets, and cuts off running attempts.
     """
-    state = client.reset()
-    click.echo(f"Reset. The time is {safe(state['now'])}.")
+    click.echo(f"Reset. The time is {_now(client.reset(), is_utc)}.")
 
 
 @click.command()
@@ -103,18 +111,19 @@ def ledger(client: Client, is_json: bool) -> None:
         click.echo(shown if columns is None else fit(shown, columns))
 
 
-def show(result: dict[str, Any], is_json: bool) -> None:
+def show(client: Client, result: dict[str, Any], is_json: bool, is_utc: bool) -> None:
     """Print the result of `advance` or `drain`."""
     if is_json:
         print_json(json.dumps(result))
         return
-    attempts = result["attempts"]
-    for line in attempt_lines(attempts, parse_time(result["now"])) if attempts else ():
+    attempts, now_ms = result["attempts"], parse_time(result["now"])
+    times = TimeFormat.on(client.clock()["mode"], is_utc)
+    for line in attempt_lines(attempts, times, now_ms) if attempts else ():
         click.echo(line)
-    click.echo(f"{counted(len(attempts), 'attempt')}, now {safe(result['now'])}")
+    click.echo(f"{counted(len(attempts), 'attempt')}, now {times.full(now_ms)}")
 
 
-def attempt_lines(attempts: Sequence[dict[str, Any]], now_ms: int) -> list[str]:
+def attempt_lines(attempts: Sequence[dict[str, Any]], times: TimeFormat, now_ms: int) -> list[str]:
     """Return a table of attempts."""
     columns = [
         Column("started"),
@@ -124,16 +133,18 @@ def attempt_lines(attempts: Sequence[dict[str, Any]], now_ms: int) -> list[str]:
         Column("outcome", least=10),
         Column("next due"),
     ]
-    return table.lines(columns, [_row(attempt, now_ms) for attempt in attempts], Painter(False), terminal_width())
+    return table.lines(
+        columns, [_row(attempt, times, now_ms) for attempt in attempts], Painter(False), terminal_width()
+    )
 
 
-def _row(attempt: dict[str, Any], now_ms: int) -> list[Cell]:
+def _row(attempt: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
     due = attempt["nextDueAt"]
     return [
-        Cell(moment(parse_time(attempt["startedAt"]), now_ms)),
+        Cell(times.moment(parse_time(attempt["startedAt"]), now_ms)),
         Cell(attempt["queue"]),
         Cell(attempt["jobId"][-8:]),
         Cell(f"{attempt['number']}/{attempt['maxAttempts']}"),
         Cell(f"{attempt['outcome']} {attempt['status'] or ''}".rstrip()),
-        Cell(moment(parse_time(due), now_ms) if due else ""),
+        Cell(times.moment(parse_time(due), now_ms) if due else ""),
     ]

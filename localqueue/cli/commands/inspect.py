@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from localqueue.cli.job_filters import JobFilters, with_job_filters
-from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
+from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors, with_utc
 from localqueue.cli.output import failures, phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.client.client import Client
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.text import counted
-from localqueue.core.times import duration, moment, offset, parse_time
+from localqueue.core.times import duration, offset, parse_time
 
 Found = dict[str, Any]
 SHOWN_WARNINGS = 5
@@ -25,9 +26,10 @@ NO_QUEUE = "no queues are declared yet: add them under spec.queues in the catalo
 
 @click.command()
 @as_json
+@with_utc
 @with_colors
 @with_client
-def status(client: Client, is_json: bool, paint: Painter) -> None:
+def status(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> None:
     """Show the server, its clock, storage, services and queues, and its warnings.
 
     For each service it shows whether something is listening on its target.
@@ -36,12 +38,13 @@ def status(client: Client, is_json: bool, paint: Painter) -> None:
         print_json(client.status_text())
         return
     state, clock = client.check(), client.clock()
+    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
     facts = [
         ("server", Cell(_server(state))),
-        ("clock", Cell(_time(clock))),
+        ("clock", Cell(_time(clock, times.full(now_ms)))),
         ("storage", _storage(state["storage"])),
         *map(_service, state["services"]),
-        *_warnings(state, parse_time(clock["now"])),
+        *_warnings(state, times, now_ms),
         *map(_rejection, state["rejections"]),
     ]
     _print([*table.facts(facts, paint, terminal_width()), "", *_queue_lines(client, paint)])
@@ -80,7 +83,7 @@ def jobs(
 ) -> None:
     """List jobs, newest first, or failed jobs by cause."""
     if by_error:
-        failures.show(client, *filters.key(client), is_json, paint)
+        failures.show(client, *filters.key(client), is_json, filters.is_utc, paint)
         return
     state = "failed" if failed else state
     pages = list(client.job_pages(limit, **filters.parameters(client), state=state))
@@ -89,9 +92,15 @@ def jobs(
         print_json(json.dumps(pages[-1] | {"jobs": listed}, ensure_ascii=False))
         return
     is_filtered = filters.is_any or state is not None
-    _print(_job_lines(client, listed, paint) if listed else [_no_job(client, is_filtered)])
+    _print(_job_lines(client, listed, filters.is_utc, paint) if listed else [_no_job(client, is_filtered)])
     if pages[-1]["next"] is not None and terminal_width():
-        words = [*filters.words, *(["--state", state] if state else []), "--limit", str(limit * 5)]
+        words = [
+            *filters.words,
+            *(["--state", state] if state else []),
+            *(["--utc"] if filters.is_utc else []),
+            "--limit",
+            str(limit * 5),
+        ]
         click.echo(paint("dim", f"For more: {suggestion('jobs', *words)}"))
 
 
@@ -108,9 +117,9 @@ def _server(state: Found) -> str:
     return f"{state['url']}, localqueue {state['version']}, pid {state['pid']}, {uptime}"
 
 
-def _time(clock: Found) -> str:
+def _time(clock: Found, now: str) -> str:
     moved = f", moved by {offset(int(clock['offsetMs']))}" if clock["offsetMs"] else ""
-    return f"{clock['now']}, {clock['mode']} clock{moved}"
+    return f"{now}, {clock['mode']} clock{moved}"
 
 
 def _storage(storage: Found) -> Cell:
@@ -127,14 +136,14 @@ def _service(service: Found) -> tuple[str, Cell]:
     return "service", Cell(f"{name}: not running; start it", "bad")
 
 
-def _warnings(state: Found, now_ms: int) -> list[tuple[str, Cell]]:
+def _warnings(state: Found, times: TimeFormat, now_ms: int) -> list[tuple[str, Cell]]:
     """Return the errors of an edited catalog and the latest warnings."""
     errors = [
         Cell(f"{error['file']}:{error['line']}:{error['column']}: {error['code']} {error['message']}", "bad")
         for error in state["catalog"]["refused"]
     ]
     warnings = [
-        Cell(f"{moment(parse_time(warning['at']), now_ms)} {warning['message']}", "warn")
+        Cell(f"{times.moment(parse_time(warning['at']), now_ms)} {warning['message']}", "warn")
         for warning in state["warnings"][-SHOWN_WARNINGS:]
     ]
     return [*(("catalog", cell) for cell in errors), *(("warning", cell) for cell in warnings)]
@@ -190,8 +199,9 @@ def _settings(queue: Found) -> str:
 # jobs
 
 
-def _job_lines(client: Client, listed: list[Found], paint: Painter) -> list[str]:
-    now_ms = parse_time(client.clock()["now"])
+def _job_lines(client: Client, listed: list[Found], is_utc: bool, paint: Painter) -> list[str]:
+    clock = client.clock()
+    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
     has_summaries = any(job["summary"] for job in listed)
     columns = [
         Column("job"),
@@ -205,11 +215,11 @@ def _job_lines(client: Client, listed: list[Found], paint: Painter) -> list[str]
         Column("enqueued"),
     ]
     names = _names([{**job, "name": job["queue"]} for job in listed])
-    rows = [_job_row(job, name, now_ms, has_summaries) for job, name in zip(listed, names, strict=True)]
+    rows = [_job_row(job, name, times, now_ms, has_summaries) for job, name in zip(listed, names, strict=True)]
     return table.lines(columns, rows, paint, terminal_width())
 
 
-def _job_row(job: Found, name: str, now_ms: int, has_summaries: bool) -> list[Cell]:
+def _job_row(job: Found, name: str, times: TimeFormat, now_ms: int, has_summaries: bool) -> list[Cell]:
     return [
         Cell(job["shortId"]),
         Cell(name),
@@ -219,7 +229,7 @@ def _job_row(job: Found, name: str, now_ms: int, has_summaries: bool) -> list[Ce
         *([Cell(job["summary"] or "", "bad")] if has_summaries else []),
         Cell(phrases.when(job, now_ms), "warn" if job["held"] else ""),
         Cell(job["preview"] or "", "dim"),
-        Cell(moment(parse_time(job["createdAt"]), now_ms), "dim"),
+        Cell(times.moment(parse_time(job["createdAt"]), now_ms), "dim"),
     ]
 
 

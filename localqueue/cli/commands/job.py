@@ -13,16 +13,17 @@ import click
 
 from localqueue.cli import completion
 from localqueue.cli.commands.export import exported_job
-from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors
+from localqueue.cli.options import as_json, print_json, suggestion, with_client, with_colors, with_utc
 from localqueue.cli.output import job_export, phrases, table, text_block
 from localqueue.cli.output.table import Cell
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.client import decoding
 from localqueue.client.client import Client
 from localqueue.core import html_text
 from localqueue.core.models import Attempt, JobState, Outcome, OutcomeKind, Response
 from localqueue.core.text import counted, fit, safe, sentence
-from localqueue.core.times import distance, duration, moment, parse_time
+from localqueue.core.times import distance, duration, parse_time
 
 SHOWN_ATTEMPTS = 6
 SHOWN_LINES = 24
@@ -37,9 +38,10 @@ _VERBS = {"completed": "replay", "failed": "retry", "cancelled": "retry"}
 @click.option("--full", is_flag=True, help="Show every attempt, all headers, and whole bodies.")
 @click.option("--curl", is_flag=True, help="Print its delivery as a curl command: it calls the handler.")
 @as_json
+@with_utc
 @with_colors
 @with_client
-def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, paint: Painter) -> None:
+def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, is_utc: bool, paint: Painter) -> None:
     """Show a job: its attempts with their responses, why it failed, and when the next attempt is due."""
     if curl:
         click.echo(job_export.as_curl(exported_job(client, id_)), nl=False)
@@ -49,8 +51,8 @@ def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, paint: 
         return
     content, data, clock = client.job(id_), client.job_data(id_), client.clock()
     attempts = [decoding.attempt(each) for each in content["attempts"]]
-    is_virtual, columns = clock["mode"] == "virtual", terminal_width() or WIDEST
-    page = JobPage(content, attempts, paint, parse_time(clock["now"]), is_virtual, columns, full)
+    times, is_virtual, columns = TimeFormat.on(clock["mode"], is_utc), clock["mode"] == "virtual", terminal_width()
+    page = JobPage(content, attempts, paint, times, parse_time(clock["now"]), is_virtual, columns or WIDEST, full)
     for line in page.lines(data):
         click.echo(line)
 
@@ -62,6 +64,7 @@ class JobPage:
     job: dict[str, Any]
     attempts: list[Attempt]
     paint: Painter
+    times: TimeFormat
     now_ms: int
     is_virtual: bool
     columns: int
@@ -220,7 +223,7 @@ class JobPage:
         return 1 if last is None else last.number + last.outcome.kind.is_counted
 
     def _time(self, ms: int) -> str:
-        return moment(ms, self.now_ms)
+        return self.times.moment(ms, self.now_ms)
 
     def _block(self, text: str, indent: int) -> list[str]:
         limit = None if self.is_full else SHOWN_LINES

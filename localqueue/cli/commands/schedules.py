@@ -9,14 +9,15 @@ from typing import Any
 import click
 
 from localqueue.cli import completion
-from localqueue.cli.options import as_json, print_json, with_client, with_colors
+from localqueue.cli.options import as_json, print_json, with_client, with_colors, with_utc
 from localqueue.cli.output import table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.cli.queue_argument import find_schedule
 from localqueue.client.client import Client
 from localqueue.core.text import cut, safe, sentence
-from localqueue.core.times import distance, duration, moment, parse_time
+from localqueue.core.times import distance, duration, parse_time
 
 BODY = 300
 """How many characters of a response are shown."""
@@ -24,9 +25,10 @@ BODY = 300
 
 @click.command()
 @as_json
+@with_utc
 @with_colors
 @with_client
-def schedules(client: Client, is_json: bool, paint: Painter) -> None:
+def schedules(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> None:
     """List the schedules with their next and their latest firing.
 
     The clock fires them only under `localqueue up --schedules`.
@@ -38,19 +40,20 @@ def schedules(client: Client, is_json: bool, paint: Painter) -> None:
     if not found["schedules"]:
         click.echo("no schedules are declared: add them under spec.schedules of the catalog")
         return
-    now_ms = parse_time(client.clock()["now"])
+    clock = client.clock()
+    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
     titles = ("schedule", "cron", "timezone", "endpoint", "next", "latest")
     columns = [Column(title, least=8) for title in titles]
-    rows = [_row(each, now_ms, paint) for each in found["schedules"]]
+    rows = [_row(each, times, now_ms) for each in found["schedules"]]
     for line in table.lines(columns, rows, paint, terminal_width()):
         click.echo(line)
     if not found["enabled"]:
         click.echo("the clock doesn't fire them; for that, start the server with: localqueue up --schedules")
 
 
-def _row(schedule: dict[str, Any], now_ms: int, paint: Painter) -> list[Cell]:
+def _row(schedule: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
     next_ms = None if schedule["nextAt"] is None else parse_time(schedule["nextAt"])
-    when = "-" if next_ms is None else f"{moment(next_ms, now_ms)}, {distance(next_ms - now_ms)}"
+    when = "-" if next_ms is None else f"{times.moment(next_ms, now_ms)}, {distance(next_ms - now_ms)}"
     last = schedule["last"]
     tone = "good" if last is not None and last["outcome"] == "completed" else "bad"
     ended = Cell("-") if last is None else Cell(_word(last), tone)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import Any
 
 import click
 
 from localqueue.cli import completion
-from localqueue.cli.options import as_json, with_client, with_colors
+from localqueue.cli.options import as_json, with_client, with_colors, with_utc
 from localqueue.cli.output import phrases
 from localqueue.cli.output.terminal import Painter, terminal_width
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client import decoding
 from localqueue.client.client import Client, ServerEvent
@@ -26,9 +28,10 @@ PERIOD_S = 0.3
 @click.command()
 @click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue)
 @as_json
+@with_utc
 @with_colors
 @with_client
-def tail(client: Client, queue: str | None, is_json: bool, paint: Painter) -> None:
+def tail(client: Client, queue: str | None, is_json: bool, is_utc: bool, paint: Painter) -> None:
     """Follow deliveries live, one line each, until Ctrl-C.
 
     With --json, prints every event of the server as one JSON object per line. It survives restarts of the server.
@@ -37,9 +40,10 @@ def tail(client: Client, queue: str | None, is_json: bool, paint: Painter) -> No
     count = Counter(each["name"] for each in client.queues())
     ambiguous = {each for each, times in count.items() if times > 1}
 
+    line_of = _as_json if is_json else EventLines(is_utc, paint, ambiguous)
+
     def show(event: ServerEvent) -> None:
-        line = _as_json(event) if is_json else _as_text(event, paint, ambiguous)
-        if line:
+        if line := line_of(event):
             click.echo(line)
 
     try:
@@ -92,21 +96,36 @@ def _as_json(event: ServerEvent) -> str:
     return safe_json(f'{head}, "data": {event.data}}}')
 
 
-def _as_text(event: ServerEvent, paint: Painter, ambiguous: Collection[str]) -> str | None:
-    content = json.loads(event.data)
-    match event.kind:
-        case "attempt":
-            job, attempt = decoding.job(content["job"]), decoding.attempt(content["attempt"])
-            is_ambiguous = content["job"]["queue"] in ambiguous
-            return phrases.delivery(job, attempt, paint, terminal_width(), with_namespace=is_ambiguous)
-        case "warning":
-            return "\n".join(f"warning: {safe(line, 400)}" for line in content["message"].split("\n"))
-        case "rejected":
-            return phrases.rejection(decoding.rejection(content), paint)
-        case "gap":
-            return paint("dim", "some events were missed")
-        case "reset":
-            return paint("dim", "reset: all jobs were deleted")
-        case "stopping":
-            return paint("dim", "the server is stopping")
-    return None
+class EventLines:
+    """The events as lines for people. Each connection starts with a `hello`, which names the clock."""
+
+    def __init__(self, is_utc: bool, paint: Painter, ambiguous: Collection[str]) -> None:
+        self._is_utc = is_utc
+        self._times = TimeFormat(is_utc)
+        self._paint = paint
+        self._ambiguous = ambiguous
+
+    def __call__(self, event: ServerEvent) -> str | None:
+        """Return the line of an event, or None if it has none."""
+        content = json.loads(event.data)
+        match event.kind:
+            case "hello":
+                self._times = TimeFormat.on(content["mode"], self._is_utc)
+            case "attempt":
+                return self._delivery(content)
+            case "warning":
+                return "\n".join(f"warning: {safe(line, 400)}" for line in content["message"].split("\n"))
+            case "rejected":
+                return phrases.rejection(decoding.rejection(content), self._paint)
+            case "gap":
+                return self._paint("dim", "some events were missed")
+            case "reset":
+                return self._paint("dim", "reset: all jobs were deleted")
+            case "stopping":
+                return self._paint("dim", "the server is stopping")
+        return None
+
+    def _delivery(self, content: dict[str, Any]) -> str:
+        job, attempt = decoding.job(content["job"]), decoding.attempt(content["attempt"])
+        at, is_ambiguous = self._times.time_of_day(attempt.ended_ms), job.queue in self._ambiguous
+        return phrases.delivery(at, job, attempt, self._paint, terminal_width(), with_namespace=is_ambiguous)

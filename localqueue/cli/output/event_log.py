@@ -14,6 +14,7 @@ from localqueue.cli.output import phrases
 from localqueue.cli.output.banner import start_warnings
 from localqueue.cli.output.burst import BurstLimit
 from localqueue.cli.output.terminal import Painter
+from localqueue.cli.output.time_format import TimeFormat
 from localqueue.core import events
 from localqueue.core.explanations import Explanation, explain_firing
 from localqueue.core.models import Attempt, Catalog, Job, JobState, OutcomeKind
@@ -45,10 +46,20 @@ Banner = Callable[[RunningServer, Catalog], str]
 class TextLog:
     """The log for people."""
 
-    def __init__(self, write: Write, *, detail: Detail, paint: Painter, columns: int | None, banner: Banner) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        detail: Detail,
+        times: TimeFormat,
+        paint: Painter,
+        columns: int | None,
+        banner: Banner,
+    ) -> None:
         self._write = write
         self._detail = detail
         self._burst = None if columns is None else BurstLimit(write)  # a file or a pipe gets every line
+        self._times = times
         self._paint = paint
         self._columns = columns
         self._banner = banner
@@ -74,7 +85,7 @@ class TextLog:
             case events.HoldChanged(job, is_held, timeout_ms):
                 self._write(phrases.hold(job, is_held, timeout_ms))
             case events.ScheduleFired(firing):
-                self._write(phrases.firing(firing, self._paint))
+                self._write(phrases.firing(self._times.time_of_day(firing.fired_ms), firing, self._paint))
                 self._explain(f"schedule {'/'.join(firing.schedule.key)}", explain_firing(firing))
             case events.CatalogChanged(catalog):
                 self._ambiguous = _ambiguous_names(catalog)
@@ -99,7 +110,8 @@ class TextLog:
     def _attempt(self, job: Job, attempt: Attempt, explanation: Explanation | None) -> None:
         is_ambiguous = job.queue in self._ambiguous
         if self._shows(job, attempt, f"{job.namespace}/{job.queue}" if is_ambiguous else job.queue):
-            self._write(phrases.delivery(job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
+            at = self._times.time_of_day(attempt.ended_ms)
+            self._write(phrases.delivery(at, job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
         self._explain("/".join(job.key), explanation)
 
     def _explain(self, where: str, explanation: Explanation | None) -> None:

@@ -10,7 +10,7 @@ from localqueue.cli.output.terminal import Painter
 from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Firing, Job, JobState, Outcome, OutcomeKind, Rejection
 from localqueue.core.text import cut, safe
-from localqueue.core.times import distance, duration, iso, parse_time
+from localqueue.core.times import distance, duration, parse_time
 
 LONGEST_WHY = 80
 WIDE = 120
@@ -80,7 +80,9 @@ def duration_argument(ms: int) -> str:
     return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
 
 
-def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *, with_namespace: bool = False) -> str:
+def delivery(
+    at: str, job: Job, attempt: Attempt, paint: Painter, columns: int | None, *, with_namespace: bool = False
+) -> str:
     """Return the line of a delivery: time, queue, job, attempt, status or error, duration, what comes next."""
     is_wide = columns is None or columns >= WIDE
     name, word, took = (20, 12, 8) if is_wide else (13, 3, 6)
@@ -89,7 +91,7 @@ def delivery(job: Job, attempt: Attempt, paint: Painter, columns: int | None, *,
     tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
     outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
     return (
-        f"{paint('dim', iso(attempt.ended_ms)[11:23])}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
+        f"{paint('dim', at)}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
         f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
         f"{injected_mark(attempt)}{_why(attempt, paint) if is_wide else ''}"
     ).rstrip()
@@ -102,14 +104,13 @@ def _why(attempt: Attempt, paint: Painter) -> str:
     return f"  {paint('dim', safe(cut(attempt.summary, LONGEST_WHY)))}"
 
 
-def firing(fired: Firing, paint: Painter) -> str:
+def firing(at: str, fired: Firing, paint: Painter) -> str:
     """Return the line of a firing: time, schedule, status or error, duration."""
     tone = "good" if fired.outcome.kind is OutcomeKind.COMPLETED else "bad"
     word = paint(tone, f"{safe(ending_word(fired.outcome)):<12}")
-    when = paint("dim", iso(fired.fired_ms)[11:23])
     note = "" if fired.outcome.kind is OutcomeKind.COMPLETED else "  not retried: a schedule fires once"
     name = safe("/".join(fired.schedule.key))
-    return f"{when}  schedule {name}  {word} {duration(fired.duration_ms):>8}{note}".rstrip()
+    return f"{paint('dim', at)}  schedule {name}  {word} {duration(fired.duration_ms):>8}{note}".rstrip()
 
 
 def outcome_word(attempt: Attempt) -> str:
