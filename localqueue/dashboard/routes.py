@@ -1,4 +1,4 @@
-"""Serve the dashboard: a fixed table of files, read from the package once; it talks to `control` only."""
+"""Serve the dashboard: a fixed table of files, read or drawn once; it talks to `control` only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+
+from localqueue.dashboard.tab_icons import tab_icons
 
 HOME = "/_localqueue/"
 MEDIA_TYPES = {
@@ -31,7 +33,8 @@ class File:
 
 def files() -> dict[str, File]:
     """Return every file of the dashboard by its name: a URL is looked up here and never becomes a path."""
-    return dict(_files(resources.files(__package__) / "static", ""))
+    drawn = {name: File(icon.encode(), MEDIA_TYPES[".svg"]) for name, icon in tab_icons().items()}
+    return dict(_files(resources.files(__package__) / "static", "")) | drawn
 
 
 def _files(folder: Traversable, prefix: str) -> list[tuple[str, File]]:

@@ -7,11 +7,13 @@ import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import pytest
 
 from localqueue.dashboard import routes
+from localqueue.dashboard.tab_icons import tab_icons
 from tests.support import Server, http, serving, write_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -37,10 +39,18 @@ def test_the_page_and_its_files_are_served_with_their_types_and_the_strict_polic
     types = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
     for name, file in routes.files().items():
         answer = get(server, f"/_localqueue/static/{name}")
-        assert answer.content == file.content == (STATIC / name).read_bytes()
+        assert answer.content == file.content and (name in tab_icons() or file.content == (STATIC / name).read_bytes())
         assert answer.headers["content-type"] == types.get(Path(name).suffix, "text/html; charset=utf-8")
         assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_icons_of_a_tab_show_the_number_of_failed_jobs(server: Server) -> None:
+    """Rule dashboard.title."""
+    numbers = {**{str(count): str(count) for count in range(1, 10)}, "more": "9+"}
+    for name, number in numbers.items():
+        icon = ElementTree.fromstring(get(server, f"/_localqueue/static/icon_failed_{name}.svg").text)
+        assert [shape.text for shape in icon] == [None, number]
 
 
 def test_a_browser_is_sent_from_the_root_to_the_dashboard_and_programs_get_an_error(server: Server) -> None:
@@ -86,4 +96,4 @@ def test_every_file_is_in_the_package_and_in_the_table() -> None:
     packed = {path for pattern in patterns for path in (ROOT / "localqueue").glob(pattern) if path.is_file()}
     present = {path for path in STATIC.rglob("*") if path.is_file()}
     assert present <= packed
-    assert {str(path.relative_to(STATIC)) for path in present} == set(routes.files())
+    assert {str(path.relative_to(STATIC)) for path in present} | tab_icons().keys() == set(routes.files())
