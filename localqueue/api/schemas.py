@@ -257,6 +257,7 @@ COMPONENTS: dict[str, Schema] = {
         queue=TEXT,
         status=HTTP_STATUS,
         summary=said(TEXT, "that of the newest job; others may have other numbers and IDs in it"),
+        cause=said(TEXT, "the summary with `#` for numbers and IDs; the same cause in other queues has the same text"),
         count=POSITIVE,
         firstAt=TIME,
         lastAt=TIME,

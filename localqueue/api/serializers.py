@@ -7,7 +7,7 @@ from typing import Any
 
 from localqueue.api import responses
 from localqueue.api.recent_attempts import RecentAttempts
-from localqueue.core import explanations
+from localqueue.core import explanations, summaries
 from localqueue.core.events import AttemptEnded
 from localqueue.core.explanations import Explanation, explain_firing
 from localqueue.core.models import (
@@ -200,6 +200,7 @@ def failure(group: FailureGroup) -> dict[str, Any]:
         "queue": queue,
         "status": group.status,
         "summary": group.summary,
+        "cause": summaries.group_key(group.summary),
         "count": group.count,
         "firstAt": iso(group.first_ms),
         "lastAt": iso(group.last_ms),

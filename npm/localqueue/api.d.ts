@@ -1020,6 +1020,8 @@ export interface components {
             status: number | null;
             /** @description that of the newest job; others may have other numbers and IDs in it */
             summary: string;
+            /** @description the summary with `#` for numbers and IDs; the same cause in other queues has the same text */
+            cause: string;
             count: number;
             /**
              * Format: date-time

@@ -74,6 +74,20 @@ def test_failures_are_grouped_by_cause_with_a_command_that_retries_them(causes: 
     assert json.loads(causes.shown("jobs", "--by-error", "--json", "--queue", "shop/work"))["failures"][0]["count"] == 4
 
 
+def test_a_cause_of_several_queues_is_one_with_the_jobs_of_each(causes: Shop) -> None:
+    """Rule failures.groups."""
+    causes.server.enqueue({"claim": 77}, "other")
+    causes.shown("drain")
+    first, queues, command = causes.shown("jobs", "--by-error").splitlines()[:3]
+    assert re.fullmatch(r"7 jobs  2 queues 500  claim \d+ has no policy", first)
+    assert queues == "  6 in shop/work, 1 in shop/other"
+    [words] = re.findall(r"localqueue (retry --failed --error .* --status 500) --url", command)
+    only_other = causes.shown("jobs", "--by-error", "--queue", "shop/other")
+    assert "1 job  shop/other 500  claim 77 has no policy\n" in only_other
+    causes.worker.answer = lambda _: 200
+    assert causes.shown(*shlex.split(words)) == "retried 7 failed jobs\n"
+
+
 def test_without_failures_it_says_so(shop: Shop) -> None:
     assert shop.shown("jobs", "--by-error") == "no failed jobs\n"
     assert "work only with --failed" in shop.failing("retry", "--error", "x", code=2)

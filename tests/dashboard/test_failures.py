@@ -21,30 +21,41 @@ def answer(job: dict[str, Any]) -> Reply:
     return 503, b"the model is busy", {}
 
 
-def test_three_hundred_failures_are_two_causes_and_one_click_retries_one(browser: Browser, tmp_path: Path) -> None:
+def test_three_hundred_failures_in_two_queues_are_two_causes_and_one_click_retries_one(
+    browser: Browser, tmp_path: Path
+) -> None:
     """Rule failures.groups, dashboard.causes."""
-    write_catalog(tmp_path, retries=0)
+    catalog = write_catalog(tmp_path, retries=0)
+    catalog.write_text(catalog.read_text().replace("endpoint: /other", "endpoint: /other, retries: 0"))
     with (
         working() as worker,
         serving(tmp_path, "--ephemeral", "--target", worker.url) as server,
         board(browser, server, worker) as found,
     ):
         worker.answer = answer
-        jobs = [{"namespace": "shop", "queue": "work", "data": {"claim": number}} for number in range(300)]
-        for job in jobs:
+        for number in range(300):
+            queue = "work" if number % 4 else "other"
+            job = {"namespace": "shop", "queue": queue, "data": {"claim": number}}
             http.post(f"{server.url}/jobs", json=job).raise_for_status()
-        found.wait("failed", 300)
+        found.wait("failed", 225)
+        found.wait("failed", 75, queue="other")
         found.open("#/?state=failed")
         causes = found.page.get_by_label("By error").get_by_role("listitem")
         expect(causes).to_have_count(2)
-        expect(causes.first).to_contain_text("200503 the model is busy")
+        expect(causes.first).to_contain_text("200503 the model is busywork 150, other 50, latest")
         expect(causes.last).to_contain_text("has no policy")
         worker.answer = lambda _: 200
         causes.first.get_by_role("button", name="Retry 200").click()
         found.see("200 failed jobs retried")
         expect(causes).to_have_count(1)
-        found.wait("completed", 200)
+        found.wait("completed", 150)
+        found.wait("completed", 50, queue="other")
         expect(found.rows().first).to_contain_text("has no policy")
+        found.go("#/queues/shop/other?state=failed")
+        expect(causes).to_have_count(1)
+        causes.first.get_by_role("button", name="Retry 25").click()
+        found.wait("completed", 75, queue="other")
+        assert server.get("/failures")["failures"][0]["count"] == 75
 
 
 def test_a_text_finds_jobs_by_payload_and_response(browser: Browser, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,6 +14,8 @@ from localqueue.cli.output.time_format import TimeFormat
 from localqueue.client.client import Client
 from localqueue.core.text import counted, safe
 from localqueue.core.times import parse_time
+
+Failure = dict[str, Any]
 
 
 def show(client: Client, namespace: str | None, queue: str | None, is_json: bool, is_utc: bool, paint: Painter) -> None:
@@ -26,19 +29,35 @@ def show(client: Client, namespace: str | None, queue: str | None, is_json: bool
         return
     clock = client.clock()
     times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
-    for failure in found:
-        for line in _lines(failure, times, now_ms, paint):
+    for failures in _causes(found):
+        first, last = min(each["firstAt"] for each in failures), max(each["lastAt"] for each in failures)
+        span = " to ".join(dict.fromkeys(times.moment(parse_time(each), now_ms) for each in (first, last)))
+        for line in _lines(failures, span, namespace, paint):
             click.echo(line)
 
 
-def _lines(failure: dict[str, Any], times: TimeFormat, now_ms: int, paint: Painter) -> list[str]:
-    where = f"{failure['namespace']}/{failure['queue']}"
-    status = "" if failure["status"] is None else f" {failure['status']}"
-    first, last = (times.moment(parse_time(failure[name]), now_ms) for name in ("firstAt", "lastAt"))
-    span = last if first == last else f"{first} to {last}"
-    error = ("--error", failure["summary"]) if failure["summary"] else ()
-    command = suggestion("retry", "--failed", "--queue", where, *error)
-    return [
-        f"{paint('bad', counted(failure['count'], 'job'))}  {safe(where)}{status}  {safe(failure['summary'])}",
-        f"  {paint('dim', span)}  {paint('dim', 'such as')} {failure['jobs'][0][-8:]}  {command}",
-    ]
+def _causes(found: list[Failure]) -> list[list[Failure]]:
+    """Return the failures of each cause, those of several queues together, the most frequent cause first."""
+    causes: dict[tuple[int | None, str], list[Failure]] = {}
+    for failure in found:
+        causes.setdefault((failure["status"], failure["cause"]), []).append(failure)
+    return sorted(causes.values(), key=lambda failures: -_count(failures))
+
+
+def _count(failures: list[Failure]) -> int:
+    return sum(int(failure["count"]) for failure in failures)
+
+
+def _lines(failures: list[Failure], span: str, namespace: str | None, paint: Painter) -> Iterator[str]:
+    names = [f"{failure['namespace']}/{failure['queue']}" for failure in failures]
+    place = names[0] if len(names) == 1 else counted(len(names), "queue")
+    status, summary = failures[0]["status"], failures[0]["summary"]
+    word = "" if status is None else f" {status}"
+    yield f"{paint('bad', counted(_count(failures), 'job'))}  {safe(place)}{word}  {safe(summary)}"
+    if len(names) > 1:
+        counts = (f"{failure['count']} in {safe(name)}" for failure, name in zip(failures, names, strict=True))
+        yield f"  {', '.join(counts)}"
+    selected = ["--queue", names[0]] if len(names) == 1 else ["--namespace", namespace] if namespace else []
+    selected += ["--error", summary, *([] if status is None else ["--status", str(status)])]
+    command = suggestion("retry", "--failed", *selected)
+    yield f"  {paint('dim', span)}  {paint('dim', 'such as')} {failures[0]['jobs'][0][-8:]}  {command}"

@@ -125,7 +125,8 @@ async function onJob(id, what, said) {
 }
 
 async function retryCause(namespace, queue, status, summary) {
-  const cause = { namespace, queue, summary, ...(status ? { status: Number(status) } : {}) };
+  const place = { ...(namespace ? { namespace } : {}), ...(queue ? { queue } : {}) };
+  const cause = { ...place, summary, ...(status ? { status: Number(status) } : {}) };
   const { retried } = await api.post("jobs/retry", JSON.stringify(cause));
   toast(`${format.count(retried, "failed job")} retried`);
   await refreshed();

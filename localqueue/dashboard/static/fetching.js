@@ -1,6 +1,7 @@
 // Fetch what the screen shows. Events keep it current afterwards.
 
 import * as api from "./api.js";
+import { mergeCauses } from "./cause_merge.js";
 import * as clock from "./clock.js";
 import * as format from "./format.js";
 import { belongs, remember, replay } from "./job_merge.js";
@@ -126,7 +127,7 @@ export async function causes() {
   if (jobState !== "failed") return;
   const given = Object.entries({ namespace, queue }).filter(([, value]) => value !== null);
   try {
-    state.causes = (await api.get(`failures?${new URLSearchParams(given)}`)).failures;
+    state.causes = mergeCauses((await api.get(`failures?${new URLSearchParams(given)}`)).failures);
   } catch {
     state.causes = []; // the list says what is wrong
   }

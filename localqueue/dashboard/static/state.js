@@ -10,7 +10,7 @@ export const state = {
   queues: null, // null: not known yet
   services: [],
   schedules: [],
-  causes: [], // of the failed jobs in view: {namespace, queue, status, summary, count, lastAt}
+  causes: [], // of the failed jobs in view: as cause_merge.js returns them
   catalog: { refused: [], warnings: [] }, // findings in the catalogs
   rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
   storageError: null,

@@ -82,13 +82,13 @@ class Board:
             bodies = [b'{"namespace":"shop","queue":"work","data":%s}' % payload for payload in payloads]
             return [client.post(f"{self.server.url}/jobs", content=body).json()["id"] for body in bodies]
 
-    def wait(self, state: str, count: int) -> None:
-        """Wait until so many jobs of the queue `work` are in a state."""
-        until(lambda: self._count(state) == count, f"{count} jobs are {state}")
+    def wait(self, state: str, count: int, queue: str = "work") -> None:
+        """Wait until so many jobs of a queue are in a state."""
+        until(lambda: self._count(state, queue) == count, f"{count} jobs of {queue} are {state}")
 
-    def _count(self, state: str) -> int:
+    def _count(self, state: str, queue: str) -> int:
         queues = {each["name"]: each["counts"] for each in self.server.get("/queues")["queues"]}
-        return int(queues["work"][state])
+        return int(queues[queue][state])
 
     def go(self, address: str) -> None:
         """Go to another screen of the open page."""

@@ -19,12 +19,17 @@ export function view() {
     rest > 0 ? h("p", { class: "dim" }, `and ${format.count(rest, "more cause")}`) : null);
 }
 
-function cause({ namespace, queue, status, summary, count, lastAt }) {
-  const title = `Retry ${format.count(count, "job")} of ${namespace}/${queue} that failed like this`;
-  return h("li", { "data-key": `cause ${namespace} ${queue} ${status} ${summary}` },
+function cause({ key, status, summary, count, lastAt, queues }) {
+  const { namespace, queue } = state.route;
+  const title = `Retry the ${format.count(count, "job")} that failed like this`;
+  return h("li", { "data-key": `cause ${key}` },
     h("strong", { class: "n" }, format.number(count)),
     h("span", { class: "what" },
       h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(summary)),
-      h("span", { class: "dim" }, `${state.route.queue ? "" : `${queue}, `}latest `, h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)))),
-    button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace, queue, status: status ?? "", summary }, { title }));
+      h("span", { class: "dim" }, queue ? "" : `${places(queues)}, `, "latest ", h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)))),
+    button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace: namespace ?? "", queue: queue ?? "", status: status ?? "", summary }, { title }));
+}
+
+function places(queues) {
+  return queues.length === 1 ? queues[0].queue : queues.map(({ queue, count }) => `${queue} ${format.number(count)}`).join(", ");
 }
