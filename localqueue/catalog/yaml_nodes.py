@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -32,12 +33,36 @@ class Pair:
     value: yaml.Node
 
 
+class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
+    """A composer of events that were parsed before: parsing them again takes as long as all the rest."""
+
+    def __init__(self, events: Iterable[yaml.Event]) -> None:
+        yaml.composer.Composer.__init__(self)
+        yaml.resolver.Resolver.__init__(self)
+        self._events = deque(events)
+
+    def roots(self) -> list[yaml.Node]:
+        """Return the root of every document."""
+        roots = []
+        while self.check_node():
+            roots.append(self.get_node())
+        return [root for root in roots if root is not None]
+
+    def check_event(self, *kinds: type[yaml.Event]) -> bool:
+        return bool(self._events) and isinstance(self._events[0], kinds)
+
+    def peek_event(self) -> yaml.Event:
+        return self._events[0]
+
+    def get_event(self) -> yaml.Event:
+        return self._events.popleft()
+
+
 def compose(raw: bytes) -> list[yaml.Node]:
     """Return the root of every document. Raises BadYaml."""
     text = _decode(raw)
     try:
-        _check_bounds(text)
-        roots = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+        roots = _Composer(_events(text)).roots()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -120,10 +145,12 @@ def _unreadable(text: str, error: yaml.reader.ReaderError) -> BadYaml:
     return BadYaml(before.count("\n") + 1, column, "invalid_yaml", "control characters are not allowed")
 
 
-def _check_bounds(text: str) -> None:
-    """Check the events first: composing is recursive, and aliases multiply."""
+def _events(text: str) -> list[yaml.Event]:
+    """Return the events, and check them first: composing is recursive, and aliases multiply."""
+    events = []
     depth = aliases = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        events.append(event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -139,6 +166,7 @@ def _check_bounds(text: str) -> None:
                 else f"has more than {MAX_ALIASES} aliases"
             )
             raise BadYaml(*where, "too_complex", f"the file {what}")
+    return events
 
 
 def _check_duplicates(root: yaml.Node) -> None:

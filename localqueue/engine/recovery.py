@@ -43,5 +43,4 @@ def _check_clock(path: Path, made_on: str, mode: str) -> None:
 
 async def _clamp_due_times(active: ActiveCatalog, store: Store, now_ms: int) -> None:
     """Bring due times closer that lie too far ahead: the system clock was set back meanwhile."""
-    for key, queue in active.queues.items():
-        await store.clamp_due(key, now_ms + queue.retry_delay_ms)
+    await store.clamp_due({key: now_ms + queue.retry_delay_ms for key, queue in active.queues.items()})

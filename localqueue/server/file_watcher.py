@@ -30,28 +30,36 @@ def stamp(path: Path) -> Stamp | None:
     return (info.st_ino, info.st_mtime_ns, info.st_size)
 
 
-class CatalogWatcher:
-    """The watched catalogs. A valid edit takes effect; otherwise the last valid catalog stays in use."""
+def stamps(paths: Sequence[Path]) -> Stamps:
+    """Return the stamp of each file."""
+    return [stamp(path) for path in paths]
 
-    def __init__(self, clock: Clock, paths: Sequence[Path], load: Callable[[], Catalog]) -> None:
+
+class CatalogWatcher:
+    """The watched catalogs. A valid edit takes effect; otherwise the last valid catalog stays in use.
+
+    `seen` are the stamps of the files before the catalog in use was read.
+    """
+
+    def __init__(self, clock: Clock, paths: Sequence[Path], load: Callable[[], Catalog], seen: Stamps) -> None:
         self._clock = clock
         self._paths = paths
         self._load = load
-        self._seen = self._stamps()
+        self._seen = seen
         self._empty_checks = 0
 
     async def check(self, engine: Engine) -> None:
         """Apply an edit that is complete."""
-        stamps = self._stamps()
-        if stamps == self._seen:
+        now = stamps(self._paths)
+        if now == self._seen:
             return
-        empty = [path for path, each in zip(self._paths, stamps, strict=True) if each is None or each[2] == 0]
+        empty = [path for path, each in zip(self._paths, now, strict=True) if each is None or each[2] == 0]
         if empty:
             self._wait_for_content(engine, empty)
             return
         await self._clock.sleep(STABLE_S)
-        if self._stamps() == stamps:
-            self._reload(engine, stamps)
+        if stamps(self._paths) == now:
+            self._reload(engine, now)
 
     def _wait_for_content(self, engine: Engine, empty: Sequence[Path]) -> None:
         """Report an empty or missing file only if it stays so: editors empty a file before they write it."""
@@ -61,24 +69,21 @@ class CatalogWatcher:
             problem = "is empty or missing" if len(empty) == 1 else "are empty or missing"
             engine.hub(events.Warned(f"{names} {problem}; the last valid catalog is still in use"))
 
-    def _reload(self, engine: Engine, stamps: Stamps) -> None:
+    def _reload(self, engine: Engine, seen: Stamps) -> None:
         try:
             catalog = self._load()
         except CatalogError as error:
-            if self._stamps() == stamps:
-                self._accept(stamps)
+            if stamps(self._paths) == seen:
+                self._accept(seen)
                 engine.hub(events.CatalogRefused(error.findings))
             return
-        if self._stamps() == stamps:  # else it changed while it was read
-            self._accept(stamps)
+        if stamps(self._paths) == seen:  # else it changed while it was read
+            self._accept(seen)
             engine.use(catalog)
             engine.hub(events.CatalogChanged(catalog))
 
-    def _accept(self, stamps: Stamps) -> None:
-        self._seen, self._empty_checks = stamps, 0
-
-    def _stamps(self) -> Stamps:
-        return [stamp(path) for path in self._paths]
+    def _accept(self, seen: Stamps) -> None:
+        self._seen, self._empty_checks = seen, 0
 
 
 async def run(clock: Clock, engine: Engine, catalogs: CatalogWatcher, db: Path) -> None:

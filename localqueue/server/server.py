@@ -77,7 +77,8 @@ class ServerConfig:
 
 async def serve(config: ServerConfig, use: Use) -> None:
     """Serve while `use` runs; it is called once the server accepts requests. Raises StartError."""
-    config.load()  # a catalog with errors stops the start before anything is touched
+    seen = file_watcher.stamps(config.paths)  # before the load: an edit after it is seen, however long the start takes
+    catalog = config.load()  # a catalog with errors stops the start before anything is touched
     with _database(config.settings) as (db, lock), contextlib.ExitStack() as stack:
         listeners = sockets.bind(config.settings.host, config.settings.port)
         for listener in listeners:
@@ -98,7 +99,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
             lost_log=lock.lost_log,
             has_timeouts=not settings.no_timeouts,
         )
-        await _run(config, listeners, where, lock, use)
+        await _run(config, _refuse_own_address(catalog, port), seen, listeners, where, lock, use)
 
 
 @contextlib.contextmanager
@@ -116,7 +117,13 @@ def _database(settings: Settings) -> Iterator[tuple[Path, DatabaseLock]]:
 
 
 async def _run(
-    config: ServerConfig, listeners: list[socket.socket], where: RunningServer, lock: DatabaseLock, use: Use
+    config: ServerConfig,
+    catalog: Catalog,
+    seen: file_watcher.Stamps,
+    listeners: list[socket.socket],
+    where: RunningServer,
+    lock: DatabaseLock,
+    use: Use,
 ) -> None:
     def load() -> Catalog:
         return _refuse_own_address(config.load(), where.port)
@@ -128,7 +135,7 @@ async def _run(
         deliverer: Deliverer = delivery
         if config.settings.deliver_twice:
             deliverer = DoubleDelivery(delivery, lambda event: engine.hub(event))
-        engine = await _open_engine(config, load(), clock, config.wrap(deliverer), where)
+        engine = await _open_engine(config, catalog, clock, config.wrap(deliverer), where)
         stack.push_async_callback(_close, engine, config.settings.grace, config.skip_grace)
         lock.write_holder(where.port, is_open=True)
         stack.callback(lock.mark_closed, where.port)
@@ -139,7 +146,7 @@ async def _run(
         assert where.app is not None
         await http.start(where.app, listeners)
         await stack.enter_async_context(_in_background(_check_storage(engine)))
-        catalogs = file_watcher.CatalogWatcher(clock, config.paths, load)
+        catalogs = file_watcher.CatalogWatcher(clock, config.paths, load, seen)
         await _until_first_ends(
             _use(use, where, engine),
             file_watcher.run(clock, engine, catalogs, where.db),

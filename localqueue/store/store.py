@@ -105,10 +105,11 @@ class Store:
         count: int = await self._writer.call(call)
         return count
 
-    async def clamp_due(self, key: QueueKey, latest_ms: int) -> None:
-        """Move due times of a queue that lie too far ahead (the clock was set back) to `latest_ms`."""
-        sql = "UPDATE jobs SET due_ms = ? WHERE namespace = ? AND queue = ? AND finished IS NULL AND due_ms > ?"
-        await self._writer.call(lambda connection: connection.execute(sql, (latest_ms, *key, latest_ms)).rowcount)
+    async def clamp_due(self, latest: Mapping[QueueKey, int]) -> None:
+        """Move due times that lie too far ahead (the clock was set back) to the latest of each queue, in ms."""
+        sql = "UPDATE jobs SET due_ms = ?1 WHERE namespace = ?2 AND queue = ?3 AND finished IS NULL AND due_ms > ?1"
+        rows = [(latest_ms, *key) for key, latest_ms in latest.items()]
+        await self._writer.call(lambda connection: connection.executemany(sql, rows).rowcount)
 
     async def pause(self, key: QueueKey, is_paused: bool) -> None:
         """Store whether a queue is paused."""

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+import yaml
 
 from localqueue.catalog import discovery, loader
 from localqueue.core.errors import CatalogError
@@ -39,6 +40,15 @@ def test_namespace_and_target_follow_options_and_annotation_but_not_the_service_
     assert load(tmp_path, text).targets == {"shop": "http://localhost:8080"}
     found = load(tmp_path, text, namespace="mine", target="https://x:1/base/")
     assert found.targets == {"mine": "https://x:1/base"}
+
+
+def test_a_catalog_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred services start in half a second: almost all of that is the time of the parser."""
+    started = []
+    start = yaml.scanner.Scanner.__init__
+    monkeypatch.setattr(yaml.scanner.Scanner, "__init__", lambda self: (started.append(self), start(self))[1])
+    load(tmp_path, HEAD + "    - &one {name: work, endpoint: /work}\n    - {<<: *one, name: other}\n")
+    assert len(started) == 1
 
 
 def test_several_services_have_a_target_each(tmp_path: Path) -> None:

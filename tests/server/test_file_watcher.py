@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
-from tests.support import serving, until, write_catalog
+from localqueue.catalog import loader
+from localqueue.core import events
+from localqueue.core.models import Catalog
+from localqueue.core.settings import Settings
+from localqueue.engine.engine import Engine
+from localqueue.server.server import RunningServer, ServerConfig, serve
+from tests.support import run_async, serving, until, write_catalog
 
 
 def test_a_catalog_that_an_editor_empties_for_a_moment_keeps_its_queues(tmp_path: Path) -> None:
@@ -19,6 +26,33 @@ def test_a_catalog_that_an_editor_empties_for_a_moment_keeps_its_queues(tmp_path
         path.write_text(text.replace("retries: 3", "retries: 7"))
         until(lambda: server.get("/queues")["queues"][1]["retries"] == 7, "the edit takes effect")
     assert not [event for event in server.events if event["event"] == "catalog_refused"]
+
+
+def test_an_edit_while_the_server_starts_takes_effect_though_the_catalog_is_read_once(tmp_path: Path) -> None:
+    """Rule catalog.reload."""
+    path = write_catalog(tmp_path)
+    edited = path.read_text().replace("retries: 3", "retries: 7")
+    found: list[Catalog] = []
+
+    def load() -> Catalog:
+        found.append(loader.load([path], target="http://127.0.0.1:9"))
+        if len(found) == 1:
+            path.write_text(edited)
+        return found[-1]
+
+    async def main() -> None:
+        is_changed = asyncio.Event()
+
+        async def use(_: RunningServer, engine: Engine) -> None:
+            engine.hub.add_for((events.CatalogChanged,), lambda _: is_changed.set())
+            assert engine.catalog == found[0] and len(found) == 1
+            await is_changed.wait()
+            assert engine.catalog.queues["shop", "work"].retries == 7
+
+        settings = Settings(ephemeral=True, port=0)
+        await serve(ServerConfig(settings, load, [path], lambda _: None), use)
+
+    run_async(main())
 
 
 def test_a_catalog_that_is_rewritten_all_the_time_keeps_its_queues(tmp_path: Path) -> None:

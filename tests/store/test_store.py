@@ -12,24 +12,33 @@ from typing import Any
 
 import pytest
 
+from localqueue.core.clock import WallClock
 from localqueue.core.errors import NotFound, StorageUnavailable
 from localqueue.core.models import (
     Attempt,
     AttemptError,
+    Catalog,
     Job,
+    JobFilter,
     JobState,
     LedgerEntry,
     Outcome,
     OutcomeKind,
+    Queue,
     QueueKey,
     Response,
+    Service,
 )
-from localqueue.store import connections
+from localqueue.core.settings import Settings
+from localqueue.delivery.delivery import Delivery
+from localqueue.engine.engine import Engine
+from localqueue.store import connections, statements
 from localqueue.store.store import BURST, Store
 from tests.support import run_async
 
 A: QueueKey = ("shop", "a")
 B: QueueKey = ("shop", "b")
+C: QueueKey = ("shop", "c")
 START = (-1, 0)
 RESPONSE = Response((("content-type", "text/plain"), ("x-one", "ä")), b"\xff no", True)
 FAILED = Attempt(
@@ -191,12 +200,37 @@ def test_due_times_too_far_ahead_are_brought_closer_in_one_queue(play: Callable[
         done = replace(job(4), due_ms=900)
         await insert(store, *jobs, done)
         await store.change([(done, finished(done))])
-        await store.clamp_due(A, 500)
+        await store.clamp_due({A: 500, C: 100})
         assert await pending(store) == [jobs[1], replace(jobs[0], due_ms=500)]
         assert await pending(store, B) == [jobs[2]]
         assert await store.queries.job(done.id) == finished(done)
 
     play(work)
+
+
+def test_a_start_writes_as_little_for_many_queues_as_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each transaction may prune many jobs, which nobody should wait for at a start."""
+    step = f"min(n - ?1, {statements.PRUNE_STEP})"
+    assert step in statements.PRUNE
+    monkeypatch.setattr(statements, "PRUNE", statements.PRUNE.replace(step, "1"))
+    queues = tuple(Queue("shop", f"queue-{number}", "/work") for number in range(20))
+    catalog = Catalog((Service("shop", "http://127.0.0.1:9", "catalog-info.yaml", queues),))
+
+    async def main() -> None:
+        async with opened(tmp_path) as store:
+            jobs = [job(seq) for seq in range(1, 11)]
+            await insert(store, *jobs)
+            await store.change([(each, finished(each)) for each in jobs])
+        delivery = Delivery()
+        engine = await Engine.open(
+            tmp_path / "queue.db", catalog, WallClock(), delivery, lambda _: None, Settings(keep=1)
+        )
+        left = (await engine.jobs.page(JobFilter(limit=20))).jobs
+        await engine.close()
+        await delivery.aclose()
+        assert len(left) >= 7
+
+    run_async(main())
 
 
 def test_pauses_facts_and_numbers_are_kept_until_a_reset(tmp_path: Path) -> None:
