@@ -327,6 +327,10 @@ class LedgerEntry:
     attempt: Attempt
 
 
+WHOLE_ID = 36
+"""The length of a full ID."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """The jobs that a list shows; None means all. `after` is the seq after which the page starts.
@@ -351,7 +355,8 @@ class JobFilter:
     @property
     def is_search(self) -> bool:
         """Return whether jobs have to be looked at one by one."""
-        return self.text is not None or self.status is not None
+        is_part_of_id = self.id is not None and len(self.id) < WHOLE_ID
+        return is_part_of_id or (self.text, self.status, self.since_ms, self.until_ms) != (None,) * 4
 
     @property
     def is_by_state(self) -> bool:

@@ -3,7 +3,7 @@
 A page starts after a seq, and a new job has a higher seq than all before. Usually the newest jobs fill a page, so they
 are read first. Otherwise a filter by queue or state reads ranges of an index, one for each queue: `jobs_by_state` has
 the finished jobs in order of seq; `jobs_pending` has the others in order of due time, and sorting a million of them
-takes about 0.2 s. A part of an ID is searched for in the whole table.
+takes about 0.2 s. What no index has (a part of an ID, a text, a status, a time) is searched for in steps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from localqueue.core.models import JobFilter, JobState, QueueKey
+from localqueue.core.models import WHOLE_ID, JobFilter, JobState, QueueKey
 from localqueue.store.row_mapping import JOB_COLUMNS
 
 Query = tuple[str, list[Any]]
@@ -25,8 +25,6 @@ ANY_STATE: list[Query] = [
 NEWEST = 2000
 """How many of the newest jobs are read first, which takes about 1 ms."""
 LATEST = "ORDER BY id DESC LIMIT 1"
-WHOLE_ID = 36
-"""The length of a full ID."""
 
 
 def queries(wanted: JobFilter, keys: Collection[QueueKey], now_ms: int, running: Collection[int]) -> Iterator[Query]:
@@ -36,8 +34,6 @@ def queries(wanted: JobFilter, keys: Collection[QueueKey], now_ms: int, running:
     """
     if (
         wanted.id is not None
-        or wanted.since_ms is not None
-        or wanted.until_ms is not None
         or wanted.state is JobState.RUNNING
         or (wanted.namespace, wanted.queue, wanted.state) == (None, None, None)
     ):
@@ -56,11 +52,11 @@ def newest_page(wanted: JobFilter, now_ms: int, running: Collection[int]) -> Que
     return sql, [wanted.before, NEWEST, *values, wanted.limit]
 
 
-def newest_seqs(before: int) -> Query:
-    """Return a statement for how many jobs `newest_page` looks at, and the lowest seq among them."""
-    return f"SELECT count(*), min(seq) FROM (SELECT seq FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT {NEWEST})", [
-        before
-    ]
+def newest_from(wanted: JobFilter, lowest: int, now_ms: int, running: Collection[int]) -> Query:
+    """Return a statement for the newest jobs that fit, of those from a seq on."""
+    where, values = _all_of([("seq >= ?", [lowest]), *_conditions(wanted, now_ms, running)])
+    sql = f"SELECT {JOB_COLUMNS} FROM jobs NOT INDEXED WHERE {where} ORDER BY seq DESC LIMIT ?"
+    return sql, [*values, wanted.limit]
 
 
 def oldest(wanted: JobFilter, after: int, last: int, now_ms: int, running: Collection[int]) -> Query:
@@ -77,7 +73,7 @@ def last_of_step(after: int, last: int, limit: int) -> Query:
 
 def _scan(wanted: JobFilter, now_ms: int, running: Collection[int]) -> Query:
     where, values = _all_of(_conditions(wanted, now_ms, running))
-    only = "" if wanted.id is not None and len(wanted.id) == WHOLE_ID else "NOT INDEXED"  # else by seq
+    only = "NOT INDEXED" if wanted.id is None else ""  # by seq; a whole ID by its index
     return f"SELECT {JOB_COLUMNS} FROM jobs {only} WHERE {where} ORDER BY seq DESC LIMIT ?", [*values, wanted.limit]
 
 

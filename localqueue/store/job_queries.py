@@ -5,8 +5,9 @@ These reads have a connection of their own: a long one must not delay a dispatch
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from localqueue.core.text import counted
 from localqueue.store import connections, job_listing, statements
 from localqueue.store.connections import read_rows
 from localqueue.store.row_mapping import JOB_COLUMNS, to_attempt, to_entry, to_job, to_preview
+
+STEP = 2000
+"""How many jobs a search looks at first, which takes about 1 ms."""
+STEP_S = 0.02
+"""How long a step of a search may take and still grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,28 @@ class JobQueries:
         return to_job(rows[0]) if rows else None
 
     async def jobs_with_short_id(self, short_id: str, limit: int) -> list[Job]:
-        """Return jobs with this short ID; this reads the index of all IDs (about 0.1 s for a million)."""
-        sql = f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE substr(id, -8) = ? LIMIT ?)"
-        return [to_job(row) for row in await self._rows(sql, (short_id, limit))]
+        """Return jobs with this short ID; this reads every job (about 0.15 s for a million)."""
+        sql = f"SELECT {JOB_COLUMNS} FROM jobs NOT INDEXED WHERE seq >= ? AND seq < ? AND substr(id, -8) = ? LIMIT ?"
+        found: list[Job] = []
+        async with contextlib.aclosing(self._steps()) as steps:
+            async for lowest, before in steps:
+                found += map(to_job, await self._rows(sql, (lowest, before, short_id, limit - len(found))))
+                if len(found) == limit:
+                    break
+        return found
+
+    async def _steps(self, before: int = 2**62) -> AsyncGenerator[tuple[int, int], None]:
+        """Yield ranges of seqs below one, newest first: the first seq, and the one after the last.
+
+        They grow until one takes long enough, but not longer: other reads of this connection wait for it.
+        """
+        [[lowest, highest]] = await self._rows(statements.RANGE)
+        before, size = min(before, highest + 1), STEP
+        while before > lowest:
+            begin = monotonic()
+            yield max(before - size, lowest), before
+            before -= size
+            size *= 2 if monotonic() - begin < STEP_S else 1
 
     async def detail_sizes(self, seqs: Sequence[int]) -> dict[int, int]:
         """Return for each of these jobs how many bytes its data and the responses to its attempts have."""
@@ -88,18 +113,17 @@ class JobQueries:
 
     async def search(self, wanted: JobFilter, now_ms: int, running: Sequence[int], seconds: float) -> SearchResult:
         """Return the newest jobs that fit, as far as they are found within that time."""
-        end, found, searched, before = monotonic() + seconds, list[Job](), 0, wanted.before
-        while True:
-            count, lowest = (await self._rows(*job_listing.newest_seqs(before)))[0]
-            step = replace(wanted, after=before, limit=wanted.limit - len(found))
-            rows = await self._rows(*job_listing.newest_page(step, now_ms, running))
-            found += [to_job(row) for row in rows]
-            searched += count
-            if len(found) == wanted.limit or not count:
-                return SearchResult(found, searched, found[-1].seq if len(found) == wanted.limit else None)
-            before = lowest
-            if monotonic() >= end:
-                return SearchResult(found, searched, before)
+        end, found, searched = monotonic() + seconds, list[Job](), 0
+        async with contextlib.aclosing(self._steps(wanted.before)) as steps:
+            async for lowest, before in steps:
+                step = replace(wanted, after=before, limit=wanted.limit - len(found))
+                found += map(to_job, await self._rows(*job_listing.newest_from(step, lowest, now_ms, running)))
+                searched += (await self._rows(statements.COUNT_RANGE, (lowest, before)))[0][0]
+                if len(found) == wanted.limit:
+                    return SearchResult(found, searched, found[-1].seq)
+                if monotonic() >= end:
+                    return SearchResult(found, searched, lowest)
+        return SearchResult(found, searched, None)
 
     async def failures(self, wanted: JobFilter) -> list[FailureGroup]:
         """Return the failed jobs by queue, status and summary."""

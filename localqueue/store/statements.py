@@ -46,18 +46,27 @@ LEDGER = (
     + " "
     "FROM attempts JOIN jobs USING (seq) ORDER BY attempts.started_ms, attempts.id"
 )
+RANGE = "SELECT coalesce((SELECT min(seq) FROM jobs), 0), coalesce((SELECT max(seq) FROM jobs), 0)"
+COUNT_RANGE = "SELECT count(*) FROM jobs NOT INDEXED WHERE seq >= ? AND seq < ?"
 PREVIEWS = """
     SELECT jobs.seq, CASE WHEN data_size <= 65536 THEN substr(data, 1, 160) END, outcome, status, error_code, summary
     FROM jobs LEFT JOIN payloads USING (seq)
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
+# By way of the counts, so that only failed jobs are read, and of them only the index; the IDs come last.
 FAILURES = """
-    SELECT namespace, queue, status, coalesce(summary, error_message, ''), count(*), min(ended_ms), max(ended_ms),
-    max(jobs.id), min(jobs.id)
-    FROM jobs JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
-    WHERE finished = 'failed' AND (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR queue = ?2)
-    GROUP BY 1, 2, 3, 4 ORDER BY 7 DESC
+    SELECT namespace, queue, status, cause, n, first, last,
+    (SELECT id FROM jobs WHERE seq = newest), (SELECT id FROM jobs WHERE seq = oldest)
+    FROM (
+        SELECT jobs.namespace, jobs.queue, status, coalesce(summary, error_message, '') AS cause, count(*) AS n,
+        min(ended_ms) AS first, max(ended_ms) AS last, max(jobs.seq) AS newest, min(jobs.seq) AS oldest
+        FROM counts CROSS JOIN jobs ON jobs.namespace = counts.namespace AND jobs.queue = counts.queue
+        AND finished = 'failed'
+        JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
+        WHERE counts.state = 'failed' AND (?1 IS NULL OR counts.namespace = ?1) AND (?2 IS NULL OR counts.queue = ?2)
+        GROUP BY 1, 2, 3, 4
+    ) ORDER BY last DESC
 """
 DELETE_JOBS = """
     DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) AND finished IS NOT NULL

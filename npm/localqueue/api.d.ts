@@ -2521,7 +2521,7 @@ export interface operations {
                         jobs: (components["schemas"]["ListedJob"] | components["schemas"]["WholeJob"] | components["schemas"]["JobWithData"])[];
                         /** @description `after` of the next page; null on the last page */
                         next: string | null;
-                        /** @description how many jobs a search (`q`, `status`) has looked at for this page */
+                        /** @description how many jobs a search (`q`, `status`, `since`, `until`, part of an ID) has looked at for this page */
                         searched: number | null;
                     };
                 };

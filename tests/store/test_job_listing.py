@@ -17,7 +17,7 @@ from localqueue.core.ids import uuid7
 from localqueue.core.models import Job, JobFilter, JobState, Queue
 from localqueue.engine import snapshots
 from localqueue.engine.running_attempts import RunningAttempt
-from localqueue.store import connections, job_listing
+from localqueue.store import connections, job_listing, job_queries, statements
 from localqueue.store.store import Store
 from tests.support import run_async
 
@@ -69,12 +69,20 @@ async def opened(folder: Path, jobs: Collection[Job] = ()) -> AsyncIterator[Stor
         await store.close()
 
 
+async def listed(store: Store, chosen: JobFilter) -> list[Job]:
+    """Return a page as `JobActions` does: a search has no index."""
+    if chosen.is_search:
+        return (await store.queries.search(chosen, NOW, list(RUNNING), seconds=60)).jobs
+    return await store.queries.jobs(chosen, KEYS, NOW, list(RUNNING))
+
+
 @pytest.mark.parametrize("newest", [0, 10, 2000])
 def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: int
 ) -> None:
     """Rule api.lists: whether the page lies among the newest jobs, or is found by the indexes."""
     monkeypatch.setattr(job_listing, "NEWEST", newest)
+    monkeypatch.setattr(job_queries, "STEP", newest or 1)
 
     async def check() -> None:
         jobs = some_jobs(100)
@@ -84,7 +92,7 @@ def test_every_choice_is_listed_newest_first_in_pages_without_a_job_twice_or_mis
                 chosen = JobFilter(namespace, queue, state, part, limit=3)
                 expected = [job for job in reversed(jobs) if fits(job, chosen)]
                 for start in range(0, len(expected) + 1, 3):
-                    page = await store.queries.jobs(chosen, KEYS, NOW, list(RUNNING))
+                    page = await listed(store, chosen)
                     assert page == expected[start : start + 3], chosen
                     chosen = replace(chosen, after=page[-1].seq) if page else chosen
 
@@ -145,6 +153,27 @@ def test_a_glance_at_the_newest_jobs_looks_at_no_others(connection: sqlite3.Conn
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     assert plan[:2] == ["CO-ROUTINE jobs", "SEARCH jobs USING INTEGER PRIMARY KEY (rowid<?)"]
     assert sum("jobs" in line for line in plan) == 3
+
+
+def test_a_step_of_a_search_looks_at_no_other_jobs(connection: sqlite3.Connection) -> None:
+    """Rule api.indexes."""
+    sql, values = job_listing.newest_from(JobFilter("shop", None, JobState.FAILED, "beef", since_ms=1), 5, NOW, [])
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert plan == ["SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+
+
+@pytest.mark.parametrize("key", [(None, None), ("shop", "work")])
+def test_the_causes_of_failures_are_read_from_failed_jobs_only(
+    connection: sqlite3.Connection, key: tuple[str | None, str | None]
+) -> None:
+    """Rule api.indexes."""
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statements.FAILURES}", key)]
+    by_id = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"
+    assert [line for line in plan if " jobs " in line] == [
+        "SEARCH jobs USING COVERING INDEX jobs_by_state (namespace=? AND queue=? AND finished=?)",
+        by_id,  # of the newest and the oldest job of each cause
+        by_id,
+    ]
 
 
 def test_an_id_is_found_by_its_index(connection: sqlite3.Connection) -> None:

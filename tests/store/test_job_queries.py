@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from localqueue.core.models import FailureGroup, JobFilter, JobPreview, JobState, OutcomeKind
-from localqueue.store import job_listing, job_queries
+from localqueue.store import job_queries
 from localqueue.store.store import Store
 from tests.store.test_store import DONE, FAILED, REFUSED, A, B, Work, finished, insert, job, opened
 from tests.store.test_store import play as play  # the fixture
@@ -121,7 +122,7 @@ def test_the_ledger_has_attempts_by_start_then_in_the_order_of_their_ends(play: 
 
 def test_a_search_continues_where_its_time_was_over(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule jobs.search."""
-    monkeypatch.setattr(job_listing, "NEWEST", 2)
+    monkeypatch.setattr(job_queries, "STEP", 2)
     ticks = [0.0]
 
     def monotonic() -> float:
@@ -134,7 +135,7 @@ def test_a_search_continues_where_its_time_was_over(play: Play, monkeypatch: pyt
         jobs = [job(seq) for seq in range(1, 8)]
         await insert(store, *jobs, data=b'"x"')
         every = JobFilter(text="x", limit=10)
-        part = await store.queries.search(every, 0, [], seconds=2)
+        part = await store.queries.search(every, 0, [], seconds=3)
         assert ([each.seq for each in part.jobs], part.searched, part.next) == ([7, 6, 5, 4], 4, 4)
         rest = await store.queries.search(replace(every, after=part.next), 0, [], seconds=60)
         assert ([each.seq for each in rest.jobs], rest.searched, rest.next) == ([3, 2, 1], 3, None)
@@ -146,6 +147,25 @@ def test_a_search_continues_where_its_time_was_over(play: Play, monkeypatch: pyt
         assert [each.seq for each in found.jobs] == [3]
         none = await store.queries.search(replace(every, text="y"), 0, [], seconds=60)
         assert (none.jobs, none.searched, none.next) == ([], 7, None)
+
+    play(work)
+
+
+@pytest.mark.parametrize(("step_s", "searched"), [(0.0, 7), (1.0, 5)])
+def test_the_steps_of_a_search_grow_while_they_take_little_time(
+    play: Play, monkeypatch: pytest.MonkeyPatch, step_s: float, searched: int
+) -> None:
+    """Rule jobs.search: of the steps to the fifth newest job, quick ones take in 1, 2 and 4 jobs, slow ones 1 each."""
+    monkeypatch.setattr(job_queries, "STEP", 1)
+    times = itertools.count(0.0, step_s)
+    monkeypatch.setattr(job_queries, "monotonic", lambda: next(times))
+
+    async def work(store: Store) -> None:
+        jobs = [replace(job(seq), id=f"{seq:027}-{seq:08}") for seq in range(1, 21)]
+        await insert(store, *jobs)
+        found = await store.queries.search(JobFilter(id="00000016", limit=1), 0, [], seconds=60)
+        assert (found.jobs, found.searched, found.next) == ([jobs[15]], searched, 16)
+        assert await store.queries.jobs_with_short_id("00000001", 5) == [jobs[0]]
 
     play(work)
 
@@ -167,17 +187,15 @@ def test_a_search_by_status_goes_by_the_latest_attempt(play: Play) -> None:
     play(work)
 
 
-def test_a_list_is_limited_to_a_time_however_few_of_the_newest_jobs_fit(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_is_limited_to_a_time(play: Play) -> None:
     """Rule jobs.search."""
-    monkeypatch.setattr(job_listing, "NEWEST", 0)
 
     async def work(store: Store) -> None:
         await insert(store, *(replace(job(seq), created_ms=seq * 10) for seq in range(1, 6)))
 
         async def seqs(**limits: int) -> list[int]:
-            return [each.seq for each in await store.queries.jobs(JobFilter("shop", "a", **limits), [A], 90, [])]
+            found = await store.queries.search(JobFilter("shop", "a", **limits), 90, [], seconds=60)
+            return [each.seq for each in found.jobs]
 
         assert await seqs(since_ms=30) == [5, 4, 3]
         assert await seqs(until_ms=30) == [2, 1]

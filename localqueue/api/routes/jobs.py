@@ -122,7 +122,8 @@ OPERATIONS = (
             jobs=schemas.list_of({"anyOf": [schemas.ref(name) for name in LISTED_AS]}),
             next=schemas.said(schemas.or_null(CURSOR), "`after` of the next page; null on the last page"),
             searched=schemas.said(
-                schemas.or_null(schemas.COUNT), "how many jobs a search (`q`, `status`) has looked at for this page"
+                schemas.or_null(schemas.COUNT),
+                "how many jobs a search (`q`, `status`, `since`, `until`, part of an ID) has looked at for this page",
             ),
         ),
         description="Pages stay correct while jobs arrive: no job is listed twice or left out. A search takes at most "
