@@ -34,6 +34,8 @@ from localqueue.store import files
 from localqueue.store.database_lock import DatabaseLock
 from localqueue.store.temporary_folder import TemporaryFolder
 
+CHECK_LIMIT = 1024 * 1024 * 1024
+"""A larger file isn't checked: during a check the log can't start anew, and grows by hundreds of MB."""
 EXIT_S = 1.0
 """How long a stop may still take after the second signal."""
 
@@ -145,7 +147,7 @@ async def _run(
         where = replace(where, app=_app(engine, config.settings, where), crash_report=engine.crash_report)
         assert where.app is not None
         await http.start(where.app, listeners)
-        await stack.enter_async_context(_in_background(_check_storage(engine)))
+        await stack.enter_async_context(_in_background(_check_storage(engine, where.db)))
         catalogs = file_watcher.CatalogWatcher(clock, config.paths, load, seen)
         await _until_first_ends(
             _use(use, where, engine),
@@ -186,8 +188,10 @@ async def _use(use: Use, where: RunningServer, engine: Engine) -> None:
     await use(where, engine)
 
 
-async def _check_storage(engine: Engine) -> None:
+async def _check_storage(engine: Engine, db: Path) -> None:
     """Check the whole file once, after startup, because it is slow with a million jobs."""
+    if db.stat().st_size > CHECK_LIMIT:
+        return
     result = await engine.check_storage()
     if result != "ok":
         engine.hub(events.Warned(f"the database is damaged: {result}. Keep a copy, and start with another --db PATH"))

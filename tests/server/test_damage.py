@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,7 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import JSON, Server, http, serving, until, working, write_catalog
+from localqueue.catalog import loader
+from localqueue.core.settings import Settings
+from localqueue.engine.engine import Engine
+from localqueue.server.server import CHECK_LIMIT, ServerConfig, serve
+from tests.support import JSON, Server, http, run_async, serving, until, working, write_catalog
 
 NOBODY = ("--target", "http://127.0.0.1:9")
 
@@ -87,6 +92,28 @@ def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Pa
             error = server.job(ids[1])["attempts"][0]["error"]
             assert error["code"] == "payload_missing"
             until(lambda: any("1 job without a payload" in str(each.get("message")) for each in server.events), "it")
+
+
+@pytest.mark.parametrize(("limit", "is_checked"), [(1, False), (CHECK_LIMIT, True)])
+def test_a_large_file_isn_t_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, is_checked: bool
+) -> None:
+    """Rule storage.damage: the log grows as long as a check reads."""
+    path, checked = write_catalog(tmp_path), []
+    monkeypatch.setattr("localqueue.server.server.CHECK_LIMIT", limit)
+
+    async def check(engine: Engine) -> str:
+        checked.append(engine)
+        return "ok"
+
+    async def use(*_: object) -> None:
+        await asyncio.sleep(0)  # the check starts before `use`
+
+    monkeypatch.setattr(Engine, "check_storage", check)
+    settings = Settings(ephemeral=True, port=0)
+    config = ServerConfig(settings, lambda: loader.load([path], target=NOBODY[1]), [path], lambda _: None)
+    run_async(serve(config, use))
+    assert bool(checked) is is_checked
 
 
 def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored(tmp_path: Path) -> None:
