@@ -15,6 +15,7 @@ from benchmarks.processes import ROOT, BenchmarkError
 
 SCRATCH = ROOT / ".bench"
 QUICK = 0.2
+"""The `--scale` of a quick check."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="GOAL", help="only these: 1, 2.2, ...; or the name of a case")
+    parser.add_argument(
+        "--only", nargs="+", metavar="GOAL", help="only these: 1, 2.2, ...; or a case; growth runs only so"
+    )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions (3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the jobs, one round: a quick check")
+    parser.add_argument("--scale", type=float, metavar="S", help="multiply every number of jobs (1; 0.2 with --quick)")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to this file")
     parser.add_argument(
@@ -59,11 +63,12 @@ def _bench(found: argparse.Namespace) -> Bench:
     if unknown := set(peers) - set(bench.PEERS):
         raise SystemExit(f"unknown peers: {', '.join(unknown)}; known: {', '.join(bench.PEERS)}")
     repetitions = found.repeat or (1 if found.quick else 3)
-    return Bench(found.scratch.resolve(), repetitions, QUICK if found.quick else 1.0, peers)
+    scale = found.scale or (QUICK if found.quick else 1.0)
+    return Bench(found.scratch.resolve(), repetitions, scale, peers)
 
 
 def _measure(setup: Bench, only: Sequence[str] | None) -> Iterator[figures.Result]:
-    chosen = [case for case in CASES if only is None or any(_fits(case, each) for each in only)]
+    chosen = [case for case in CASES if (case.is_default if only is None else any(_fits(case, each) for each in only))]
     if not chosen:
         raise SystemExit(f"no such goal; there are: {', '.join(goal for case in CASES for goal in case.goals)}")
     for case in chosen:

@@ -60,3 +60,5 @@ class Case:
     name: str
     goals: tuple[str, ...]
     run: Callable[[Bench], Iterator[Result]]
+    is_default: bool = True
+    """Whether a run without `--only` has it."""

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 
 NAMESPACE = "bench"
+"""The namespace of a queue whose name has no other one before it, as in `service-1/work`."""
 PADDING = b"claim-lines-"
 
 Job = Callable[[int, str, int], tuple[str, bytes]]
@@ -21,6 +22,12 @@ def data(n: int, padding: int = 0) -> bytes:
     return text if padding == 0 else b'%b, "notes": "%b"}' % (text[:-1], _notes(padding))
 
 
+def key(queue: str) -> tuple[str, str]:
+    """Return namespace and name of a queue."""
+    namespace, _, name = queue.rpartition("/")
+    return namespace or NAMESPACE, name
+
+
 @functools.lru_cache(maxsize=1)
 def _notes(size: int) -> bytes:
     return (PADDING * (size // len(PADDING) + 1))[:size]
@@ -28,7 +35,8 @@ def _notes(size: int) -> bytes:
 
 def platform(n: int, queue: str, padding: int) -> tuple[str, bytes]:
     """Return the request of the platform reference."""
-    head = f'{{"namespace": "{NAMESPACE}", "queue": "{queue}", "data": '
+    namespace, name = key(queue)
+    head = f'{{"namespace": "{namespace}", "queue": "{name}", "data": '
     return "/jobs", head.encode() + data(n, padding) + b"}"
 
 

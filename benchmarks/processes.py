@@ -19,7 +19,7 @@ from typing import Any
 READY_S = 120.0
 END_S = 30.0
 IDLE_S = 0.3
-IDLE_WITHIN_S = 30.0
+IDLE_WITHIN_S = 180.0
 ROOT = Path(__file__).parents[1]
 
 
@@ -119,9 +119,9 @@ def get(url: str, timeout_s: float = READY_S) -> Any:
         return json.loads(answer.read())
 
 
-def post(url: str) -> None:
-    """Send a request without a body."""
-    asked = urllib.request.Request(url, data=b"", method="POST", headers={"Content-Type": "application/json"})
+def post(url: str, body: bytes = b"") -> None:
+    """Send a request."""
+    asked = urllib.request.Request(url, data=body, method="POST", headers={"Content-Type": "application/json"})
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=READY_S).close()
 
 
@@ -137,7 +137,7 @@ def memory_mb(pid: int, *, peak: bool = False) -> float:
 
 
 def wait_idle(pid: int) -> None:
-    """Return once a process has used next to no CPU time for a moment, or after half a minute."""
+    """Return once a process has used next to no CPU time for a moment, or after three minutes."""
     end = time.monotonic() + IDLE_WITHIN_S
     before = cpu_s(pid)
     while time.monotonic() < end:

@@ -43,7 +43,8 @@ class Worker:
     """The worker of a run."""
 
     def __init__(self, child: processes.Child) -> None:
-        self.url = f"http://127.0.0.1:{child.line()['port']}"
+        self.urls = [f"http://127.0.0.1:{port}" for port in child.line()["ports"]]
+        self.url = self.urls[0]
 
     def wait(self, deliveries: int) -> dict[str, Any]:
         """Return the worker's summary once it has answered so many deliveries."""
@@ -59,9 +60,10 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(place: Path, *, delay_ms: float = 0, failures: int = 0) -> Iterator[Worker]:
+def worker(place: Path, *, delay_ms: float = 0, failures: int = 0, ports: int = 1) -> Iterator[Worker]:
     """Run a worker that takes `delay_ms` per delivery and fails the first attempts of each job."""
-    with processes.running(processes.module("worker", delay_ms=delay_ms, failures=failures), place) as child:
+    command = processes.module("worker", delay_ms=delay_ms, failures=failures, ports=ports)
+    with processes.running(command, place) as child:
         yield Worker(child)
 
 
@@ -105,9 +107,10 @@ def session(
     failures: int = 0,
     retry_delay_ms: int = 5000,
 ) -> Iterator[Session]:
-    """Run a worker and a system that posts to it."""
-    with folder(scratch) as place, worker(place, delay_ms=delay_ms, failures=failures) as service:
-        setup = subjects.Setup(place, service.url, queues, retry_delay_ms=retry_delay_ms)
+    """Run a worker, which listens on one port per service, and a system that posts to it."""
+    ports = len({jobs.key(queue)[0] for queue in queues})
+    with folder(scratch) as place, worker(place, delay_ms=delay_ms, failures=failures, ports=ports) as service:
+        setup = subjects.Setup(place, service.urls, queues, retry_delay_ms=retry_delay_ms)
         with subject.start(setup) as system:
             yield Session(system, service, place, queues)
 
@@ -143,15 +146,15 @@ def drain(
     scratch: Path,
     count: int,
     *,
-    queues: int = 1,
+    queues: Sequence[str] = ("work",),
     delay_ms: float = 0,
     padding: int = 0,
     connections: int = CONNECTIONS,
     warm_up: int = WARM_UP,
 ) -> Passed:
     """Pass a burst of jobs through a system."""
-    names, shared = [f"work-{n}" for n in range(queues)], {"connections": connections, "padding": padding}
-    with session(subject, scratch, names, delay_ms=delay_ms) as run:
+    shared = {"connections": connections, "padding": padding}
+    with session(subject, scratch, queues, delay_ms=delay_ms) as run:
         run.warm_up(warm_up, **shared)
         used_s = run.system.cpu_s()
         found = run.load(count, first=warm_up, **shared)

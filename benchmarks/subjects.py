@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import sys
@@ -23,11 +24,16 @@ class Setup:
     """The options of a system, the same for all systems."""
 
     folder: Path
-    target: str
+    targets: Sequence[str]
     queues: Sequence[str] = ("work",)
     concurrency: int = CONCURRENCY
     retries: int = 3
     retry_delay_ms: int = 5000
+
+    @property
+    def target(self) -> str:
+        """Return the one base URL of a system with one service."""
+        return self.targets[0]
 
 
 @dataclass(frozen=True)
@@ -54,20 +60,27 @@ class Subject:
 
 
 def localqueue(
-    *options: str, made: Path | None = None, is_paused: bool = False, open_files: int | None = None
+    *options: str,
+    made: Path | None = None,
+    db: Path | None = None,
+    is_paused: bool = False,
+    open_files: int | None = None,
 ) -> Subject:
     """Return localqueue under default settings (`--quiet`), but for the options given.
 
-    It works on a copy of the database `made`, its queue paused or not, or on a new one, under a soft limit of
-    open files.
+    It works on a copy of the database `made`, on `db` itself, or on a new one, its queue paused or not, under a soft
+    limit of open files.
     """
 
     @contextlib.contextmanager
     def start(setup: Setup) -> Iterator[Running]:
         command = [sys.executable, "-m", "localqueue", "up", "--quiet", "--log", "json", "--port", "0"]
-        command += ["--catalog", str(_catalog(setup)), "--target", setup.target, *options]
-        if made is not None:
-            command += ["--db", str(rows.copy(made, setup.folder, is_paused=is_paused))]
+        command += [*_catalogs(setup), *options]
+        used = db if made is None else rows.copy(made, setup.folder)
+        if used is not None:
+            command += ["--db", str(used)]
+        if used is not None and is_paused:
+            rows.pause(used)
         child = processes.Child(command if open_files is None else limited(open_files, command), setup.folder)
         try:
             ready = child.line()
@@ -93,20 +106,27 @@ def limited(open_files: int, command: Sequence[str]) -> list[str]:
     return ["sh", "-c", f'ulimit -S -n {open_files} && exec "$@"', "sh", *command]
 
 
-def _catalog(setup: Setup) -> Path:
-    """Write the catalog; JSON is YAML, too."""
+def _catalogs(setup: Setup) -> Iterator[str]:
+    """Write the catalog of each service, and yield the options; JSON is YAML, too."""
+    services: dict[str, list[str]] = {}
+    for queue in setup.queues:
+        services.setdefault(jobs.key(queue)[0], []).append(queue)
+    for (namespace, queues), target in zip(services.items(), itertools.cycle(setup.targets)):
+        path = setup.folder / f"{namespace}.yaml"
+        path.write_text(json.dumps(_catalog(setup, namespace, queues)))
+        yield from ("--catalog", str(path), "--target", f"{namespace}={target}")
+
+
+def _catalog(setup: Setup, namespace: str, names: Sequence[str]) -> Any:
     common = {
         "concurrency": setup.concurrency,
         "retries": setup.retries,
         "retryDelayMs": setup.retry_delay_ms,
     }
-    queues = [{"name": name, "endpoint": f"/{name}", **common} for name in setup.queues]
-    content = {
+    queues = [{"name": jobs.key(name)[1], "endpoint": f"/{name}", **common} for name in names]
+    return {
         "apiVersion": "backstage.io/v1alpha1",
         "kind": "Component",
-        "metadata": {"name": jobs.NAMESPACE},
+        "metadata": {"name": namespace},
         "spec": {"queues": queues},
     }
-    path = setup.folder / "catalog-info.yaml"
-    path.write_text(json.dumps(content))
-    return path

@@ -112,9 +112,10 @@ async def main() -> None:
     """Serve until killed."""
     found = loops.told()
     record = Record(found.get("delay_ms", 0) / 1000, found.get("failures", 0))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    await asyncio.get_running_loop().create_server(lambda: Service(record), sock=listener)
-    loops.say(port=listener.getsockname()[1])
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(found.get("ports", 1))]
+    for listener in listeners:
+        await asyncio.get_running_loop().create_server(lambda: Service(record), sock=listener)
+    loops.say(ports=[listener.getsockname()[1] for listener in listeners])
     await asyncio.Event().wait()
 
 

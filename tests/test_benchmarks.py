@@ -16,26 +16,35 @@ from benchmarks.processes import BenchmarkError
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_burst_through_ten_queues_is_delivered_once_each_and_keeps_every_limit(tmp_path: Path) -> None:
-    passed = runs.drain(subjects.localqueue(), tmp_path, 1000, queues=10, delay_ms=1, warm_up=10)
+def test_a_burst_through_ten_queues_of_five_services_is_delivered_once_and_keeps_every_limit(
+    tmp_path: Path,
+) -> None:
+    names = [f"work-{n}" for n in range(6)] + [f"service-{n}/work" for n in range(4)]
+    passed = runs.drain(subjects.localqueue(), tmp_path, 1000, queues=names, delay_ms=1, warm_up=10)
     assert passed.accepted_per_s > 0 and passed.through_per_s > 0
     assert list(tmp_path.iterdir()) == []
 
 
 def test_jobs_of_a_file_that_was_made_by_direct_sql_are_delivered_like_any_other(tmp_path: Path) -> None:
-    made = rows.database_with(tmp_path, 300, finished=False)
+    made = rows.database_with(tmp_path, queued=300)
     with runs.session(subjects.localqueue(made=made), tmp_path, [rows.QUEUE], failures=1, retry_delay_ms=1) as run:
         run.load(100, first=300)
         run.check(800)
         assert {job for job, *_ in run.service.rows()} == set(range(400))
 
 
-def test_a_file_of_finished_jobs_is_in_order(tmp_path: Path) -> None:
-    made = rows.database_with(tmp_path, 300, finished=True)
+def test_a_file_of_finished_jobs_is_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "BLOCK", 100)
+    made = rows.database_with(tmp_path, finished=350)
     with runs.session(subjects.localqueue(made=made), tmp_path, [rows.QUEUE]) as run:
-        assert run.system.get("/queues")["queues"][0]["counts"]["completed"] == 300
-        newest = run.system.get("/jobs?limit=1")["jobs"][0]
-        assert run.system.get(f"/jobs/{newest['id']}")["attempts"][0]["outcome"] == "completed"
+        counts = run.system.get("/queues")["queues"][0]["counts"]
+        assert (counts["completed"], counts["failed"]) == (347, 3)
+        for state, attempts in (("completed", ["completed"]), ("failed", ["http_error"] * 4)):
+            newest = run.system.get(f"/jobs?limit=1&state={state}")["jobs"][0]
+            assert run.system.get(f"/jobs/{newest['id']}")["attempts"][-1]["outcome"] == attempts[-1]
+            assert len(run.system.get(f"/jobs/{newest['id']}")["attempts"]) == len(attempts)
+        ids = [job["id"] for job in run.system.get("/jobs?limit=200")["jobs"]]
+        assert ids == sorted(ids, key=lambda each: each[:13], reverse=True) and len({each[-8:] for each in ids}) == 200
 
 
 def test_the_command_prints_a_line_per_goal_and_writes_every_figure(

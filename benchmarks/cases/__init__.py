@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from benchmarks.bench import Case
-from benchmarks.cases import burst, drain, fixture, flat, handlers, latency, million, payloads, queues, retry
+from benchmarks.cases import (
+    burst,
+    drain,
+    fixture,
+    flat,
+    growth,
+    handlers,
+    latency,
+    million,
+    payloads,
+    queues,
+    retry,
+    services,
+)
 
 CASES = (
     Case("drain", (*(f"1.{n}" for n in range(1, 8)), *(f"2.{n}" for n in range(1, 6))), drain.run),
@@ -16,4 +29,6 @@ CASES = (
     Case("handlers", ("8.1",), handlers.run),
     Case("fixture", tuple(f"9.{n}" for n in range(1, 9)), fixture.run),
     Case("payloads", ("10.1", "10.2"), payloads.run),
+    Case("growth", tuple(f"11.{n}" for n in range(1, 10)), growth.run, is_default=False),
+    Case("services", tuple(f"12.{n}" for n in range(1, 7)), services.run),
 )

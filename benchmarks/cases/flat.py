@@ -22,8 +22,8 @@ def run(bench: Bench) -> Iterator[Result]:
     count, many = bench.jobs(JOBS), bench.jobs(MANY)
     keep = ("--keep", str(many))  # a full file stays full: each job that ends prunes one
     subject = subjects.localqueue(*keep)
-    finished = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, many, finished=True))
-    queued = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, many, finished=False), is_paused=True)
+    finished = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, finished=many))
+    queued = subjects.localqueue(*keep, made=rows.database_with(bench.scratch, queued=many), is_paused=True)
     empty, *full = _by_turns(
         bench, count, {"empty file": subject, f"{many:,} finished": finished, f"{many:,} queued": queued}
     )

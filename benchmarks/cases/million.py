@@ -25,6 +25,8 @@ PAGES = (
     f"/jobs?queue={rows.QUEUE}&state=queued",
     "/jobs?state=retrying",
     "/jobs?id=beef",
+    "/jobs?q=CLM-0000042",
+    "/failures",
 )
 
 
@@ -41,7 +43,7 @@ def run(bench: Bench) -> Iterator[Result]:
     """Measure an empty file and a full one in turn."""
     many = bench.jobs(MANY)
     empty_file = subjects.localqueue("--grace", "0")
-    full_file = subjects.localqueue("--grace", "0", made=rows.database_with(bench.scratch, many, finished=False))
+    full_file = subjects.localqueue("--grace", "0", made=rows.database_with(bench.scratch, queued=many))
     variants = {
         "empty file": functools.partial(started, empty_file, bench.scratch),
         f"{many:,} queued": functools.partial(started, full_file, bench.scratch),

@@ -15,9 +15,10 @@ JOBS = 5000
 def run(bench: Bench) -> Iterator[Result]:
     """Measure 1, 10 and 50 queues in turn, each with 5 slots."""
     count, subject = bench.jobs(JOBS), subjects.localqueue()
+    names = {f"{queues} x 5": [f"work-{n}" for n in range(queues)] for queues in (1, 10, 50)}
     variants = {
-        f"{queues} x 5": functools.partial(runs.drain, subject, bench.scratch, count, queues=queues)
-        for queues in (1, 10, 50)
+        name: functools.partial(runs.drain, subject, bench.scratch, count, queues=queues)
+        for name, queues in names.items()
     }
     found = figures.by_turns(variants, bench.repetitions, lambda what: bench.tell(f"queues {what}"))
     one, ten, fifty = (
