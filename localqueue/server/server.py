@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import shlex
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,9 @@ from localqueue.store.temporary_folder import TemporaryFolder
 
 CHECK_LIMIT = 1024 * 1024 * 1024
 """A larger file isn't checked: during a check the log can't start anew, and grows by hundreds of MB."""
+UNCHECKED = (
+    "the database is larger than 1 GiB and wasn't checked for damage. To check it: sqlite3 {} 'PRAGMA quick_check'"
+)
 EXIT_S = 1.0
 """How long a stop may still take after the second signal."""
 
@@ -191,6 +195,7 @@ async def _use(use: Use, where: RunningServer, engine: Engine) -> None:
 async def _check_storage(engine: Engine, db: Path) -> None:
     """Check the whole file once, after startup, because it is slow with a million jobs."""
     if db.stat().st_size > CHECK_LIMIT:
+        engine.hub(events.Warned(UNCHECKED.format(shlex.quote(str(db)))))
         return
     result = await engine.check_storage()
     if result != "ok":

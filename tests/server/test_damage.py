@@ -95,11 +95,11 @@ def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("limit", "is_checked"), [(1, False), (CHECK_LIMIT, True)])
-def test_a_large_file_isn_t_checked(
+def test_a_large_file_isn_t_checked_which_the_start_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, is_checked: bool
 ) -> None:
     """Rule storage.damage: the log grows as long as a check reads."""
-    path, checked = write_catalog(tmp_path), []
+    path, checked, reported = write_catalog(tmp_path), [], []
     monkeypatch.setattr("localqueue.server.server.CHECK_LIMIT", limit)
 
     async def check(engine: Engine) -> str:
@@ -111,9 +111,10 @@ def test_a_large_file_isn_t_checked(
 
     monkeypatch.setattr(Engine, "check_storage", check)
     settings = Settings(ephemeral=True, port=0)
-    config = ServerConfig(settings, lambda: loader.load([path], target=NOBODY[1]), [path], lambda _: None)
+    config = ServerConfig(settings, lambda: loader.load([path], target=NOBODY[1]), [path], reported.append)
     run_async(serve(config, use))
     assert bool(checked) is is_checked
+    assert any("PRAGMA quick_check" in str(event) for event in reported) is not is_checked
 
 
 def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored(tmp_path: Path) -> None:
