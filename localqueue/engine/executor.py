@@ -152,16 +152,20 @@ class Executor:
         crashpoint.reach("after-send")
         decision = lifecycle.decide(attempt.job, attempt.queue, outcome, ended_ms)
         record = attempt_record(attempt, outcome, decision, ended_ms, duration_ms)
-        is_stored = await self._record(attempt, decision.job, record)
+        is_stored = await self._record(attempt, decision.job, record, can_wait=self._is_busy(state, attempt.queue))
         self._release(state, decision.job, data)
         if is_stored:
             explanation = explanations.explain(decision.job, attempt.queue, record)
             self._report(events.AttemptEnded(decision.job, record, explanation))
 
-    async def _record(self, attempt: RunningAttempt, after: Job, record: Attempt) -> bool:
+    def _is_busy(self, state: QueueState, queue: Queue) -> bool:
+        """Return whether more attempts or jobs will soon be written: the slot is taken again, or there is a burst."""
+        return state.slots_taken >= queue.concurrency or self._store.has_burst
+
+    async def _record(self, attempt: RunningAttempt, after: Job, record: Attempt, *, can_wait: bool) -> bool:
         """Store the attempt, however long that takes; nothing starts while it can't be stored."""
         try:
-            await self._store.record(attempt.before, after, record)
+            await self._store.record(attempt.before, after, record, can_wait=can_wait)
             return True
         except StorageUnavailable as error:
             self._report(events.Warned(f"{error.message}; deliveries wait until the database can be written again"))

@@ -71,12 +71,13 @@ class Store:
             (statements.INSERT_JOB, job_row(job)), (statements.INSERT_PAYLOAD, (job.seq, data)), then=then
         )
 
-    async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
+    async def record(self, before: Job, after: Job, attempt: Attempt, *, can_wait: bool = False) -> None:
         """Store an attempt and the job after it, both or neither."""
         guard = _guard(before)
         await self._writer.write(
             (statements.INSERT_ATTEMPT, (*guard, *attempt_row(attempt))),
             (statements.UPDATE_JOB, (*guard, *_changes(after))),
+            can_wait=can_wait,
         )
 
     async def change(self, changes: Sequence[tuple[Job, Job]]) -> list[Job]:

@@ -14,6 +14,10 @@ import aiosqlite
 from localqueue.core.errors import StorageUnavailable
 from localqueue.store.batch_commit import BatchConnection, Call, Row, Statement, Write, WriteBatch
 
+GROUP = 32
+"""So many writes that can wait are committed without waiting for more."""
+PATIENCE_S = 0.005
+"""How long a write that can wait is kept for the next commit, in seconds."""
 COMMITTERS = 2
 """How many batches the connection's thread has at a time: it starts the next one before the loop hears of the last."""
 
@@ -29,6 +33,8 @@ class Writer:
         self._waiting: deque[Write] = deque()
         self._filling = threading.Lock()
         self._wake = asyncio.Event()
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._running = 0
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -40,28 +46,44 @@ class Writer:
         self._tasks = [asyncio.create_task(self._run(), name="store-writer") for _ in range(COMMITTERS)]
 
     def write(
-        self, *rows: tuple[Statement, Row], then: Callable[[], None] | None = None, alone: bool = False
+        self,
+        *rows: tuple[Statement, Row],
+        then: Callable[[], None] | None = None,
+        alone: bool = False,
+        can_wait: bool = False,
     ) -> asyncio.Future[Any]:
         """Write rows; the future is done after the commit, or fails with StorageUnavailable.
 
         `then` is called right after the commit, on the event loop. The rows are written even if the caller that awaits
-        the future is cancelled.
+        the future is cancelled. Rows that can wait are committed with the next that can't, or when GROUP of them wait,
+        or after PATIENCE_S: large transactions cost less per row.
         """
-        return self._submit(Write(self._loop.create_future(), rows, then=then, alone=alone))
+        return self._submit(Write(self._loop.create_future(), rows, then=then, alone=alone), can_wait)
 
     def call(self, call: Call, *, alone: bool = False) -> asyncio.Future[Any]:
         """Make a call with the connection inside a transaction, on its thread; the future yields its result."""
         return self._submit(Write(self._loop.create_future(), call=call, alone=alone))
 
-    def _submit(self, write: Write) -> asyncio.Future[Any]:
+    def _submit(self, write: Write, can_wait: bool = False) -> asyncio.Future[Any]:
         if self._closing:
             write.done.set_exception(StorageUnavailable("the store is closed"))
             return write.done
         self._waiting.append(write)
         self.arriving += write.then is not None
-        self._wake.set()
         self._is_idle.clear()
+        if not can_wait or len(self._waiting) >= GROUP:
+            self._hurry()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(PATIENCE_S, self._hurry)
         return write.done
+
+    def _hurry(self) -> None:
+        """Commit what waits as soon as possible."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._is_due = True
+        self._wake.set()
 
     @property
     def is_idle(self) -> bool:
@@ -81,7 +103,7 @@ class Writer:
     async def close(self) -> None:
         """Commit what waits, then close the connection."""
         self._closing = True
-        self._wake.set()
+        self._hurry()
         await asyncio.gather(*self._tasks)
         await self._connection.close()
 
@@ -89,17 +111,24 @@ class Writer:
         """Take the waiting writes, up to one that must be alone; also called on the connection's thread."""
         taken: list[Write] = []
         with self._filling:
+            if not self._is_due:
+                return taken
+            self._is_due = False  # first: a write that arrives meanwhile makes it due again
             while self._waiting and not (taken and (taken[-1].alone or self._waiting[0].alone)):
                 taken.append(self._waiting.popleft())
+            if self._waiting:
+                self._is_due = True
         return taken
 
     async def _run(self) -> None:
         while self._waiting or not self._closing:
             await self._wake.wait()
-            if self._waiting:
+            if self._waiting and (self._is_due or self._closing):
                 self._running += 1
                 await self._commit(WriteBatch())
                 self._running -= 1
+                if self._is_due:
+                    self._wake.set()
             elif not self._closing:
                 self._wake.clear()
             if not self._waiting and not self._running:

@@ -98,6 +98,7 @@ class MemoryStore:
         self.may_write.set()
         self.may_read.set()
         self.has_burst = False
+        self.can_wait: list[bool] = []
         self.bursts = 0
 
     def put(self, *jobs: Job) -> None:
@@ -119,7 +120,8 @@ class MemoryStore:
         self._fail(self.read_errors)
         return b'"stored"'
 
-    async def record(self, before: Job, after: Job, attempt: Attempt) -> None:
+    async def record(self, before: Job, after: Job, attempt: Attempt, *, can_wait: bool = False) -> None:
+        self.can_wait.append(can_wait)
         self.at_record()
         await self.may_write.wait()
         self._fail(self.write_errors)

@@ -39,6 +39,29 @@ def test_the_request_goes_to_target_and_endpoint_with_the_number_of_the_attempt(
     play(main())
 
 
+def test_a_record_can_wait_while_its_slot_is_taken_again_or_many_jobs_arrive() -> None:
+    async def main() -> None:
+        bench = Bench(queue(A, concurrency=1))
+        running = asyncio.create_task(bench.dispatcher.run())
+        await bench.ready(job(1), job(2), job(3))
+        for seq in (1, 2, 3):
+            await turns()
+            bench.store.has_burst = seq == 3
+            bench.respond(seq)
+        await turns()
+        assert bench.store.can_wait == [True, True, True]
+        bench.store.has_burst = False
+        bench.dispatcher.offer(job(4))
+        await turns()
+        bench.respond(4)
+        await turns()
+        assert bench.store.can_wait == [True, True, True, False]
+        await bench.stop()
+        await running
+
+    play(main())
+
+
 def test_data_in_memory_is_not_read_again() -> None:
     async def main() -> None:
         bench = Bench()

@@ -15,7 +15,7 @@ import pytest
 
 from localqueue.core import crashpoint
 from localqueue.core.errors import StorageUnavailable
-from localqueue.store import batch_commit, connections
+from localqueue.store import batch_commit, connections, writer
 from localqueue.store.batch_commit import Statement
 from localqueue.store.writer import Writer
 from tests.support import run_async
@@ -302,6 +302,50 @@ def test_an_exception_in_a_transaction_undoes_it(play: Callable[[Work], None]) -
             assert bench.committed() == set()
         await bench.writer.write((FACT, ("b", "x")))
         assert bench.committed() == {"b"}
+
+    play(work)
+
+
+def test_writes_that_can_wait_are_committed_with_the_next_that_can_not(play: Callable[[Work], None]) -> None:
+    async def work(bench: Bench) -> None:
+        patient = [bench.writer.write((FACT, (name, "x")), can_wait=True) for name in "ab"]
+        await asyncio.sleep(0)
+        assert not any(future.done() for future in patient)
+        await bench.writer.write((FACT, ("c", "x")))
+        assert all(future.done() for future in patient)
+        assert bench.transactions == [3]
+
+    play(work)
+
+
+def test_writes_that_can_wait_do_not_wait_for_long(play: Callable[[Work], None]) -> None:
+    async def work(bench: Bench) -> None:
+        await asyncio.gather(*(bench.writer.write((FACT, (name, "x")), can_wait=True) for name in "ab"))
+        assert bench.transactions == [2]
+        await bench.writer.settled()
+        await bench.writer.write((FACT, ("c", "x")), can_wait=True)
+        assert bench.transactions == [2, 3]
+
+    play(work)
+
+
+def test_many_writes_that_can_wait_wait_for_no_more(
+    play: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bench: Bench) -> None:
+        await asyncio.gather(*(bench.writer.write((FACT, (f"{n}", "x")), can_wait=True) for n in range(writer.GROUP)))
+        assert len(bench.committed()) == writer.GROUP
+
+    monkeypatch.setattr(writer, "PATIENCE_S", 3600.0)
+    play(work)
+
+
+def test_a_writer_that_closes_commits_what_can_wait(play: Callable[[Work], None], tmp_path: Path) -> None:
+    async def work(bench: Bench) -> None:
+        future = bench.writer.write((FACT, ("a", "x")), can_wait=True)
+        await bench.writer.close()
+        assert future.done()
+        assert bench.committed() == {"a"}
 
     play(work)
 

@@ -170,8 +170,8 @@ def _retrying_is_forgotten() -> Any:
 def _recorded_twice() -> Any:
     real = Store.record
 
-    async def record(self: Store, before: Any, after: Any, attempt: Any) -> None:
-        await real(self, before, after, attempt)
+    async def record(self: Store, before: Any, after: Any, attempt: Any, *, can_wait: bool = False) -> None:
+        await real(self, before, after, attempt, can_wait=can_wait)
         sql = "INSERT INTO attempts SELECT (SELECT max(id) + 1 FROM attempts), * FROM ({}) LIMIT 1"
         copy = sql.format(f"SELECT seq, {ATTEMPT_COLUMNS} FROM attempts WHERE seq = ? ORDER BY id DESC")
         if attempt.number == 2:
