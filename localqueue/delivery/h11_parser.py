@@ -13,8 +13,7 @@ from localqueue.delivery.transport import Headers
 class H11Parser(ResponseParser):
     """The parser in pure Python."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def _begin(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         fields = [("Host", "x"), ("Content-Length", "0")]
         self._h11.send(h11.Request(method="POST", target="/", headers=fields))

@@ -12,8 +12,7 @@ from localqueue.delivery.transport import Headers
 class HttptoolsParser(ResponseParser):
     """The parser that uses llhttp, Node's parser; the fast one."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def _begin(self) -> None:
         self._fields: Headers = []
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(lenient_headers=True)  # odd bytes in a value are only shown to people
@@ -28,6 +27,8 @@ class HttptoolsParser(ResponseParser):
                 raise error.__context__ from None
             else:
                 raise self._garbled(error) from None
+        if self.is_complete:
+            del self._parser  # which refers to this object, so only a garbage collection would free both
 
     def on_message_begin(self) -> None:
         if self.is_complete:

@@ -6,7 +6,9 @@ Every parser fills the same few attributes, so whoever reads the response need n
 from __future__ import annotations
 
 import abc
+from typing import ClassVar
 
+from localqueue.core.records import record
 from localqueue.core.text import safe
 from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.transport import Headers
@@ -15,8 +17,20 @@ HEAD_LIMIT = 64 * 1024
 """The largest size of a response's headers in bytes, including those of 1xx responses."""
 OVERHEAD_LIMIT = 16 * HEAD_LIMIT
 """The largest size of everything except the body, in bytes: headers, chunk sizes, trailers."""
+KNOWN_HEAD_LIMIT = 2048
+"""The longest head that is remembered, in bytes."""
+MAX_KNOWN_HEADS = 256
 _TLS_RECORDS = (0x15, 0x16)  # alert and handshake; no HTTP response starts with these
 _NO_BODY = (204, 304)
+
+
+@record
+class KnownHead:
+    """The result of parsing a head, and the size of the body that follows it, in bytes."""
+
+    status: int
+    headers: Headers
+    size: int
 
 
 class ResponseParser(abc.ABC):
@@ -24,7 +38,16 @@ class ResponseParser(abc.ABC):
 
     `status` is 0 until the final head is in. `is_reusable` says whether the connection may carry another
     exchange, once `is_complete`.
+
+    A service usually sends the same head. So the head of a response that came in one piece, and after which the
+    connection may be used again, is remembered by its bytes: the same head again, with the rest of its response,
+    isn't parsed.
     """
+
+    _known: ClassVar[dict[bytes, KnownHead]]
+
+    def __init_subclass__(cls) -> None:
+        cls._known = {}
 
     def __init__(self) -> None:
         self.status = 0
@@ -39,6 +62,10 @@ class ResponseParser(abc.ABC):
         self._looks_like_tls = False
 
     @abc.abstractmethod
+    def _begin(self) -> None:
+        """Get ready to parse."""
+
+    @abc.abstractmethod
     def _parse(self, data: bytes) -> None:
         """Parse more bytes. Raises ExchangeError."""
 
@@ -47,12 +74,38 @@ class ResponseParser(abc.ABC):
         if self.is_complete:
             self.is_reusable = False  # bytes that no request asked for
             return
-        if not self._fed:
+        if self._fed:
+            self._parse_more(data)
+        elif not self._is_known(data):
             self._looks_like_tls = data[0] in _TLS_RECORDS
+            self._begin()
+            self._parse_more(data)
+            self._learn(data)
+
+    def _parse_more(self, data: bytes) -> None:
         self._fed += len(data)
         self._parse(data)
         if self._fed - self._body_size > (OVERHEAD_LIMIT if self.status else HEAD_LIMIT):
             raise head_too_large()
+
+    def _is_known(self, data: bytes) -> bool:
+        """Complete the response if it has a known head and came in one piece; return whether it did."""
+        end = data.find(b"\r\n\r\n", 0, KNOWN_HEAD_LIMIT) + 4
+        known = self._known.get(data[:end])
+        if known is None or known.size != len(data) - end:
+            return False
+        self.status, self.headers = known.status, known.headers
+        self.body += data[end:]
+        self.is_complete = self.is_reusable = True
+        return True
+
+    def _learn(self, data: bytes) -> None:
+        """Remember the head of a response that came in one piece, if the connection can be used again."""
+        end = data.find(b"\r\n\r\n", 0, KNOWN_HEAD_LIMIT) + 4
+        if self.is_complete and self.is_reusable and end >= 4 and self._body_size == len(data) - end:
+            if len(self._known) >= MAX_KNOWN_HEADS:
+                self._known.clear()
+            self._known[data[:end]] = KnownHead(self.status, self.headers, self._body_size)
 
     def feed_eof(self) -> None:
         """Note the end of the connection. Raises ExchangeError if the response isn't complete."""
