@@ -2,16 +2,18 @@
 
 aiosqlite runs each call of a connection on a separate thread. The round trip costs more than most statements, and so
 does every step of a statement, which releases the interpreter lock and waits to get it back while the event loop runs.
-So a batch is one call, and equal statements are one statement with many rows.
+So a batch is one call, and equal statements are one statement with many rows. Executing it releases the lock several
+times, whatever the number of rows: it is filled up rather than split.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,35 +21,33 @@ from localqueue.core import crashpoint
 
 Row = tuple[Any, ...]
 Call = Callable[[sqlite3.Connection], Any]
-SIZES = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-"""How many rows one statement takes: few sizes, so that SQLite prepares few statements."""
+SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 36, 40, 48, 64)
+"""How many rows one statement takes: few sizes, so that SQLite prepares few statements, but little is filled up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """A statement that takes many rows at once, in place of `{rows}`: `(?, ?), (?, ?)`."""
+    """A statement that takes many rows at once, in place of `{rows}`: `(?, ?), (?, ?)`.
+
+    It must ignore rows whose first column is NULL: they fill it up to one of SIZES.
+    """
 
     sql: str
     width: int
 
     def execute(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         """Execute it for all rows, in few steps."""
-        for some in _in_sizes(rows):
-            connection.execute(_text(self, len(some)), [value for row in some for value in row])
+        for start in range(0, len(rows), SIZES[-1]):
+            some = rows[start : start + SIZES[-1]]
+            size = next(size for size in SIZES if size >= len(some))
+            filling = [None] * (self.width * (size - len(some)))
+            connection.execute(_text(self, size), [*itertools.chain.from_iterable(some), *filling])
 
 
 @functools.lru_cache(maxsize=256)
 def _text(statement: Statement, count: int) -> str:
     row = f"({', '.join('?' * statement.width)})"
     return statement.sql.format(rows=", ".join([row] * count))
-
-
-def _in_sizes(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    at = 0
-    while at < len(rows):
-        size = next(size for size in SIZES if size <= len(rows) - at)
-        yield rows[at : at + size]
-        at += size
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +97,7 @@ class BatchConnection(sqlite3.Connection):
             self._commit_all(batch.writes)
 
     def _commit_all(self, writes: Sequence[Write]) -> None:
-        self.execute("BEGIN IMMEDIATE")
+        self.executescript("BEGIN IMMEDIATE")  # `execute` releases the interpreter lock more often
         try:
             for statement, rows in _by_statement(writes).items():
                 statement.execute(self, rows)

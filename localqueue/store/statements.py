@@ -8,8 +8,9 @@ from localqueue.store.row_mapping import ATTEMPT_COLUMNS, JOB_COLUMNS
 PRUNE_STEP = 1000
 """How many finished jobs one transaction removes at most."""
 
-INSERT_JOB = Statement(f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES {{rows}}", 15)
-INSERT_PAYLOAD = Statement("INSERT INTO payloads (seq, data) VALUES {rows}", 2)
+_ROWS = "SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+INSERT_JOB = Statement(f"INSERT INTO jobs ({JOB_COLUMNS}) {_ROWS}", 15)
+INSERT_PAYLOAD = Statement(f"INSERT INTO payloads (seq, data) {_ROWS}", 2)
 # The guard of every change: the job hasn't changed since the change was decided.
 _AS_BEFORE = (
     "seq = column1 AND finished IS column2 AND jobs.round = column3 AND attempt = column4 AND failures = column5"
@@ -25,8 +26,8 @@ UPDATE_JOB = Statement(
     f"attempt = column10, failures = column11, max_attempts = column12 FROM (VALUES {{rows}}) WHERE {_AS_BEFORE}",
     12,
 )
-SET_FACT = Statement("INSERT OR REPLACE INTO meta VALUES {rows}", 2)
-PAUSE = Statement("INSERT OR IGNORE INTO pauses VALUES {rows}", 2)
+SET_FACT = Statement(f"INSERT OR REPLACE INTO meta {_ROWS}", 2)
+PAUSE = Statement(f"INSERT OR IGNORE INTO pauses {_ROWS}", 2)
 RESUME = Statement("DELETE FROM pauses WHERE (namespace, queue) IN (VALUES {rows})", 2)
 GUARDS = "SELECT id, seq, finished, round, attempt, failures FROM jobs WHERE seq IN (SELECT value FROM json_each(?))"
 # Up to one percent too many may stay for a while: removing many at once is cheaper than one with each job.
