@@ -8,6 +8,7 @@ import gc
 import itertools
 import math
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Bench:
 
     def _at_end(self, connection: sqlite3.Connection) -> None:
         self.transactions.append(connection.execute("SELECT count(*) FROM meta").fetchone()[0])
+
+    async def thread_idle(self) -> None:
+        """Return once the connection's thread has done everything that it was given so far."""
+        await asyncio.sleep(0)
+        await connections.number(self.connection, "SELECT 1")
 
     def committed(self) -> set[str]:
         """Return the names of the facts that another connection sees."""
@@ -308,15 +314,42 @@ def test_an_exception_in_a_transaction_undoes_it(play: Callable[[Work], None]) -
     play(work)
 
 
-def test_writes_that_can_wait_are_committed_with_the_next_that_can_not(play: Callable[[Work], None]) -> None:
+def test_writes_that_can_wait_are_committed_with_the_next_that_can_not(
+    play: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def work(bench: Bench) -> None:
         patient = [bench.writer.write((FACT, (name, "x")), can_wait=True) for name in "ab"]
-        await asyncio.sleep(0)
-        assert not any(future.done() for future in patient)
+        await bench.thread_idle()
+        assert bench.committed() == set()
         await bench.writer.write((FACT, ("c", "x")))
         assert all(future.done() for future in patient)
         assert bench.transactions == [3]
 
+    monkeypatch.setattr(writer, "PATIENCE_S", 3600.0)
+    play(work)
+
+
+def test_a_write_that_can_wait_is_not_committed_by_the_rest_of_an_earlier_one(
+    play: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bench: Bench) -> None:
+        has_begun, is_written, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+
+        def call(_: sqlite3.Connection) -> None:
+            loop.call_soon_threadsafe(has_begun.set)
+            is_written.wait(10)
+
+        running = bench.writer.call(call)
+        await has_begun.wait()  # the second committer's batch follows at once
+        patient = bench.writer.write((FACT, ("a", "x")), can_wait=True)
+        is_written.set()
+        await running
+        await bench.thread_idle()
+        assert bench.committed() == set()
+        await bench.writer.write((FACT, ("b", "x")))
+        assert patient.done()
+
+    monkeypatch.setattr(writer, "PATIENCE_S", 3600.0)
     play(work)
 
 
