@@ -140,7 +140,7 @@ def test_no_more_attempts_than_concurrency_are_under_way_and_queues_do_not_hold_
 def test_jobs_start_in_the_order_in_which_they_were_enqueued(tmp_path: Path) -> None:
     """Rule deliver.order; with more jobs than memory holds."""
     release = threading.Event()
-    with working(lambda _: 200 if release.wait(30) else 500) as worker:
+    with working(lambda _: 200 if release.wait(120) else 500) as worker:
         write_catalog(tmp_path, concurrency=1)
         with serving(tmp_path, "--target", worker.url, "--ephemeral") as server:
             with httpx.Client(trust_env=False) as client:
