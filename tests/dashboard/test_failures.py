@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import board
 from tests.docs.pages import ENV
-from tests.support import Reply, http, serving, until, working, write_catalog
+from tests.support import Reply, Worker, http, serving, until, working, write_catalog
 
 
 def answer(job: dict[str, Any]) -> Reply:
@@ -21,40 +21,45 @@ def answer(job: dict[str, Any]) -> Reply:
     return 503, b"the model is busy", {}
 
 
-def test_three_hundred_failures_in_two_queues_are_two_causes_and_one_click_retries_one(
+def targets(worker: Worker) -> list[str]:
+    return [f"--target={namespace}={worker.url}" for namespace in ("shop", "letters")]
+
+
+def test_three_hundred_failures_in_two_services_are_two_causes_and_one_click_retries_one(
     browser: Browser, tmp_path: Path
 ) -> None:
     """Rule failures.groups, dashboard.causes."""
     catalog = write_catalog(tmp_path, retries=0)
-    catalog.write_text(catalog.read_text().replace("endpoint: /other", "endpoint: /other, retries: 0"))
+    shop = catalog.read_text()
+    catalog.write_text(f"{shop}---\n{shop.replace('name: shop', 'name: letters')}")
     with (
         working() as worker,
-        serving(tmp_path, "--ephemeral", "--target", worker.url) as server,
+        serving(tmp_path, "--ephemeral", *targets(worker)) as server,
         board(browser, server, worker) as found,
     ):
         worker.answer = answer
         for number in range(300):
-            queue = "work" if number % 4 else "other"
-            job = {"namespace": "shop", "queue": queue, "data": {"claim": number}}
+            namespace = "shop" if number % 4 else "letters"
+            job = {"namespace": namespace, "queue": "work", "data": {"claim": number}}
             http.post(f"{server.url}/jobs", json=job).raise_for_status()
         found.wait("failed", 225)
-        found.wait("failed", 75, queue="other")
+        found.wait("failed", 75, queue="letters/work")
         found.open("#/?state=failed")
         causes = found.page.get_by_label("By error").get_by_role("listitem")
         expect(causes).to_have_count(2)
-        expect(causes.first).to_contain_text("200503 the model is busywork 150, other 50, latest")
+        expect(causes.first).to_contain_text("200503 the model is busyshop/work 150, letters/work 50, latest")
         expect(causes.last).to_contain_text("has no policy")
         worker.answer = lambda _: 200
         causes.first.get_by_role("button", name="Retry 200").click()
         found.see("200 failed jobs retried")
         expect(causes).to_have_count(1)
         found.wait("completed", 150)
-        found.wait("completed", 50, queue="other")
+        found.wait("completed", 50, queue="letters/work")
         expect(found.rows().first).to_contain_text("has no policy")
-        found.go("#/queues/shop/other?state=failed")
+        found.go("#/queues/letters/work?state=failed")
         expect(causes).to_have_count(1)
         causes.first.get_by_role("button", name="Retry 25").click()
-        found.wait("completed", 75, queue="other")
+        found.wait("completed", 75, queue="letters/work")
         assert server.get("/failures")["failures"][0]["count"] == 75
 
 

@@ -25,3 +25,8 @@ export function total(name) {
   const shown = (state.queues ?? []).filter((each) => (namespace === null || each.namespace === namespace) && (queue === null || each.name === queue));
   return shown.reduce((sum, each) => sum + each.counts[name], 0);
 }
+
+/** Return whether another namespace in view has a queue of the same name. */
+export function isAmbiguous({ namespace, queue }) {
+  return state.route.namespace === null && (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
+}

@@ -82,12 +82,14 @@ class Board:
             bodies = [b'{"namespace":"shop","queue":"work","data":%s}' % payload for payload in payloads]
             return [client.post(f"{self.server.url}/jobs", content=body).json()["id"] for body in bodies]
 
-    def wait(self, state: str, count: int, queue: str = "work") -> None:
+    def wait(self, state: str, count: int, queue: str = "shop/work") -> None:
         """Wait until so many jobs of a queue are in a state."""
         until(lambda: self._count(state, queue) == count, f"{count} jobs of {queue} are {state}")
 
     def _count(self, state: str, queue: str) -> int:
-        queues = {each["name"]: each["counts"] for each in self.server.get("/queues")["queues"]}
+        queues = {
+            f"{each['namespace']}/{each['name']}": each["counts"] for each in self.server.get("/queues")["queues"]
+        }
         return int(queues[queue][state])
 
     def go(self, address: str) -> None:

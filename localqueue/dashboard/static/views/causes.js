@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import * as format from "../format.js";
 import { icon } from "../icons.js";
+import { isAmbiguous } from "../scope.js";
 import { state } from "../state.js";
 import { button } from "./controls.js";
 import { foreign } from "./text_block.js";
@@ -31,5 +32,10 @@ function cause({ key, status, summary, count, lastAt, queues }) {
 }
 
 function places(queues) {
-  return queues.length === 1 ? queues[0].queue : queues.map(({ queue, count }) => `${queue} ${format.number(count)}`).join(", ");
+  if (queues.length === 1) return name(queues[0]);
+  return queues.map((each) => `${name(each)} ${format.number(each.count)}`).join(", ");
+}
+
+function name({ namespace, queue }) {
+  return isAmbiguous({ namespace, queue }) ? `${namespace}/${queue}` : queue;
 }

@@ -5,7 +5,7 @@ import { h, keep, onPage } from "../dom.js";
 import * as format from "../format.js";
 import { icon, stateLabel, STATES } from "../icons.js";
 import * as router from "../router.js";
-import { isSearch, total } from "../scope.js";
+import { isAmbiguous, isSearch, total } from "../scope.js";
 import * as selection from "../selection.js";
 import { heldBy, state } from "../state.js";
 import * as causes from "./causes.js";
@@ -141,11 +141,6 @@ function rowLink(job, isOpen) {
     h("span", { class: `c-last ${last && last.outcome !== "completed" ? "is-bad" : ""}` }, last ? outcomeWord(last) : null),
     h("span", { class: "c-when" }, when(job)),
     h("code", { class: "c-id" }, job.shortId));
-}
-
-/** Return whether another namespace in view has a queue of the same name. */
-function isAmbiguous({ namespace, queue }) {
-  return state.route.namespace === null && (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
 }
 
 /** Return the start of the payload, which distinguishes one job from the next. */
