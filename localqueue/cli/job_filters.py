@@ -12,10 +12,10 @@ import click
 
 from localqueue.cli import completion
 from localqueue.cli.options import with_utc
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import read_clock
 from localqueue.cli.queue_argument import find_queue
 from localqueue.client.client import Client
-from localqueue.core.times import iso, parse_duration, parse_time
+from localqueue.core.times import iso, parse_duration
 
 _OPTIONS = (
     click.option("--queue", "-q", metavar="QUEUE", help="Only this queue.", shell_complete=completion.complete_queue),
@@ -88,10 +88,10 @@ def with_job_filters(command: Callable[..., None]) -> Callable[..., None]:
 
 def _instant(clock: dict[str, Any], text: str, is_utc: bool) -> int:
     """Return the instant that `--since` means, in ms: a duration counts back from the queue's own time."""
-    now_ms = parse_time(clock["now"])
+    times, now_ms = read_clock(clock, is_utc)
     with contextlib.suppress(ValueError):
         return max(now_ms - parse_duration(text), 0)
     try:
-        return TimeFormat.on(clock["mode"], is_utc).parse(text, now_ms)
+        return times.parse(text, now_ms)
     except ValueError as error:
         raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None

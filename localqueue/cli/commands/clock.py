@@ -14,7 +14,7 @@ from localqueue.cli.options import DURATION, as_json, print_json, with_client, w
 from localqueue.cli.output import progress, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import TimeFormat, read_clock
 from localqueue.client.client import Client
 from localqueue.core.text import counted, fit, safe, safe_json
 from localqueue.core.times import duration as written
@@ -36,7 +36,8 @@ def clock(client: Client, is_json: bool, is_utc: bool) -> None:
 
 
 def _now(clock: dict[str, Any], is_utc: bool) -> str:
-    return TimeFormat.on(clock["mode"], is_utc).full(parse_time(clock["now"]))
+    times, now_ms = read_clock(clock, is_utc)
+    return times.full(now_ms)
 
 
 @click.command()

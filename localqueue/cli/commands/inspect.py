@@ -12,7 +12,7 @@ from localqueue.cli.options import as_json, print_json, suggestion, with_client,
 from localqueue.cli.output import failures, phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import TimeFormat, read_clock
 from localqueue.client.client import Client
 from localqueue.core.models import JobState, OutcomeKind
 from localqueue.core.text import counted
@@ -38,7 +38,7 @@ def status(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> None:
         print_json(client.status_text())
         return
     state, clock = client.check(), client.clock()
-    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
+    times, now_ms = read_clock(clock, is_utc)
     facts = [
         ("server", Cell(_server(state))),
         ("clock", Cell(_time(clock, times.full(now_ms)))),
@@ -200,8 +200,7 @@ def _settings(queue: Found) -> str:
 
 
 def _job_lines(client: Client, listed: list[Found], is_utc: bool, paint: Painter) -> list[str]:
-    clock = client.clock()
-    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
+    times, now_ms = read_clock(client.clock(), is_utc)
     has_summaries = any(job["summary"] for job in listed)
     columns = [
         Column("job"),

@@ -17,7 +17,7 @@ from localqueue.cli.options import as_json, print_json, suggestion, with_client,
 from localqueue.cli.output import job_export, phrases, table, text_block
 from localqueue.cli.output.table import Cell
 from localqueue.cli.output.terminal import STATES, Painter, terminal_width
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import TimeFormat, read_clock
 from localqueue.client import decoding
 from localqueue.client.client import Client
 from localqueue.core import html_text
@@ -51,8 +51,9 @@ def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, is_utc:
         return
     content, data, clock = client.job(id_), client.job_data(id_), client.clock()
     attempts = [decoding.attempt(each) for each in content["attempts"]]
-    times, is_virtual, columns = TimeFormat.on(clock["mode"], is_utc), clock["mode"] == "virtual", terminal_width()
-    page = JobPage(content, attempts, paint, times, parse_time(clock["now"]), is_virtual, columns or WIDEST, full)
+    times, now_ms = read_clock(clock, is_utc)
+    is_virtual, columns = clock["mode"] == "virtual", terminal_width() or WIDEST
+    page = JobPage(content, attempts, paint, times, now_ms, is_virtual, columns, full)
     for line in page.lines(data):
         click.echo(line)
 

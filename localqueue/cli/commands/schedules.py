@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from localqueue.cli.options import as_json, print_json, with_client, with_colors
 from localqueue.cli.output import table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import TimeFormat, read_clock
 from localqueue.cli.queue_argument import find_schedule
 from localqueue.client.client import Client
 from localqueue.core.text import cut, safe, sentence
@@ -40,8 +41,7 @@ def schedules(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> No
     if not found["schedules"]:
         click.echo("no schedules are declared: add them under spec.schedules of the catalog")
         return
-    clock = client.clock()
-    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
+    times, now_ms = read_clock(client.clock(), is_utc)
     titles = ("schedule", "cron", "timezone", "endpoint", "next", "latest")
     columns = [Column(title, least=8) for title in titles]
     rows = [_row(each, times, now_ms) for each in found["schedules"]]
@@ -86,10 +86,18 @@ def trigger(client: Client, name: str, namespace: str | None, is_json: bool) -> 
         print_json(json.dumps(fired))
     else:
         click.echo(f"{safe('/'.join(key))}  {_word(fired)}  {duration(fired['durationMs'])}")
-        shown = fired["response"]["body"].strip() if fired["response"] is not None else fired["error"]["message"]
-        explained = "" if fired["explanation"] is None else fired["explanation"]["text"]
-        if not shown or not explained.startswith(shown):
-            click.echo(f"  {safe(cut(shown, BODY), BODY)}" if shown else "  (empty body)")
-        if explained:
-            click.echo(f"  {safe(sentence(explained), 500)}")
+        for line in _ending(fired):
+            click.echo(f"  {line}")
     sys.exit(int(fired["outcome"] != "completed"))
+
+
+def _ending(firing: dict[str, Any]) -> Iterator[str]:
+    """Yield the response or the error, and what it means; some explanations start with the error."""
+    explained = "" if firing["explanation"] is None else firing["explanation"]["text"]
+    if firing["response"] is not None:
+        body = firing["response"]["body"].strip()
+        yield safe(cut(body, BODY), BODY) if body else "(empty body)"
+    elif not explained.startswith(firing["error"]["message"]):
+        yield safe(firing["error"]["message"], BODY)
+    if explained:
+        yield safe(sentence(explained), 500)

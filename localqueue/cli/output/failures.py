@@ -10,7 +10,7 @@ import click
 
 from localqueue.cli.options import print_json, suggestion
 from localqueue.cli.output.terminal import Painter
-from localqueue.cli.output.time_format import TimeFormat
+from localqueue.cli.output.time_format import read_clock
 from localqueue.client.client import Client
 from localqueue.core.text import counted, safe
 from localqueue.core.times import parse_time
@@ -27,8 +27,7 @@ def show(client: Client, namespace: str | None, queue: str | None, is_json: bool
     if not found:
         click.echo("no failed jobs")
         return
-    clock = client.clock()
-    times, now_ms = TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
+    times, now_ms = read_clock(client.clock(), is_utc)
     for failures in _causes(found):
         first, last = min(each["firstAt"] for each in failures), max(each["lastAt"] for each in failures)
         span = " to ".join(dict.fromkeys(times.moment(parse_time(each), now_ms) for each in (first, last)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any
 
 from localqueue.core.times import parse_time
 
@@ -17,7 +19,7 @@ class TimeFormat:
 
     @classmethod
     def on(cls, clock: str, is_utc: bool) -> TimeFormat:
-        """Return the format for a clock. Virtual time is always in UTC; so is local time in most containers."""
+        """Return the format for a clock. Virtual time is always in UTC, as is local time in most containers."""
         is_zone_utc = datetime.fromtimestamp(0).astimezone().tzname() == "UTC"
         return cls(is_utc or clock == "virtual" or is_zone_utc)
 
@@ -36,16 +38,16 @@ class TimeFormat:
         return self.time_of_day(ms) if is_today else self.full(ms)
 
     def parse(self, text: str, now_ms: int) -> int:
-        """Return an ISO 8601 time in ms since the epoch; without an offset it is UTC or local, as it is written.
+        """Return an ISO 8601 time in ms since the epoch. Without an offset, it is in the zone of this format.
 
-        A time without a date is the latest one that has passed. Raises ValueError.
+        A time without a date is its latest occurrence before `now_ms`. Raises ValueError.
         """
-        clock = _time_of_day(text)
-        if clock is None:
+        at = _time_of_day(text)
+        if at is None:
             return parse_time(text, is_local=not self.is_utc)
-        today = _at(now_ms, clock.tzinfo or self._zone).date()
-        ms = self.parse(f"{today} {text}", now_ms)
-        return ms if ms <= now_ms else self.parse(f"{today - timedelta(days=1)} {text}", now_ms)
+        today = _at(now_ms, at.tzinfo or self._zone).date()
+        ms = self.parse(f"{today}T{at.isoformat()}", now_ms)
+        return ms if ms <= now_ms else self.parse(f"{today - timedelta(days=1)}T{at.isoformat()}", now_ms)
 
     @property
     def _zone(self) -> tzinfo | None:
@@ -62,8 +64,13 @@ class TimeFormat:
         return at.astimezone().isoformat()[-6:] if is_repeated else ""
 
 
+def read_clock(clock: Mapping[str, Any], is_utc: bool) -> tuple[TimeFormat, int]:
+    """Return the format for a server's clock, as its API describes it, and its time in ms since the epoch."""
+    return TimeFormat.on(clock["mode"], is_utc), parse_time(clock["now"])
+
+
 def _at(ms: int, zone: tzinfo | None) -> datetime:
-    """Return a time in a zone; None is the local one, and the result has none either."""
+    """Return a time in a zone, or as a naive local time for None."""
     seconds, rest = divmod(ms, 1000)
     return datetime.fromtimestamp(seconds, zone).replace(microsecond=rest * 1000)
 
