@@ -59,9 +59,9 @@ def test_failures_are_grouped_by_cause_with_a_command_that_retries_them(causes: 
     text = causes.shown("jobs", "--by-error")
     heads = [re.sub(r"claim \d", "claim N", line) for line in text.splitlines() if not line.startswith("  ")]
     assert heads == [
-        "6 jobs  shop/work 500  claim N has no policy",
-        "4 jobs  shop/work 422  the amount is negative",
-        "2 jobs  shop/other 503  ok",
+        "6 jobs  shop/work  500  claim N has no policy",
+        "4 jobs  shop/work  422  the amount is negative",
+        "2 jobs  shop/other  503  ok",
     ]
     commands = re.findall(r"localqueue (retry --failed --queue \S+ --error .*)$", text, re.MULTILINE)
     causes.worker.answer = lambda _: 200
@@ -79,11 +79,11 @@ def test_a_cause_of_several_queues_is_one_with_the_jobs_of_each(causes: Shop) ->
     causes.server.enqueue({"claim": 77}, "other")
     causes.shown("drain")
     first, queues, command = causes.shown("jobs", "--by-error").splitlines()[:3]
-    assert re.fullmatch(r"7 jobs  2 queues 500  claim \d+ has no policy", first)
+    assert re.fullmatch(r"7 jobs  2 queues  500  claim \d+ has no policy", first)
     assert queues == "  6 in shop/work, 1 in shop/other"
     [words] = re.findall(r"localqueue (retry --failed --error .* --status 500) --url", command)
     only_other = causes.shown("jobs", "--by-error", "--queue", "shop/other")
-    assert "1 job  shop/other 500  claim 77 has no policy\n" in only_other
+    assert "1 job  shop/other  500  claim 77 has no policy\n" in only_other
     causes.worker.answer = lambda _: 200
     assert causes.shown(*shlex.split(words)) == "retried 7 failed jobs\n"
 
@@ -91,6 +91,8 @@ def test_a_cause_of_several_queues_is_one_with_the_jobs_of_each(causes: Shop) ->
 def test_without_failures_it_says_so(shop: Shop) -> None:
     assert shop.shown("jobs", "--by-error") == "no failed jobs\n"
     assert "work only with --failed" in shop.failing("retry", "--error", "x", code=2)
+    for option in (("--status", "500"), ("--since", "1h"), ("--search", "x"), ("--state", "queued")):
+        assert "--by-error works only with" in shop.failing("jobs", "--by-error", *option, code=2)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def jobs(
 ) -> None:
     """List jobs, newest first, or failed jobs by cause."""
     if by_error:
+        if state not in (None, "failed") or (filters.search, filters.status, filters.since) != (None,) * 3:
+            raise click.UsageError("--by-error works only with --queue and --namespace")
         failures.show(client, *filters.key(client), is_json, filters.is_utc, paint)
         return
     state = "failed" if failed else state

@@ -51,8 +51,8 @@ def _lines(failures: list[Failure], span: str, namespace: str | None, paint: Pai
     names = [f"{failure['namespace']}/{failure['queue']}" for failure in failures]
     place = names[0] if len(names) == 1 else counted(len(names), "queue")
     status, summary = failures[0]["status"], failures[0]["summary"]
-    word = "" if status is None else f" {status}"
-    yield f"{paint('bad', counted(_count(failures), 'job'))}  {safe(place)}{word}  {safe(summary)}"
+    word = "" if status is None else f"{status}  "
+    yield f"{paint('bad', counted(_count(failures), 'job'))}  {safe(place)}  {word}{safe(summary)}"
     if len(names) > 1:
         counts = (f"{failure['count']} in {safe(name)}" for failure, name in zip(failures, names, strict=True))
         yield f"  {', '.join(counts)}"
