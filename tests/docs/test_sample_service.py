@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -36,8 +37,11 @@ def install_express() -> None:
     """Install the Node service's packages, or skip and say why."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed: the Express service was not tested")
-    if not (SAMPLE / "node" / "node_modules" / "express").exists():
+    with (SAMPLE / "node/package.json").open() as package:
+        fcntl.flock(package, fcntl.LOCK_EX)  # another process of the tests may install them now
+        if (SAMPLE / "node/node_modules/.package-lock.json").exists():  # npm writes it last
+            return
         command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
         found = subprocess.run(command, cwd=SAMPLE / "node", capture_output=True, text=True, timeout=300)
-        if found.returncode:
-            pytest.skip(f"npm could not install Express: {found.stderr.strip()[-300:]}")
+    if found.returncode:
+        pytest.skip(f"npm could not install Express: {found.stderr.strip()[-300:]}")
