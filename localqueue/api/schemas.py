@@ -111,7 +111,7 @@ EXPLANATION = record(
 )
 ENDING_FIELDS: dict[str, Schema] = {"outcome": OUTCOME, "status": HTTP_STATUS, "error": ERROR, "response": RESPONSE}
 ENDING = record(**ENDING_FIELDS)
-EXPLAINED = said(or_null(ref("Explanation")), "null where the status says it all")
+EXPLAINED = said(or_null(ref("Explanation")), "null if the status needs no explanation")
 FIRING = record(
     namespace=TEXT, name=TEXT, firedAt=TIME, durationMs=COUNT, url=TEXT, **ENDING_FIELDS, explanation=EXPLAINED
 )
@@ -257,7 +257,7 @@ COMPONENTS: dict[str, Schema] = {
         queue=TEXT,
         status=HTTP_STATUS,
         summary=said(TEXT, "that of the newest job; others may have other numbers and IDs in it"),
-        cause=said(TEXT, "the summary with `#` for numbers and IDs; the same cause in other queues has the same text"),
+        cause=said(TEXT, "the summary with numbers and IDs replaced by `#`; a cause has the same text in every queue"),
         count=POSITIVE,
         firstAt=TIME,
         lastAt=TIME,

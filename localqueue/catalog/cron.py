@@ -28,7 +28,7 @@ def problem(expression: str) -> str | None:
 
 
 def without_seconds(expression: str) -> str | None:
-    """Return the last 5 of 6 fields, if they are a valid expression: the first one was meant as seconds."""
+    """Return the expression without a leading seconds field, or None if that isn't valid either."""
     _, *fields = expression.split() or [""]
     shorter = " ".join(fields)
     return shorter if len(fields) == FIELDS and problem(shorter) is None else None

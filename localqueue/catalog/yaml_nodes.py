@@ -34,7 +34,7 @@ class Pair:
 
 
 class _Composer(yaml.composer.Composer, yaml.resolver.Resolver):
-    """A composer of events that were parsed before: parsing them again takes as long as all the rest."""
+    """A composer of parsed events: to parse the text again would double the time."""
 
     def __init__(self, events: Iterable[yaml.Event]) -> None:
         yaml.composer.Composer.__init__(self)
@@ -146,7 +146,7 @@ def _unreadable(text: str, error: yaml.reader.ReaderError) -> BadYaml:
 
 
 def _events(text: str) -> list[yaml.Event]:
-    """Return the events, and check them first: composing is recursive, and aliases multiply."""
+    """Return the events within the bounds: composing is recursive, and aliases multiply. Raises BadYaml."""
     events = []
     depth = aliases = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):

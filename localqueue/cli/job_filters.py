@@ -25,7 +25,7 @@ _OPTIONS = (
     click.option(
         "--since",
         metavar="TIME",
-        help="Only jobs enqueued since then: a duration such as 10m, a time such as 09:12, or ISO 8601.",
+        help="Only jobs enqueued since TIME: a duration such as 10m, a time such as 09:12, or ISO 8601.",
     ),
     with_utc,
 )

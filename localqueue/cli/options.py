@@ -83,7 +83,7 @@ def with_colors(command: Callable[..., None]) -> Callable[..., None]:
 
 def with_utc(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--utc`."""
-    text = "Times are in UTC, not local. Virtual time always is."
+    text = "Use UTC, not local time. Virtual time is always in UTC."
     return click.option("--utc", "is_utc", is_flag=True, envvar="LOCALQUEUE_UTC", help=text)(command)
 
 

@@ -1,4 +1,4 @@
-"""Explain how an attempt or a firing ended: the tables of conditions, each with what it means and a command."""
+"""Explain how an attempt or a firing ended: tables of conditions, each with its meaning and a command."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Explanation:
 
 
 class Ended(Protocol):
-    """A call that has ended: what an attempt and a firing have in common."""
+    """A finished call: what attempts and firings have in common."""
 
     @property
     def url(self) -> str:
-        """Return what was called."""
+        """Return the URL that was called."""
 
     @property
     def duration_ms(self) -> int:
@@ -42,7 +42,7 @@ class Ended(Protocol):
 
 
 class Declared(Protocol):
-    """A handler that a catalog declares: what a queue and a schedule have in common."""
+    """A handler declared in a catalog: what queues and schedules have in common."""
 
     @property
     def namespace(self) -> str:
@@ -85,9 +85,9 @@ def explain(job: Job, queue: Queue, attempt: Attempt) -> Explanation | None:
 
 
 def explain_firing(firing: Firing) -> Explanation | None:
-    """Return what a firing's end means, or None where the status says it all.
+    """Return what the end of a firing means, or None if the status needs no explanation.
 
-    Source: the platform reference, whose cron handlers respond first and work afterwards.
+    Source: the platform reference; its cron handlers respond first and do the work afterwards.
     """
     for condition in FIRING_CONDITIONS.get(firing.outcome.kind, ()):
         if condition.holds(firing, firing.schedule):
@@ -254,7 +254,7 @@ FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
         Condition(
             "success_false",
             _says_it_failed,
-            "the body says success: false, but a firing isn't retried. Enqueue a job for what may fail: a job is "
+            "the body says success: false, but firings aren't retried. Enqueue a job for work that can fail: jobs are "
             "retried",
             "localqueue trigger {name}",
         ),
@@ -262,7 +262,7 @@ FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
             "slow",
             _is_slow,
             "the handler took {took} of {timeout} (timeoutMs) to respond. iec-cron doesn't wait for slow work: respond "
-            "first, work afterwards",
+            "first and do the work afterwards",
             "localqueue trigger {name}",
         ),
     ),
@@ -286,10 +286,10 @@ FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
         Condition(
             "timeout",
             _always,
-            "{error}. iec-cron doesn't wait for slow work: respond first, work afterwards, and enqueue one job for "
+            "{error}. iec-cron doesn't wait for slow work: respond first and do the work afterwards, with one job for "
             "each record",
             "localqueue trigger {name}",
         ),
     ),
 }
-"""The conditions of firings; they are few, because most ends of a firing say what happened."""
+"""The conditions of firings. There are only a few, because most outcomes are clear from the status or the error."""

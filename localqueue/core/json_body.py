@@ -1,4 +1,4 @@
-"""Look for a flag in the JSON body of a response, in the shape of the platform: `success`, `skipped`."""
+"""Look for a flag of the platform in the JSON body of a response: `success` or `skipped`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 
 def says(body: bytes, field: str, value: bool) -> bool:
-    """Return whether a body is a JSON object in which the field has that value."""
+    """Return whether a body is a JSON object whose field has that value."""
     if f'"{field}"'.encode() not in body:
         return False
     try:

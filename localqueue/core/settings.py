@@ -170,6 +170,6 @@ OPTIONS = (
            choices=("text", "json", "failures")),
     Option("quiet", "Log only the last delivery of each failed job.", flag=True),
     Option("no_color", "Don't color the output.", flag=True),
-    Option("utc", "Times in the log are in UTC, not local. Virtual time always is.", flag=True),
+    Option("utc", "Log times in UTC, not local time. Virtual time is always in UTC.", flag=True),
 )  # fmt: skip
 """Every option of `up`; a test compares it with Settings and with the documentation."""

@@ -1,4 +1,4 @@
-"""Serve the dashboard: a fixed table of files, read or drawn once; it talks to `control` only."""
+"""Serve the dashboard: a fixed table of files, read or generated once; it talks to `control` only."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ _ICON = (
 
 
 def tab_icons() -> dict[str, str]:
-    """Return each icon by its name, as SVG. They are files because the content security policy allows no others."""
+    """Return each icon by file name, as SVG. The content security policy allows no data URLs, so they are served."""
     icons = {str(count): _ICON.format(y=11.8, size=10.5, text=count) for count in range(1, 10)}
     icons["more"] = _ICON.format(y=10.6, size=7, text="9+")
     return {f"icon_failed_{name}.svg": icon for name, icon in icons.items()}

@@ -11,9 +11,9 @@ from localqueue.engine.executor import Deliverer, Send
 
 
 def differences(first: Outcome, second: Outcome) -> list[str]:
-    """Return in which ways the second outcome isn't like the first, as sentences.
+    """Return how the second outcome differs from the first, as sentences.
 
-    A second body with `skipped: true` isn't a difference: in the platform's reference, it says that the job was done.
+    A second body with `skipped: true` isn't a difference: in the platform reference, it means that the job is done.
     """
     found = []
     if (first.kind, first.status) != (second.kind, second.status):

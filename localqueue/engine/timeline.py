@@ -176,7 +176,7 @@ class Timeline(ABC):
             if not settle_ms or self._dispatcher.is_stopping:
                 return
             await self._clock.sleep(settle_ms / 1000)
-            await self._rest()  # a queue that was declared meanwhile may have jobs on disk
+            await self._rest()  # a queue that was declared meanwhile may have stored jobs
             if self._arrivals() == seen and self._is_over(until):
                 return
 

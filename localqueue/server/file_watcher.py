@@ -38,7 +38,7 @@ def stamps(paths: Sequence[Path]) -> Stamps:
 class CatalogWatcher:
     """The watched catalogs. A valid edit takes effect; otherwise the last valid catalog stays in use.
 
-    `seen` are the stamps of the files before the catalog in use was read.
+    `seen` holds the stamps that the files had before the catalog in use was read.
     """
 
     def __init__(self, clock: Clock, paths: Sequence[Path], load: Callable[[], Catalog], seen: Stamps) -> None:

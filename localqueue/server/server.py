@@ -36,9 +36,10 @@ from localqueue.store.database_lock import DatabaseLock
 from localqueue.store.temporary_folder import TemporaryFolder
 
 CHECK_LIMIT = 1024 * 1024 * 1024
-"""A larger file isn't checked: during a check the log can't start anew, and grows by hundreds of MB."""
+"""Larger files aren't checked: the write-ahead log can't be reset during a check, and grows by hundreds of MB."""
 UNCHECKED = (
-    "the database is larger than 1 GiB and wasn't checked for damage. To check it: sqlite3 {} 'PRAGMA quick_check'"
+    "the database is larger than 1 GiB and wasn't checked for damage. To check it, stop the server and run: "
+    "sqlite3 {} 'PRAGMA quick_check'"
 )
 EXIT_S = 1.0
 """How long a stop may still take after the second signal."""
@@ -83,7 +84,7 @@ class ServerConfig:
 
 async def serve(config: ServerConfig, use: Use) -> None:
     """Serve while `use` runs; it is called once the server accepts requests. Raises StartError."""
-    seen = file_watcher.stamps(config.paths)  # before the load: an edit after it is seen, however long the start takes
+    seen = file_watcher.stamps(config.paths)  # before the load, so that an edit during the start is noticed
     catalog = config.load()  # a catalog with errors stops the start before anything is touched
     with _database(config.settings) as (db, lock), contextlib.ExitStack() as stack:
         listeners = sockets.bind(config.settings.host, config.settings.port)

@@ -3,7 +3,7 @@
 A page starts after a seq, and a new job has a higher seq than all before. Usually the newest jobs fill a page, so they
 are read first. Otherwise a filter by queue or state reads ranges of an index, one for each queue: `jobs_by_state` has
 the finished jobs in order of seq; `jobs_pending` has the others in order of due time, and sorting a million of them
-takes about 0.2 s. What no index has (a part of an ID, a text, a status, a time) is searched for in steps.
+takes about 0.2 s. Anything without an index (part of an ID, a text, a status, a time) is searched for in steps.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from localqueue.store.row_mapping import JOB_COLUMNS, to_attempt, to_entry, to_j
 STEP = 2000
 """How many jobs a search looks at first, which takes about 1 ms."""
 STEP_S = 0.02
-"""How long a step of a search may take and still grow."""
+"""A search takes larger steps until one takes this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class JobQueries:
     async def _steps(self, before: int = 2**62) -> AsyncGenerator[tuple[int, int], None]:
         """Yield ranges of seqs below one, newest first: the first seq, and the one after the last.
 
-        They grow until one takes long enough, but not longer: other reads of this connection wait for it.
+        They grow until a step takes STEP_S, and no further: other reads of this connection wait for each step.
         """
         [[lowest, highest]] = await self._rows(statements.RANGE)
         before, size = min(before, highest + 1), STEP

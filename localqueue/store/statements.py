@@ -55,7 +55,7 @@ PREVIEWS = """
     LEFT JOIN attempts ON attempts.id = (SELECT max(id) FROM attempts AS each WHERE each.seq = jobs.seq)
     WHERE jobs.seq IN (SELECT value FROM json_each(?))
 """
-# By way of the counts, so that only failed jobs are read, and of them only the index; the IDs come last.
+# Starting from the counts, this reads only the index entries of failed jobs; IDs are looked up at the end.
 FAILURES = """
     SELECT namespace, queue, status, cause, n, first, last,
     (SELECT id FROM jobs WHERE seq = newest), (SELECT id FROM jobs WHERE seq = oldest)

@@ -13,7 +13,9 @@ LISTED = 20
 """How many jobs a message lists."""
 LINE = 500
 """How many characters of a job's data a message shows."""
-ADVICE = "let the handler check first whether this jobId is done, and respond 200 without doing the work again"
+ADVICE = (
+    "make the handler check first whether this jobId is already done; if so, respond 200 without doing the work again"
+)
 
 
 def missing_message(

@@ -1002,7 +1002,7 @@ export interface components {
                 body: string;
                 truncated: boolean;
             } | null;
-            /** @description null where the status says it all */
+            /** @description null if the status needs no explanation */
             explanation: components["schemas"]["Explanation"] | null;
         };
         Explanation: {
@@ -1020,7 +1020,7 @@ export interface components {
             status: number | null;
             /** @description that of the newest job; others may have other numbers and IDs in it */
             summary: string;
-            /** @description the summary with `#` for numbers and IDs; the same cause in other queues has the same text */
+            /** @description the summary with numbers and IDs replaced by `#`; a cause has the same text in every queue */
             cause: string;
             count: number;
             /**
@@ -1083,7 +1083,7 @@ export interface components {
                 body: string;
                 truncated: boolean;
             } | null;
-            /** @description null where the status says it all */
+            /** @description null if the status needs no explanation */
             explanation: components["schemas"]["Explanation"] | null;
         };
         SecondDelivery: {

@@ -43,7 +43,7 @@ def test_namespace_and_target_follow_options_and_annotation_but_not_the_service_
 
 
 def test_a_catalog_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hundred services start in half a second: almost all of that is the time of the parser."""
+    """With a hundred services, a start spends most of its time in the parser."""
     started = []
     start = yaml.scanner.Scanner.__init__
     monkeypatch.setattr(yaml.scanner.Scanner, "__init__", lambda self: (started.append(self), start(self))[1])

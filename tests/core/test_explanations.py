@@ -154,7 +154,7 @@ def test_each_condition_of_a_firing_is_found() -> None:
     assert [each.condition for each in found.values() if each is not None] == [*FIRINGS][:-1] == names
     assert found["timeout"] == Explanation(
         "timeout",
-        "timed out after 1 s. iec-cron doesn't wait for slow work: respond first, work afterwards, and enqueue one job "
-        "for each record",
+        "timed out after 1 s. iec-cron doesn't wait for slow work: respond first and do the work afterwards, with one "
+        "job for each record",
         "localqueue trigger shop/nightly",
     )

@@ -1,4 +1,4 @@
-"""Run the sample services as they are, and with the mistakes of docs/mistakes.md made in their source."""
+"""Run the sample services, unchanged and with the mistakes of docs/mistakes.md made in their source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START = "2026-03-07T12:00:00-07:00"
 
 Change = tuple[str, str]
 MISTAKES: dict[str, dict[str, list[Change]]] = {
-    "An error gets the status 200 with `success: false`.": {
+    "An error is returned as 200 with `success: false`.": {
         "python": [('"error": str(error)}, 500)', '"error": str(error)})')],
         "node": [
             ("response.status(500).json({ success: false, error: error", "response.json({ success: false, error: error")

@@ -68,10 +68,10 @@ def test_a_lost_response_does_no_work_twice(services: Services) -> None:
     assert (first["injected"], second["status"]) == ("lost-ack", 200)
     assert second["response"]["body"].replace(" ", "") == '{"success":true,"skipped":true}'
     assert services.claims(RIGHT)["c-2"]["processed"] == 1
-    assert "the handler skipped the second delivery: skipped is true" in services.shown("replay", id_, "--same-id")
+    assert "the handler skipped the second delivery (skipped: true)" in services.shown("replay", id_, "--same-id")
 
 
-def test_the_night_s_fan_out_follows_the_response_and_all_its_jobs_complete(services: Services) -> None:
+def test_a_nightly_fan_out_follows_the_response_and_all_its_jobs_complete(services: Services) -> None:
     """Rule schedule.timeline."""
     names = {f"n-{number}" for number in range(40)}
     for name in sorted(names):
@@ -126,7 +126,7 @@ def fan_out_first(services: Services) -> str:
 def unchecked(services: Services) -> str:
     assert services.submit(WRONG, "c-4") in ("None", "undefined")
     assert services.get("/jobs")["jobs"] == []
-    services.terminal.shows("No job was stored. Does your service check the status of the response?")
+    services.terminal.shows("No job was stored. Does your service check the response status?")
     return services.shown("status")
 
 

@@ -95,10 +95,10 @@ def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("limit", "is_checked"), [(1, False), (CHECK_LIMIT, True)])
-def test_a_large_file_isn_t_checked_which_the_start_says(
+def test_the_start_says_how_to_check_a_file_that_is_too_large_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, is_checked: bool
 ) -> None:
-    """Rule storage.damage: the log grows as long as a check reads."""
+    """Rule storage.damage: the write-ahead log grows during a check."""
     path, checked, reported = write_catalog(tmp_path), [], []
     monkeypatch.setattr("localqueue.server.server.CHECK_LIMIT", limit)
 

@@ -59,7 +59,7 @@ def test_the_sample_service_needs_its_idempotency_check(run: Runner, is_checked:
     assert counts == {"failed": 2}, output
     assert "isn't idempotent; its second delivery, with the same jobId," in output
     assert "enqueued 1 job: sync-record " in output
-    assert "let the handler check first whether this jobId is done, and respond 200 without" in output
+    assert "make the handler check first whether this jobId is already done; if so, respond 200" in output
     assert "changed the result of `unchanged`: {'c-1': {'claimId': 'c-1', 'processed': 1" in output
     assert "assert 2 == 1" in output and "lost_ack (injected)" in output
 

@@ -97,7 +97,7 @@ def _as_json(event: ServerEvent) -> str:
 
 
 class EventLines:
-    """The events as lines for people. Each connection starts with a `hello`, which names the clock."""
+    """A formatter of events for people. Each connection starts with a `hello`, which names the clock."""
 
     def __init__(self, is_utc: bool, paint: Painter, ambiguous: Collection[str]) -> None:
         self._is_utc = is_utc

@@ -115,7 +115,7 @@ class TextLog:
         self._explain("/".join(job.key), explanation)
 
     def _explain(self, where: str, explanation: Explanation | None) -> None:
-        """Write what an end means, once for each condition of a queue or a schedule."""
+        """Write an explanation the first time that a queue or a schedule has its condition."""
         if explanation is not None and (where, explanation.condition) not in self._explained:
             self._explained.add((where, explanation.condition))
             self._write(phrases.explanation(where, explanation, self._paint))

@@ -15,7 +15,7 @@ from localqueue.core.times import distance, duration, parse_time
 LONGEST_WHY = 80
 WIDE = 120
 """The number of columns from which a line has room for wide columns."""
-NOT_STORED = "No job was stored. Does your service check the status of the response? fetch doesn't throw for it."
+NOT_STORED = "No job was stored. Does your service check the response status? fetch doesn't throw on HTTP errors."
 HELD = {
     "paused": "the queue is paused",
     "queue_missing": "the queue is no longer in any catalog",

@@ -10,7 +10,7 @@ from localqueue.core.text import counted, cut, safe
 
 BODY, LINE = 300, 500
 """How many characters are shown of a response, and of a line."""
-ADVICE = "if the handler enqueued them, it did its work twice: let it check first whether this jobId is done"
+ADVICE = "if the handler enqueued them, it did its work twice: make it check first whether this jobId is already done"
 
 
 def describe(found: Mapping[str, Any]) -> str:
@@ -33,7 +33,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 def _comparison(found: Mapping[str, Any]) -> str:
     response = found["second"]["response"]
     if response is not None and json_body.says(response["body"].encode(), "skipped", True):
-        return "the handler skipped the second delivery: skipped is true"
+        return "the handler skipped the second delivery (skipped: true)"
     is_different = any("bodies" in text for text in found["differences"])
     return f"the bodies of the responses {'differ' if is_different else 'are equal'}"
 

@@ -1,4 +1,4 @@
-"""Write times for people, and read theirs: the only code that knows the terminal's time zone."""
+"""Write times for people, and read times that they type. No other code uses the terminal's time zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localqueue.core.times import parse_time
 
 @dataclass(frozen=True, slots=True)
 class TimeFormat:
-    """The form of a server's times: local, or in UTC with a `Z`. Every written time can be read again."""
+    """The format of a server's times: local, or UTC with a `Z`. `parse` reads every time that it writes."""
 
     is_utc: bool
 
