@@ -355,7 +355,7 @@ class JobFilter:
     @property
     def is_search(self) -> bool:
         """Return whether jobs have to be looked at one by one."""
-        is_part_of_id = self.id is not None and len(self.id) < WHOLE_ID
+        is_part_of_id = self.id is not None and len(self.id) != WHOLE_ID
         return is_part_of_id or (self.text, self.status, self.since_ms, self.until_ms) != (None,) * 4
 
     @property

@@ -177,7 +177,8 @@ def test_the_causes_of_failures_are_read_from_failed_jobs_only(
 
 
 def test_an_id_is_found_by_its_index(connection: sqlite3.Connection) -> None:
-    """Rule api.indexes."""
+    """Rule api.indexes: only a whole ID; any other text has to be searched for."""
+    assert [JobFilter(id="0" * length).is_search for length in (8, 36, 37)] == [True, False, True]
     assert plan(connection, JobFilter("shop", None, JobState.QUEUED, "0" * 36)) == [
         "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)"
     ]
