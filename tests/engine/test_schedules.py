@@ -269,6 +269,9 @@ def test_the_commands_list_and_trigger(folder: Path) -> None:
         assert unknown.exit_code == 1 and "unknown schedule 'nightyl'; declared: nightly" in unknown.stderr
         answer = http.post(f"{server.url}/_localqueue/schedules/shop/x/trigger", headers=JSON)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_schedule")
+        http.put(f"{server.url}/_localqueue/targets/shop", json={"url": "http://127.0.0.1:9"}).raise_for_status()
+        refused = localqueue("trigger", "nightly", "--url", server.url)
+        assert refused.output.lower().count("nothing is listening on") == 1
     assert worker.bodies == [b"{}"]
 
 

@@ -92,12 +92,11 @@ def trigger(client: Client, name: str, namespace: str | None, is_json: bool) -> 
 
 
 def _ending(firing: dict[str, Any]) -> Iterator[str]:
-    """Yield the response or the error, and what it means; some explanations start with the error."""
-    explained = "" if firing["explanation"] is None else firing["explanation"]["text"]
+    """Yield the response if there is one, and what the end means, or else the error."""
     if firing["response"] is not None:
         body = firing["response"]["body"].strip()
         yield safe(cut(body, BODY), BODY) if body else "(empty body)"
-    elif not explained.startswith(firing["error"]["message"]):
+    if firing["explanation"] is not None:
+        yield safe(sentence(firing["explanation"]["text"]), 500)
+    elif firing["response"] is None:
         yield safe(firing["error"]["message"], BODY)
-    if explained:
-        yield safe(sentence(explained), 500)
