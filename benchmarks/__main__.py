@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", metavar="GOAL", help="only these: 1, 2.2, ...; or a case; growth runs only so"
+        "--only", nargs="+", metavar="GOAL", help="only these: 1, 2.2, ...; or a case. growth runs only if it is named"
     )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions (3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the jobs, one round: a quick check")

@@ -61,4 +61,4 @@ class Case:
     goals: tuple[str, ...]
     run: Callable[[Bench], Iterator[Result]]
     is_default: bool = True
-    """Whether a run without `--only` has it."""
+    """Whether a run without `--only` includes it."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 
 NAMESPACE = "bench"
-"""The namespace of a queue whose name has no other one before it, as in `service-1/work`."""
+"""The namespace of queues that are named without one; `service-1/work` is named with its own."""
 PADDING = b"claim-lines-"
 
 Job = Callable[[int, str, int], tuple[str, bytes]]

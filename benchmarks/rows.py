@@ -1,7 +1,7 @@
 """Make a database with many rows by direct SQL, through the product's own schema and row formats.
 
 It takes a minute a million, so that it is made once and kept in the scratch folder, under a name that
-changes with the schema. One of a hundred finished jobs has failed, after all its attempts.
+changes with the schema. One in a hundred finished jobs has failed, after all its attempts.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ WRITES = 100
 
 @dataclass(frozen=True)
 class Begun:
-    """Tell how a start with nothing of the file in memory went, and the stop after it, in s."""
+    """How long a start with nothing of the file in memory took, and the stop after it, in s."""
 
     start_s: float
     stop_s: float
@@ -34,7 +34,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Pruned:
-    """Tell how long the slowest of some enqueues took, in ms, and how many jobs each of them pruned."""
+    """How long the slowest of some enqueues took, in ms, and how many jobs each of them pruned."""
 
     slowest_ms: float
     jobs: float

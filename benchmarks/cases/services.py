@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import figures, processes, runs, subjects
 from benchmarks.bench import Bench
-from benchmarks.figures import Result, Series
+from benchmarks.figures import Result
 
 JOBS = 5000
 STARTS = 3
@@ -26,7 +26,7 @@ PAGES = ("/queues", "/status", "/jobs", "/jobs?state=failed", "/failures")
 
 @dataclass(frozen=True)
 class Started:
-    """Tell how a start went: CPU time to `ready` and the slowest first page in s, and the share of a core when idle."""
+    """A start: CPU time to `ready` and the slowest first page, in s, and the share of a core when idle."""
 
     cpu_s: float
     page_s: float
@@ -44,18 +44,16 @@ def run(bench: Bench) -> Iterator[Result]:
     yield figures.ratio("12.2", "CPU time per job, 100 services against one", services, one, at_most=1.2)
     starts = {name: functools.partial(_start, bench.scratch, names) for name, names in kinds.items()}
     started = figures.by_turns(starts, bench.repetitions, lambda what: bench.tell(f"services, start {what}"))
-    one, queues, services = (_series(name, "s", [one.cpu_s for one in each]) for name, each in started.items())
+    one, queues, services = (
+        figures.series(name, "s", (start.cpu_s for start in each)) for name, each in started.items()
+    )
     yield figures.ratio("12.3", "CPU time of the start, 200 queues against one", queues, one, at_most=1.5)
     yield figures.ratio("12.4", "CPU time of the start, 100 services against one", services, one, at_most=1.5)
     wide = started["100 services"]
-    idle = _series("100 services", "%", [one.idle * 100 for one in wide])
+    idle = figures.series("100 services", "%", (each.idle * 100 for each in wide))
     yield figures.absolute("12.5", "idle, share of a core", idle, at_most=1.0)
-    pages = _series("100 services", "s", [one.page_s for one in wide])
+    pages = figures.series("100 services", "s", (each.page_s for each in wide))
     yield figures.absolute("12.6", "slowest first page of the dashboard", pages, at_most=1.0)
-
-
-def _series(name: str, unit: str, values: Sequence[float]) -> Series:
-    return figures.series(name, unit, values)
 
 
 def _cpu_us(subject: subjects.Subject, scratch: Path, count: int, names: Sequence[str]) -> float:

@@ -77,7 +77,7 @@ def _send(folder: Path, count: int, rng: random.Random) -> tuple[dict[int, int],
 
 
 def _loop_cpu_ms(server: Server) -> float:
-    """Return the CPU time of the server's main thread; 0 where the system doesn't tell it."""
+    """Return the CPU time of the server's main thread in ms, or 0 on a system without /proc."""
     path = Path(f"/proc/{server.process.pid}/schedstat")
     return int(path.read_text().split()[0]) / 1e6 if path.exists() else 0.0
 

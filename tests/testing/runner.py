@@ -20,7 +20,10 @@ def localqueue_catalog():
     return {"metadata": {"name": "shop"}, "spec": {"queues": queues}}
 """
 WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "xdist", "anyio")]  # they take a second
-STRICT = ["-Werror", "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning"]  # by the launcher
+STRICT = [
+    "-Werror",
+    "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning",
+]  # the launcher has imported them
 
 
 def run_pytest(

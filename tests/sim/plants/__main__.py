@@ -1,4 +1,4 @@
-"""Print a seed for each planted bug whose own no longer shows it: the suite would search for one in every run."""
+"""Print a new seed for each planted bug whose seed no longer shows it: the suite searches for one in every run."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Plant = Callable[[], contextlib.AbstractContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A bug, the rule that it breaks, and a seed that shows it: `python -m tests.sim.plants` prints those to change."""
+    """A bug, the rule that it breaks, and a seed that shows it; `python -m tests.sim.plants` prints new ones."""
 
     plant: Plant
     rule: str
