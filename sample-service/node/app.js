@@ -111,7 +111,7 @@ async function syncAll() {
 async function requestSync(claimId) {
   try {
     await enqueue("sync-record", { claimId });
-  } catch (error) { // the others must not fail with it; it stays pending for the next night
+  } catch (error) { // the others still run; this one stays pending until the next night
     console.log(`claim ${claimId} was not enqueued: ${error.message}`);
   }
 }

@@ -120,7 +120,7 @@ async def sync_all() -> None:
 async def request_sync(claim_id: str) -> None:
     try:
         await enqueue("sync-record", {"claimId": claim_id})
-    except QueueError as error:  # the others must not fail with it; it stays pending for the next night
+    except QueueError as error:  # the others still run; this one stays pending until the next night
         print(f"claim {claim_id} was not enqueued: {error}", flush=True)
 
 
