@@ -17,6 +17,8 @@ READ = 16 * 1024
 DEEPEST = 8
 """How many levels of JSON are looked at: a body may be nested thousands of levels deep."""
 FIELDS = ("message", "error", "detail", "title", "reason")
+EMPTY_TITLE = "Error"
+"""The title of every error page of Express; the message follows it."""
 _SPACE = re.compile(r"\s+")
 _STACK_LINE = re.compile(r"^\s+at |^\s+File \"")
 _VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)*")
@@ -25,8 +27,8 @@ _VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{
 def summarize(outcome: Outcome) -> str | None:
     """Return why an attempt failed, at most LONGEST characters, or None if it didn't fail.
 
-    From JSON the message, from HTML the first words, from a stack trace the exception, else the first line; without a
-    response the error.
+    From JSON the message, from HTML the first words that aren't the title of Express, from a stack trace the exception,
+    else the first line; without a response the error.
     """
     if outcome.error is None or not outcome.kind.is_counted:
         return None
@@ -43,7 +45,7 @@ def _of_response(response: Response) -> str:
     text = response.body[:READ].decode("utf-8", "replace").strip()
     content_type = dict(response.headers).get("content-type", "")
     if content_type.startswith("text/html") or text[:9].lower().startswith(("<!doctype", "<html")):
-        return _of_text(html_text.as_text(text))
+        return _of_text(html_text.as_text(text).removeprefix(f"{EMPTY_TITLE}\n"))
     if text[:1] in ("{", "["):
         return _of_json(text)
     return _of_text(text)

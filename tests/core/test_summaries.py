@@ -43,7 +43,12 @@ def failed(body: str, content_type: str = "text/plain") -> str | None:
         ('{"message": "cut', '{"message": "cut'),
         (PYTHON, "ValueError: claim 7 has no policy"),
         (NODE, "TypeError: Cannot read properties of undefined (reading 'id')"),
-        (EXPRESS, "Error"),
+        (EXPRESS, "Error: no database"),
+        ("<!DOCTYPE html><title>Error</title>", "Error"),
+        (
+            "<!DOCTYPE html><title>ValueError: no policy // Debugger</title><h1>ValueError</h1>",
+            "ValueError: no policy // Debugger",
+        ),
         ("\n\n  first line\nsecond line", "first line"),
         ("", "the service responded 500"),
         ("  \n ", "the service responded 500"),
