@@ -111,14 +111,16 @@ def make_log(
 ) -> TextLog | JsonLog:
     """Return the listener that writes events; `stream` is where `write` leads.
 
-    With a summary at the end, `--quiet` needs no line for a failed job.
+    With a summary at the end, `--quiet` needs no line for a failed job, and many of them need no hint.
     """
     detail = _detail(settings, has_summary)
     if settings.log == "json":
         return JsonLog(write, detail=detail)
     paint, columns = painter(settings.no_color, stream), terminal_width(stream)
     times = TimeFormat.on(settings.clock, settings.utc)
-    return TextLog(write, detail=detail, times=times, paint=paint, columns=columns, banner=banner)
+    return TextLog(
+        write, detail=detail, times=times, paint=paint, columns=columns, banner=banner, has_summary=has_summary
+    )
 
 
 def _detail(settings: Settings, has_summary: bool) -> Detail:

@@ -115,6 +115,15 @@ def test_the_result_with_a_service_inside_command(folder: Path, case: Case, cloc
     assert (found.returncode, case.line in found.stderr) == (case.code, True), found.stderr
 
 
+def test_many_failed_jobs_get_no_hint_to_ask_a_server_that_ends(folder: Path) -> None:
+    """Rule cli.many-failed."""
+    (folder / "program.py").write_text(
+        f"{PROGRAM}{FAILS}\nfor id_ in [enqueue() for _ in range(20)]: wait('failed', id_)"
+    )
+    found = execute(folder, "--target", "http://localhost:9", sys.executable, "program.py")
+    assert "21 jobs: 21 failed" in found.stderr and "To list the causes" not in found.stderr
+
+
 OUTSIDE = [
     Case("its jobs complete", "enqueue()", 0, "localqueue: 1 job: 1 completed"),
     Case("a job is unfinished in time", "enqueue('other')", 1, "jobs did not finish in time (see --wait-timeout)",

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from localqueue.cli.output.burst import LIMIT, BurstLimit
+from localqueue.cli.output.event_log import MANY_FAILED
 from tests.cli.terminal import localqueue_on_terminal
 from tests.forking import ForkedPopen
-from tests.support import http, until, working, write_catalog
+from tests.support import http, localqueue, until, working, write_catalog
 
 
 def test_a_burst_has_a_limit_each_second_and_its_rest_is_counted_by_queue() -> None:
@@ -94,3 +95,34 @@ def test_the_log_has_what_was_chosen(tmp_path: Path, options: tuple[str, ...], s
         text = process.stdout.read()
     found = re.findall(r"([0-9a-f]{8})  attempt (\d/\d)", text)
     assert sorted(f"{names[short]} {number}" for short, number in found) == sorted(shown)
+
+
+def test_many_failed_jobs_have_one_hint_until_a_reset(tmp_path: Path) -> None:
+    """Rule cli.many-failed: a job that fails again counts once; the hint is a command that lists the causes."""
+    write_catalog(tmp_path, retries=0, concurrency=1)
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with (
+        working(lambda _: 500) as worker,
+        ForkedPopen(["up", "--port", "0", "--target", worker.url, "--quiet"], cwd=tmp_path, **pipe) as process,
+    ):
+        assert process.stdout is not None
+        url = next(line for line in process.stdout if "export IEC_QUEUE_URL=" in line).split("=", 1)[1].strip()
+
+        def fail(count: int) -> None:
+            enqueue(url, range(count))
+            http.post(f"{url}/_localqueue/drain", json={}).raise_for_status()
+
+        fail(MANY_FAILED - 1)
+        http.post(f"{url}/_localqueue/jobs/retry", json={}).raise_for_status()
+        fail(1)
+        fail(2)
+        causes = localqueue("jobs", "--failed", "--by-error", "--url", url).stdout
+        http.post(f"{url}/_localqueue/reset", json={}).raise_for_status()
+        fail(MANY_FAILED - 1)
+        process.send_signal(2)
+        lines = process.stdout.read().splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    assert notes == [f"note: 20 jobs failed. To list the causes: localqueue jobs --failed --by-error --url {url}"]
+    assert causes.startswith("22 jobs  shop/work 500  ")
+    ends = [line for line in lines if "attempt 1/1" in line or line.startswith("note: ")]
+    assert ends.index(notes[0]) == 2 * (MANY_FAILED - 1) + 1

@@ -18,10 +18,15 @@ from localqueue.cli.output.time_format import TimeFormat
 from localqueue.core import events
 from localqueue.core.explanations import Explanation, explain_firing
 from localqueue.core.models import Attempt, Catalog, Job, JobState, OutcomeKind
+from localqueue.core.settings import DEFAULT_PORT
 from localqueue.core.text import counted, safe
 from localqueue.server.server import RunningServer
 
 Write = Callable[[str], None]
+
+
+MANY_FAILED = 20
+"""The number of failed jobs at which the log says how to list their causes."""
 
 
 class Detail(enum.Enum):
@@ -55,6 +60,7 @@ class TextLog:
         paint: Painter,
         columns: int | None,
         banner: Banner,
+        has_summary: bool,
     ) -> None:
         self._write = write
         self._detail = detail
@@ -63,12 +69,16 @@ class TextLog:
         self._paint = paint
         self._columns = columns
         self._banner = banner
+        self._has_summary = has_summary
+        self._url: str | None = None
         self._explained: set[tuple[str, str]] = set()
+        self._failed: set[str] = set()
         self._ambiguous: set[str] = set()
 
     def ready(self, where: RunningServer, catalog: Catalog) -> None:
         """Write the banner and its warnings."""
         self._ambiguous = _ambiguous_names(catalog)
+        self._url = None if where.port == DEFAULT_PORT else where.url
         self._write(self._banner(where, catalog))
         for warning in start_warnings(where, catalog):
             self._write(f"warning: {warning}")
@@ -80,6 +90,7 @@ class TextLog:
                 self._attempt(job, attempt, explanation)
             case events.WasReset():
                 self._explained.clear()
+                self._failed.clear()
             case events.ServiceChanged(namespace, target, is_listening):
                 self._write(phrases.service(namespace, target, is_listening, self._paint))
             case events.HoldChanged(job, is_held, timeout_ms):
@@ -113,6 +124,15 @@ class TextLog:
             at = self._times.time_of_day(attempt.ended_ms)
             self._write(phrases.delivery(at, job, attempt, self._paint, self._columns, with_namespace=is_ambiguous))
         self._explain("/".join(job.key), explanation)
+        if job.finished is JobState.FAILED and not self._has_summary:
+            self._count_failed(job)
+
+    def _count_failed(self, job: Job) -> None:
+        """Write how to list the causes, once that many jobs have failed."""
+        if len(self._failed) < MANY_FAILED and job.id not in self._failed:
+            self._failed.add(job.id)
+            if len(self._failed) == MANY_FAILED:
+                self._write(phrases.many_failed(MANY_FAILED, self._url, self._paint))
 
     def _explain(self, where: str, explanation: Explanation | None) -> None:
         """Write an explanation the first time that a queue or a schedule has its condition."""

@@ -9,7 +9,7 @@ from localqueue.cli.options import suggestion
 from localqueue.cli.output.terminal import Painter
 from localqueue.core.explanations import Explanation
 from localqueue.core.models import Attempt, Firing, Job, JobState, Outcome, OutcomeKind, Rejection
-from localqueue.core.text import cut, safe
+from localqueue.core.text import counted, cut, safe
 from localqueue.core.times import distance, duration, parse_time
 
 LONGEST_WHY = 80
@@ -128,6 +128,12 @@ def ending_word(outcome: Outcome) -> str:
 def explanation(where: str, found: Explanation, paint: Painter) -> str:
     """Return what the end of an attempt means, and the command that helps."""
     return f"{paint('warn', 'note')}: {safe(where)}: {safe(found.text, 500)}: {paint('bold', safe(found.command, 500))}"
+
+
+def many_failed(count: int, url: str | None, paint: Painter) -> str:
+    """Return how to list the causes of many failures; `url` is that of a server that isn't at the default one."""
+    command = suggestion("jobs", "--failed", "--by-error", *(["--url", url] if url else []))
+    return f"{paint('warn', 'note')}: {counted(count, 'job')} failed. To list the causes: {paint('bold', command)}"
 
 
 def injected_mark(attempt: Attempt) -> str:
