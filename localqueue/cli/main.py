@@ -46,6 +46,20 @@ COMMANDS = {
 }
 """Every command with its module and function; what is needed first stands first."""
 
+OTHER_NAMES = {
+    "start": "up", "run": "up", "serve": "up", "list": "jobs", "ls": "jobs", "show": "job", "logs": "tail",
+    "log": "tail", "add": "enqueue", "push": "enqueue", "send": "enqueue", "dashboard": "open",
+    "ui": "open",
+}  # fmt: skip
+"""What other tools call a command: the most similar name would be another one, such as `reset` for `list`."""
+WHERE_TO_FIND = {
+    "ID": "To list jobs: localqueue jobs",
+    "QUEUE": "To list queues: localqueue queues",
+    "SCHEDULE": "To list schedules: localqueue schedules",
+    "-- COMMAND...": "For example: localqueue exec -- npm test",
+}
+"""How to find the value of an argument that is missing."""
+
 
 class Commands(click.Group):
     """The commands, each imported when it is asked for: most need neither the server nor the database."""
@@ -73,9 +87,20 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that the words begin with. Raises UsageError, naming the nearest one."""
         if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-            near = " or ".join(nearest(words[0], COMMANDS)[:2])
+            near = OTHER_NAMES.get(words[0]) or " or ".join(nearest(words[0], COMMANDS)[:2])
             context.fail(f"no such command: {safe(words[0])!r}; did you mean {near}?")
         return super().resolve_command(context, words)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command of the words. Raises UsageError, saying how to find an argument that is missing."""
+        try:
+            return super().invoke(context)
+        except click.MissingParameter as error:
+            assert error.param is not None and error.ctx is not None
+            hint = WHERE_TO_FIND.get(error.param.make_metavar(error.ctx))
+            if hint is None:
+                raise
+            raise click.UsageError(f"{error.format_message()}\n{hint}", error.ctx) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

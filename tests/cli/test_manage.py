@@ -198,6 +198,24 @@ def test_a_mistyped_command_suggests_the_nearest() -> None:
     """Rule cli.names, cli.exit-codes."""
     found = localqueue("jbs")
     assert found.exit_code == 2 and "no such command: 'jbs'; did you mean jobs or job?" in found.stderr
+    assert "no such command: 'list'; did you mean jobs?" in localqueue("list").stderr  # not reset, which deletes jobs
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["job"], "'ID'.\nTo list jobs: localqueue jobs\n"),
+        (["replay"], "'ID'.\nTo list jobs: localqueue jobs\n"),
+        (["enqueue"], "'QUEUE'.\nTo list queues: localqueue queues\n"),
+        (["trigger"], "'SCHEDULE'.\nTo list schedules: localqueue schedules\n"),
+        (["exec"], "'-- COMMAND...'.\nFor example: localqueue exec -- npm test\n"),
+        (["fault", "add", "work"], "'OUTCOME,...'.\n"),
+    ],
+)
+def test_a_missing_argument_says_how_to_find_it(words: list[str], hint: str) -> None:
+    """Rule cli.hints, cli.exit-codes."""
+    found = localqueue(*words)
+    assert found.exit_code == 2 and found.stderr.endswith(f"\nError: Missing argument {hint}")
 
 
 def test_commands_that_only_talk_import_no_server() -> None:
