@@ -189,9 +189,8 @@ def _explanations(status: dict[str, Any]) -> Iterator[Check]:
     for each in status.get("explanations", []):
         found = each["explanation"]
         where = f"{each['namespace']}/{each['queue']}"
-        yield Check(
-            "attempts", "note", f"{where}: {counted(each['count'], 'attempt')}: {found['text']}", found["command"]
-        )
+        hint = found["command"] if found["command"] != "localqueue doctor" else ""
+        yield Check("attempts", "note", f"{where}: {counted(each['count'], 'attempt')}: {found['text']}", hint)
 
 
 def _rejections(status: dict[str, Any]) -> Iterator[Check]:

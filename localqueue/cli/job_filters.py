@@ -94,4 +94,4 @@ def _instant(clock: dict[str, Any], text: str, is_utc: bool) -> int:
     try:
         return times.parse(text, now_ms)
     except ValueError as error:
-        raise click.UsageError(f"--since must be a duration such as 10m, or a time: {error}") from None
+        raise click.UsageError(f"--since must be a duration such as 10m, or a time such as 09:12: {error}") from None

@@ -38,7 +38,7 @@ class DatabaseLock:
             self.close()
             raise DatabaseInUse(
                 f"the database {self._db} is in use by another localqueue{self._holder()}",
-                "Stop that server, or use another file: --db PATH",
+                "Use or stop that server, or start a second one: localqueue up --ephemeral --port 0",
             ) from None
         log = log_of(self._db)
         if self._read().get("is_open") and not log.exists():

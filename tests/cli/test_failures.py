@@ -134,7 +134,9 @@ def test_a_search_is_paged_and_says_how_far_it_went(causes: Shop) -> None:
 
 
 def test_a_mistyped_time_is_refused(shop: Shop) -> None:
-    assert "--since must be a duration such as 10m, or a time" in shop.failing("jobs", "--since", "soon", code=2)
+    assert "--since must be a duration such as 10m, or a time such as 09:12" in shop.failing(
+        "jobs", "--since", "soon", code=2
+    )
 
 
 def test_finished_jobs_are_deleted_one_by_one_or_all_at_once(causes: Shop) -> None:

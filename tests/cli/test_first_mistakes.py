@@ -64,6 +64,7 @@ def test_a_service_on_another_port(tmp_path: Path, up: Callable[[], Terminal]) -
         terminal.shows(f"nothing is listening on http://localhost:{port}: start shop", "next try in")
         text = doctor(terminal)
     assert "point localqueue elsewhere: localqueue up --target URL" in text and f"localhost:{port}" in text
+    assert "1 attempt: nothing is listening" in " ".join(text.split()) and "→ localqueue doctor" not in text
 
 
 def test_two_services_on_one_port(tmp_path: Path, up: Callable[[], Terminal]) -> None:

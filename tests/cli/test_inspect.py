@@ -183,6 +183,10 @@ def test_status_queues_and_jobs_show_what_there_is(shop: Shop) -> None:
         f"{queued[-8:]}  other  queued    0/4                 due now          null           00:00:01.000Z\n"
         f'{retrying[-8:]}  work   retrying  1/3      500   ok   next try in 4 s  {{"claimId":7}}  00:00:00.000Z\n'
     )
+    assert "/other, 3 retries after 5 s, timeout 30 s" in status
+    settings = f"{shop.server.url}/_localqueue/queues/shop/other"
+    http.patch(settings, json={"retries": 0}).raise_for_status()
+    assert "/other, no retries, timeout 30 s" in shop.shown("queues")
 
 
 def test_status_says_what_is_wrong(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_a_second_server_on_one_file_is_refused_by_any_name_and_without_the_lock
             os.link(tmp_path / "one.db", tmp_path / "two.db")
         code, error = Server(tmp_path, "--port", "0", "--db", other).finish()
         assert code == 1 and f"{other} is in use by another localqueue" in error
+        assert "or start a second one: localqueue up --ephemeral --port 0" in error
         server.enqueue()
 
 

@@ -192,10 +192,9 @@ def _count(state: JobState, count: int, concurrency: int | None) -> Cell:
 def _settings(queue: Found) -> str:
     if "retries" not in queue:
         return ""
-    return (
-        f"{queue['endpoint']}, {counted(queue['retries'], 'retry', 'retries')} "
-        f"after {duration(queue['retryDelayMs'])}, timeout {duration(queue['timeoutMs'])}"
-    )
+    delay = f" after {duration(queue['retryDelayMs'])}" if queue["retries"] else ""
+    retries = counted(queue["retries"], "retry", "retries")
+    return f"{queue['endpoint']}, {retries}{delay}, timeout {duration(queue['timeoutMs'])}"
 
 
 # jobs
