@@ -56,12 +56,15 @@ def snapshot_queues(
     running: dict[QueueKey, list[RunningAttempt]] = {}
     for attempt in dispatcher.running.values():
         running.setdefault(attempt.job.key, []).append(attempt)
+    states = dispatcher.queues
     return [
         QueueSnapshot(
             key,
             declared.get(key),
-            count_by_state(stored.get(key, {}), running.get(key, ()), now_ms),
-            why_held(dispatcher.queues.get(key)),
+            count_by_state(
+                stored.get(key, {}), running.get(key, ()), states[key].slots_taken if key in states else 0, now_ms
+            ),
+            why_held(states.get(key)),
             enqueued.get(key, 0),
             (changes or {}).get(key, {}),
         )
@@ -97,13 +100,16 @@ def why_held(state: QueueState | None) -> str | None:
     return "service_down" if state.is_service_down else None
 
 
-def count_by_state(stored: Mapping[str, int], running: Collection[RunningAttempt], now_ms: int) -> dict[JobState, int]:
+def count_by_state(
+    stored: Mapping[str, int], running: Collection[RunningAttempt], slots_taken: int, now_ms: int
+) -> dict[JobState, int]:
     """Return a queue's number of jobs by state, from those on disk and its running attempts.
 
-    An attempt may have ended on disk while it still counts as running: no job is counted twice.
+    An attempt may have ended on disk while it still counts as running: no job is counted twice. One that has its
+    response, but isn't on disk yet, has given its slot to the next: no queue seems to exceed its concurrency.
     """
     pending = stored.get("pending", 0)
-    running_count = min(len(running), pending)
+    running_count = min(slots_taken, pending)
     waiting = stored.get("waiting", 0) - sum(attempt.before.due_ms > now_ms for attempt in running)
     retrying = max(min(waiting, pending - running_count), 0)
     return {

@@ -239,20 +239,20 @@ def test_steps_from_the_oldest_job_to_the_newest_have_every_job_that_fits_once(t
 
 
 @pytest.mark.parametrize(
-    ("stored", "expected"),
+    ("stored", "attempts", "expected"),
     [
-        ({"pending": 3}, {"queued": 2, "running": 1}),
-        ({"pending": 1, "waiting": 1}, {"running": 1}),
-        ({"completed": 1}, {"completed": 1}),
-        ({"pending": 2, "waiting": 1}, {"running": 1, "retrying": 1}),
+        ({"pending": 3}, 1, {"queued": 2, "running": 1}),
+        ({"pending": 1, "waiting": 1}, 1, {"running": 1}),
+        ({"completed": 1}, 1, {"completed": 1}),
+        ({"pending": 2, "waiting": 1}, 1, {"running": 1, "retrying": 1}),
+        ({"pending": 3}, 2, {"queued": 2, "running": 1}),
     ],
 )
-def test_an_attempt_that_has_just_ended_on_disk_is_not_counted_twice(
-    stored: dict[str, int], expected: dict[str, int]
+def test_an_attempt_that_has_just_ended_is_neither_counted_twice_nor_beyond_the_slots(
+    stored: dict[str, int], attempts: int, expected: dict[str, int]
 ) -> None:
-    """Rule api.counts."""
+    """Rule api.counts: one slot is taken."""
     job = Job(1, "id", "shop", "work", 0, NOW)
-    found = snapshots.count_by_state(
-        stored, [RunningAttempt(job, job, Queue("shop", "work", "/work"), "http://x/", NOW, 0.0)], NOW
-    )
+    attempt = RunningAttempt(job, job, Queue("shop", "work", "/work"), "http://x/", NOW, 0.0)
+    found = snapshots.count_by_state(stored, [attempt] * attempts, 1, NOW)
     assert {state: count for state, count in found.items() if count} == expected
