@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
+import shlex
 import sys
 from typing import Any
 
@@ -59,6 +61,7 @@ WHERE_TO_FIND = {
     "-- COMMAND...": "For example: localqueue exec -- npm test",
 }
 """How to find the value of an argument that is missing."""
+EXTRA_ARGUMENT = re.compile(r"Got unexpected extra argument \((.+)\)", re.DOTALL)
 
 
 class Commands(click.Group):
@@ -92,15 +95,23 @@ class Commands(click.Group):
         return super().resolve_command(context, words)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command of the words. Raises UsageError, saying how to find an argument that is missing."""
+        """Run the command of the words. Raises UsageError, saying what to type instead if that is known."""
         try:
             return super().invoke(context)
-        except click.MissingParameter as error:
-            assert error.param is not None and error.ctx is not None
-            hint = WHERE_TO_FIND.get(error.param.make_metavar(error.ctx))
+        except click.UsageError as error:
+            hint = None if error.ctx is None else _hint(error, error.ctx)
             if hint is None:
                 raise
             raise click.UsageError(f"{error.format_message()}\n{hint}", error.ctx) from None
+
+
+def _hint(error: click.UsageError, context: click.Context) -> str | None:
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        return WHERE_TO_FIND.get(error.param.make_metavar(context))
+    extra = EXTRA_ARGUMENT.fullmatch(error.message)
+    if extra is not None and any("--catalog" in parameter.opts for parameter in context.command.params):
+        return f"To name a catalog: localqueue {context.info_name} --catalog {shlex.quote(safe(extra[1]))}"
+    return None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -218,6 +218,14 @@ def test_a_missing_argument_says_how_to_find_it(words: list[str], hint: str) -> 
     assert found.exit_code == 2 and found.stderr.endswith(f"\nError: Missing argument {hint}")
 
 
+@pytest.mark.parametrize(("word", "quoted"), [("../catalog-info.yaml", "../catalog-info.yaml"), ("my app", "'my app'")])
+def test_a_path_without_an_option_says_how_to_name_a_catalog(word: str, quoted: str) -> None:
+    """Rule cli.hints."""
+    found = localqueue("up", word)
+    assert found.exit_code == 2
+    assert found.stderr.endswith(f"argument ({word})\nTo name a catalog: localqueue up --catalog {quoted}\n")
+
+
 def test_commands_that_only_talk_import_no_server() -> None:
     modules = "enqueue, inspect, job, manage, tail"
     code = f"import sys; from localqueue.cli.commands import {modules}; print('uvicorn' in sys.modules)"
