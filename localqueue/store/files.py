@@ -65,12 +65,15 @@ def open_private(path: Path) -> int:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a small file that only its owner can read. Raises DatabaseUnusable."""
+    """Write a small file that only its owner can read; readers see the whole text or none. Raises DatabaseUnusable."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with open(os.open(path, flags, 0o600), "w") as file:
+        with open(os.open(part, flags, 0o600), "w") as file:
             file.write(text)
+        part.replace(path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise unusable(path, error) from error
 
 

@@ -123,6 +123,6 @@ def test_many_failed_jobs_have_one_hint_until_a_reset(tmp_path: Path) -> None:
         lines = process.stdout.read().splitlines()
     notes = [line for line in lines if line.startswith("note: ")]
     assert notes == [f"note: 20 jobs failed. To list the causes: localqueue jobs --failed --by-error --url {url}"]
-    assert causes.startswith("22 jobs  shop/work 500  ")
+    assert causes.startswith("22 jobs  shop/work  500  ")
     ends = [line for line in lines if "attempt 1/1" in line or line.startswith("note: ")]
     assert ends.index(notes[0]) == 2 * (MANY_FAILED - 1) + 1

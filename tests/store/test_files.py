@@ -83,3 +83,15 @@ def test_a_full_disk_lets_a_lock_be_marked_closed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(files, "write_private", full)
     lock.mark_closed(4327)
     lock.close()
+
+
+def test_a_small_file_that_cannot_be_written_whole_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule cli.no-server: a command that reads it meanwhile finds the server."""
+    path = tmp_path / "server.json"
+    files.write_private(path, "before")
+    monkeypatch.setattr(Path, "replace", lambda *_: os.link("nothing", "nowhere"))
+    with pytest.raises(DatabaseUnusable):
+        files.write_private(path, "after")
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
