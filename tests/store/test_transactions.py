@@ -278,7 +278,7 @@ def test_closing_commits_what_waits_and_refuses_what_comes_later(tmp_path: Path)
         await bench.writer.close()
         assert all(future.done() for future in futures)
         assert bench.committed() == {"a", "b", "c"}
-        with pytest.raises(StorageUnavailable, match="^the store is closed$"):
+        with pytest.raises(StorageUnavailable, match=r"^the store is closed$"):
             await bench.writer.write((FACT, ("d", "x")))
         with pytest.raises(ValueError, match="no active connection"):
             await bench.connection.commit()
