@@ -32,7 +32,7 @@ PAGES = (
 
 @dataclass(frozen=True)
 class Started:
-    """Tell how a start went: seconds to the line `ready` and to the first page of all, and the memory after it."""
+    """A start: seconds to the line `ready` and to the first page of all, and the memory after it."""
 
     start_s: float
     page_s: float

@@ -305,5 +305,5 @@ def test_a_schedule_is_fired_from_the_page_and_its_result_is_shown(browser: Brow
         row.get_by_role("button", name="Trigger now").click()
         found.see("nightly was fired: the service responded 200")
         expect(row).to_contain_text("200")
-        expect(row.locator("[title*='The body says success: false, but a firing is']")).to_contain_text("200")
+        expect(row.locator("[title*='The body says success: false, but firings']")).to_contain_text("200")
     assert worker.bodies == [b"{}"]
