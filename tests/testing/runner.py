@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,10 +28,13 @@ STRICT = [
 
 
 def run_pytest(
-    folder: Path, *options: str, env: Mapping[str, str] = os.environ, timeout_s: float = 120
+    folder: Path, *options: str, env: Mapping[str, str] = os.environ, timeout_s: float = 120, is_forked: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a folder, with warnings as errors."""
+    """Run pytest in a folder, with warnings as errors; not forked if it needs other packages than the launcher has."""
     words = (*STRICT, "-q", *WITHOUT, *options)
+    if not is_forked:
+        command = [sys.executable, "-X", "dev", "-m", "pytest", *words]
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout_s)
     return forking.run(*words, program=forking.ForkedPytest, timeout=timeout_s, cwd=folder, env=env)
 
 
@@ -43,13 +47,18 @@ class Runner:
         (folder / "pytest.ini").write_text("[pytest]\n")
 
     def __call__(
-        self, code: str, *options: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+        self,
+        code: str,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 120,
+        is_forked: bool = True,
     ) -> tuple[str, dict[str, int]]:
         """Return the output and the counts of `passed`, `failed`, `error`."""
         (self.folder / "test_it.py").write_text(textwrap.dedent(code))
         environment = {**os.environ, "PYTHONASYNCIODEBUG": "1", **(env or {})}
         for name in ("CI", "BUILD_NUMBER"):  # pytest would print each failure a second time, in its summary
             environment.pop(name, None)
-        found = run_pytest(self.folder, *options, env=environment, timeout_s=timeout_s)
+        found = run_pytest(self.folder, *options, env=environment, timeout_s=timeout_s, is_forked=is_forked)
         counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", found.stdout)}
         return found.stdout + found.stderr, counts

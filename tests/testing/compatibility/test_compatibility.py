@@ -24,7 +24,7 @@ def test_the_fixture_works_with(run: Runner, name: str) -> None:
     case = CASES[name]
     plugins = [f"-p{plugin}" for plugin in ("localqueue.pytest_plugin", *case.plugins)]
     env = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(PACKAGES)}
-    output, counts = run(case.code, "-Wdefault", *plugins, *case.options, env=env)
+    output, counts = run(case.code, "-Wdefault", *plugins, *case.options, env=env, is_forked=False)
     assert counts == {"passed": case.passed}, output
 
 
