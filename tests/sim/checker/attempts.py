@@ -21,7 +21,7 @@ class Attempts:
     # the start
 
     def scripted(self, fact: history.Scripted) -> None:
-        """Follow the script of a queue; a reset that is under way may or may not forget it."""
+        """Follow the script of a queue. A reset in progress may or may not clear it."""
         view = self._expected.view(fact.queue)
         if self._expected.outstanding("reset"):
             view.script = None
