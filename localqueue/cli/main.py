@@ -15,38 +15,49 @@ from localqueue import __version__
 from localqueue.cli.output import standard_streams
 from localqueue.core.text import nearest, safe
 
-COMMANDS = {
-    "up": "up:up",
-    "exec": "exec:execute",
-    "check": "check:check",
-    "enqueue": "enqueue:enqueue",
-    "status": "inspect:status",
-    "queues": "inspect:queues",
-    "jobs": "inspect:jobs",
-    "job": "job:job",
-    "tail": "tail:tail",
-    "ledger": "clock:ledger",
-    "retry": "manage:retry",
-    "cancel": "manage:cancel",
-    "delete": "manage:delete",
-    "hold": "manage:hold",
-    "release": "manage:release",
-    "replay": "manage:replay",
-    "export": "export:export",
-    "fault": "fault:fault",
-    "pause": "manage:pause",
-    "resume": "manage:resume",
-    "schedules": "schedules:schedules",
-    "trigger": "schedules:trigger",
-    "clock": "clock:clock",
-    "advance": "clock:advance",
-    "drain": "clock:drain",
-    "reset": "clock:reset",
-    "open": "open:open_dashboard",
-    "conformance": "conformance:conformance",
-    "doctor": "doctor:doctor",
+GROUPS = {
+    "Run": {
+        "up": "up:up",
+        "exec": "exec:execute",
+        "check": "check:check",
+        "doctor": "doctor:doctor",
+        "open": "open:open_dashboard",
+    },
+    "Inspect": {
+        "status": "inspect:status",
+        "queues": "inspect:queues",
+        "schedules": "schedules:schedules",
+        "jobs": "inspect:jobs",
+        "job": "job:job",
+        "tail": "tail:tail",
+        "ledger": "clock:ledger",
+    },
+    "Change": {
+        "enqueue": "enqueue:enqueue",
+        "retry": "manage:retry",
+        "replay": "manage:replay",
+        "cancel": "manage:cancel",
+        "delete": "manage:delete",
+        "pause": "manage:pause",
+        "resume": "manage:resume",
+        "trigger": "schedules:trigger",
+        "reset": "clock:reset",
+    },
+    "Time": {
+        "clock": "clock:clock",
+        "advance": "clock:advance",
+        "drain": "clock:drain",
+    },
+    "Test and debug": {
+        "fault": "fault:fault",
+        "hold": "manage:hold",
+        "release": "manage:release",
+        "export": "export:export",
+        "conformance": "conformance:conformance",
+    },
 }
-"""Every command with its module and function; what is needed first stands first."""
+"""Every command with its module and function, by what it is for; what is needed first stands first."""
+COMMANDS = {name: where for group in GROUPS.values() for name, where in group.items()}
 
 OTHER_NAMES = {
     "start": "up", "run": "up", "serve": "up", "list": "jobs", "ls": "jobs", "show": "job", "logs": "tail",
@@ -75,6 +86,15 @@ class Commands(click.Group):
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of `--help`, in their groups."""
+        widest = max(map(len, COMMANDS))
+        room = formatter.width - widest - 6
+        for title, names in GROUPS.items():
+            commands = [(name.ljust(widest), self.get_command(context, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(room)) for name, command in commands if command])
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         """Return a command, or None where there is none of that name."""

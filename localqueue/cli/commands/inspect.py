@@ -30,9 +30,9 @@ NO_QUEUE = "no queues are declared yet: add them under spec.queues in the catalo
 @with_colors
 @with_client
 def status(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> None:
-    """Show the server, its clock, storage, services and queues, and its warnings.
+    """Show the server, its services and queues, and its warnings.
 
-    For each service it shows whether something is listening on its target.
+    It shows the clock and the storage, too, and for each service whether something is listening on its target.
     """
     if is_json:
         print_json(client.status_text())

@@ -42,7 +42,10 @@ _VERBS = {"completed": "replay", "failed": "retry", "cancelled": "retry"}
 @with_colors
 @with_client
 def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, is_utc: bool, paint: Painter) -> None:
-    """Show a job: its attempts with their responses, why it failed, and when the next attempt is due."""
+    """Show a job, its attempts, and why it failed.
+
+    It shows the responses, too, and when the next attempt is due.
+    """
     if curl:
         click.echo(job_export.as_curl(exported_job(client, id_)), nl=False)
         return
