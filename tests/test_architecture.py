@@ -8,9 +8,9 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-import pytest
-
+Node = TypeVar("Node", bound=ast.AST)
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "localqueue"
 MAY_IMPORT = {
@@ -50,6 +50,7 @@ LIBRARIES = {
 PACKAGE_LINES, TEST_LINES, FUNCTION_LINES = 400, 500, 45
 
 
+@functools.cache
 def files(folder: Path, pattern: str = "*.py") -> list[Path]:
     return sorted(path for path in folder.rglob(pattern) if "node_modules" not in path.parts)
 
@@ -63,18 +64,26 @@ def folder_of(path: Path) -> str:
 
 
 @functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (module, name) of every import; the name is empty where a whole module is imported."""
-    for node in ast.walk(parsed(path)):
+def found(*kinds: type[Node]) -> Iterator[tuple[Path, Node]]:
+    """Yield (file, node) of every node of these kinds in the package."""
+    yield from ((path, node) for path in files(PACKAGE) for node in nodes(path) if isinstance(node, kinds))
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[str, str]]:
+    """Return (module, name) of every import; the name is empty where a whole module is imported."""
+    found: list[tuple[str, str]] = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
+            found += ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{named(path)}: relative import"
-            yield from ((node.module or "", alias.name) for alias in node.names)
+            found += ((node.module or "", alias.name) for alias in node.names)
+    return found
 
 
 def target_folder(module: str, name: str) -> str | None:
@@ -86,7 +95,18 @@ def target_folder(module: str, name: str) -> str | None:
     return folder if folder in MAY_IMPORT else None
 
 
-PACKAGE_FILES = pytest.mark.parametrize("path", files(PACKAGE), ids=named)
+def foreign_imports(path: Path) -> dict[str, str]:
+    """Return the names that a file imports from other folders, each with its module."""
+    own = (None, folder_of(path))
+    return {name: module for module, name in imports(path) if target_folder(module, name) not in own}
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def test_every_folder_has_its_place_in_the_order() -> None:
@@ -97,40 +117,53 @@ def test_every_folder_has_its_place_in_the_order() -> None:
         assert all(order.index(each) < order.index(folder) for each in allowed.split() if folder != "__main__"), folder
 
 
-@PACKAGE_FILES
-def test_a_folder_imports_only_from_folders_below_it(path: Path) -> None:
-    folder = folder_of(path)
-    for module, name in imports(path):
-        target = target_folder(module, name)
-        assert target in (None, folder) or target in MAY_IMPORT[folder].split(), f"{folder} may not import {module}"
+def test_a_folder_imports_only_from_folders_below_it() -> None:
+    assert [
+        f"{named(path)} may not import {module}"
+        for path in files(PACKAGE)
+        for module, name in imports(path)
+        if target_folder(module, name) not in (None, folder_of(path), *MAY_IMPORT[folder_of(path)].split())
+    ] == []
 
 
-@PACKAGE_FILES
-def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
-    for module, _ in imports(path):
+def test_a_library_is_imported_only_where_it_belongs() -> None:
+    def may_import(path: Path, module: str) -> bool:
         allowed = LIBRARIES.get(module.split(".")[0])
-        place = str(path.relative_to(PACKAGE))
-        assert allowed is None or {place, folder_of(path)} & allowed, f"{place} may not import {module}"
+        return allowed is None or bool({str(path.relative_to(PACKAGE)), folder_of(path)} & allowed)
+
+    assert [
+        f"{named(path)} may not import {module}"
+        for path in files(PACKAGE)
+        for module, _ in imports(path)
+        if not may_import(path, module)
+    ] == []
 
 
-@PACKAGE_FILES
-def test_no_private_name_crosses_folders(path: Path) -> None:
-    folder = folder_of(path)
-    modules = {name: module for module, name in imports(path) if target_folder(module, name) not in (None, folder)}
-    for name, module in modules.items():
-        assert not name.startswith("_") or name.startswith("__"), f"{module}.{name} is private"
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
-            assert not node.attr.startswith("_") or node.attr.startswith("__"), ast.unparse(node)
+def test_no_private_name_crosses_folders() -> None:
+    assert [
+        f"{named(path)}: {module}.{name}"
+        for path in files(PACKAGE)
+        for name, module in foreign_imports(path).items()
+        if is_private(name)
+    ] == []
+    assert [
+        f"{named(path)}: {ast.unparse(node)}"
+        for path, node in found(ast.Attribute)
+        if isinstance(node.value, ast.Name) and node.value.id in foreign_imports(path) and is_private(node.attr)
+    ] == []
 
 
-@PACKAGE_FILES
-def test_init_files_hold_no_logic(path: Path) -> None:
-    if path.name != "__init__.py":
-        return
-    for node in parsed(path).body:
+def test_init_files_hold_no_logic() -> None:
+    def is_logic(node: ast.stmt) -> bool:
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        assert is_docstring or isinstance(node, ast.ImportFrom | ast.Assign), f"{named(path)}: line {node.lineno}"
+        return not is_docstring and not isinstance(node, ast.ImportFrom | ast.Assign)
+
+    assert [
+        f"{named(path)}: line {node.lineno}"
+        for path, module in found(ast.Module)
+        for node in module.body
+        if path.name == "__init__.py" and is_logic(node)
+    ] == []
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -157,41 +190,42 @@ def assert_no_circle(graph: dict[str, set[str]]) -> None:
         visit(name, ())
 
 
-@PACKAGE_FILES
-def test_only_the_clock_knows_the_time_and_sleeps(path: Path) -> None:
-    if path.name in ("clock.py", "real_time.py") and folder_of(path) == "core":
-        return
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in ("sleep", "utcnow") or ast.unparse(node.value).endswith("clock"), path
-            assert ast.unparse(node) not in ("datetime.now", "time.time"), path
+def test_only_the_clock_knows_the_time_and_sleeps() -> None:
+    def asks_the_time(node: ast.Attribute) -> bool:
+        is_own = node.attr in ("sleep", "utcnow") and not ast.unparse(node.value).endswith("clock")
+        return is_own or (node.attr in ("now", "time") and ast.unparse(node) in ("datetime.now", "time.time"))
+
+    assert [
+        f"{named(path)}: line {node.lineno}"
+        for path, node in found(ast.Attribute)
+        if named(path) not in ("localqueue/core/clock.py", "localqueue/core/real_time.py") and asks_the_time(node)
+    ] == []
 
 
-@PACKAGE_FILES
-def test_docstrings_of_functions_start_with_a_verb_and_those_of_classes_with_a_noun_phrase(path: Path) -> None:
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node) or ""
-            first = text.partition(" ")[0]
-            is_command = path.is_relative_to(PACKAGE / "cli") and node.name == "main"  # its docstring is `--help`
-            if text and not is_command:
-                is_class = isinstance(node, ast.ClassDef)
-                assert (first in ("A", "An", "The")) is is_class, f"{named(path)}: {node.name}: {text.splitlines()[0]}"
-                assert is_class or not first.endswith("s") or first in ("Pass",), f"{named(path)}: {node.name}: {first}"
+def test_docstrings_of_functions_start_with_a_verb_and_those_of_classes_with_a_noun_phrase() -> None:
+    def is_right(path: Path, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        first = (ast.get_docstring(node) or "").partition(" ")[0]
+        if not first or (path.is_relative_to(PACKAGE / "cli") and node.name == "main"):  # its docstring is `--help`
+            return True
+        if isinstance(node, ast.ClassDef):
+            return first in ("A", "An", "The")
+        return first not in ("A", "An", "The") and (not first.endswith("s") or first == "Pass")
+
+    assert [
+        f"{named(path)}: {node.name}"
+        for path, node in found(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if not is_right(path, node)
+    ] == []
 
 
-@PACKAGE_FILES
-def test_functions_and_files_stay_small(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= PACKAGE_LINES
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < FUNCTION_LINES, f"{path.name}: {node.name}"
-
-
-@pytest.mark.parametrize("path", files(ROOT / "tests"), ids=named)
-def test_test_files_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= TEST_LINES
+def test_functions_and_files_stay_small() -> None:
+    assert [
+        f"{named(path)}: {node.name}"
+        for path, node in found(ast.FunctionDef, ast.AsyncFunctionDef)
+        if (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES
+    ] == []
+    assert [named(path) for path in files(PACKAGE) if lines(path) > PACKAGE_LINES] == []
+    assert [named(path) for path in files(ROOT / "tests") if lines(path) > TEST_LINES] == []
 
 
 def test_no_module_of_the_dashboard_imports_itself_by_way_of_others() -> None:
