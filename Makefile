@@ -51,41 +51,41 @@ test-plain: .venv-plain/ready
 test-long: .venv/ready browser
 	$(BIN)/python -m pytest -m long
 
-# The single binary for this platform: dist/localqueue. PyInstaller needs the package installed, not linked. The tests
-# install the package with pipx and uv.
+# What is shipped is made from the wheel. The tests install it with pipx and uv.
 .venv-binary/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-binary
 	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check 'pyinstaller>=6.11,<7' \
 		'build>=1.2' 'pipx>=1.7' 'uv>=0.5'
 	touch $@
 
+# The sdist and the wheel, of the files that git knows: dist/.
+dist: .venv-binary/ready
+	rm -f dist/*.tar.gz dist/*.whl
+	.venv-binary/bin/python packaging/distributions.py
+
 define build
-	rm -rf build/lib
-	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
-	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check .
+	.venv-binary/bin/python -m pip uninstall --quiet --yes iec-localqueue
+	.venv-binary/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	.venv-binary/bin/python packaging/build.py $(1)
 endef
 
-binary: .venv-binary/ready
+# The single binary for this platform: dist/localqueue.
+binary: dist
 	$(call build,binary)
 
 # The tarballs of the npm package, and of the package with the executable for this platform: dist/npm/.
-npm: .venv-binary/ready
+npm: dist
 	$(call build,npm)
 
-# The sdist and the wheel: dist/.
-dist: .venv-binary/ready
-	.venv-binary/bin/python packaging/distributions.py
-
 # What must hold before a release, one line each; it takes about a minute.
-release-check: .venv/ready .venv-binary/ready .venv-site/ready tests/docs/node/node_modules/.ready
+release-check: .venv/ready dist .venv-site/ready tests/docs/node/node_modules/.ready
 	$(call build,binary npm)
 	.venv-binary/bin/python packaging/release_check.py
 
 # The black-box tests against the binary, and the npm tarballs in an empty folder without Python.
 BLACK_BOX := server cli/test_exec.py cli/test_exec_result.py cli/test_first_mistakes.py api/test_security.py \
 	store/test_crash.py engine/test_holds.py conformance packaging
-test-binary: .venv/ready .venv-binary/ready tests/docs/node/node_modules/.ready
+test-binary: .venv/ready dist tests/docs/node/node_modules/.ready
 	$(call build,binary npm)
 	LOCALQUEUE_TEST_BINARY=$(CURDIR)/dist/localqueue $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
 		-m 'binary or (not long and not compat)' $(BLACK_BOX:%=tests/%)

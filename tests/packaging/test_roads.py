@@ -20,18 +20,13 @@ import pytest
 from localqueue import __version__
 from tests.docs.pages import ROOT, write_files
 from tests.docs.test_readme import RUN_BY
-from tests.packaging.test_distributions import WHEEL, build
+from tests.packaging.test_distributions import WHEEL
 
 pytestmark = pytest.mark.binary
 TOOLS = ROOT / ".venv-binary/bin"
 TARBALLS = sorted((ROOT / "dist/npm").glob("*.tgz"))
 DEBIAN = Path("/usr/bin/python3")
 """A Python of Debian refuses `pip install` outside of a virtual environment."""
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel")) / WHEEL
 
 
 @pytest.fixture
@@ -77,15 +72,15 @@ def test_the_files_are_those_that_make_writes() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in ("dist", "binary", "npm"):
         assert f"\n{target}: " in makefile
-    assert "packaging/distributions.py" in makefile
+    assert WHEEL.exists()
     assert len(TARBALLS) == 2 and all(path.name.endswith(f"-{__version__}.tgz") for path in TARBALLS)
     assert (ROOT / "dist/localqueue").exists()
 
 
-def test_pip_installs_the_command_and_the_fixture(wheel: Path, tmp_path: Path, env: dict[str, str]) -> None:
+def test_pip_installs_the_command_and_the_fixture(tmp_path: Path, env: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     inside = env | {"PATH": f"{tmp_path / 'venv/bin'}{os.pathsep}{env['PATH']}"}
-    found = run("pip install iec-localqueue", {"iec-localqueue": str(wheel)}, tmp_path, inside)
+    found = run("pip install iec-localqueue", {"iec-localqueue": str(WHEEL)}, tmp_path, inside)
     assert found.returncode == 0, found.stderr
     subprocess.run([tmp_path / "venv/bin/pip", "install", "--quiet", "pytest"], check=True, env=inside)
     write_catalog(tmp_path)
@@ -97,21 +92,21 @@ def test_pip_installs_the_command_and_the_fixture(wheel: Path, tmp_path: Path, e
         assert line.startswith(f"localqueue {__version__} on http://localhost:")
 
 
-def test_pipx_installs_the_command_where_pip_refuses(wheel: Path, tmp_path: Path, env: dict[str, str]) -> None:
+def test_pipx_installs_the_command_where_pip_refuses(tmp_path: Path, env: dict[str, str]) -> None:
     if not list(Path("/usr/lib").glob("python3*/EXTERNALLY-MANAGED")):
         pytest.skip("the system's Python isn't externally managed: the road around it was not tested")
-    refused = [DEBIAN, "-m", "pip", "install", wheel]
+    refused = [str(DEBIAN), "-m", "pip", "install", str(WHEEL)]
     assert "externally-managed" in subprocess.run(refused, capture_output=True, text=True, env=env).stderr
-    names = {"pipx": str(TOOLS / "pipx"), "iec-localqueue": str(wheel)}
+    names = {"pipx": str(TOOLS / "pipx"), "iec-localqueue": str(WHEEL)}
     found = run("pipx install iec-localqueue", names, tmp_path, env | {"PIPX_DEFAULT_PYTHON": str(DEBIAN)})
     assert found.returncode == 0, found.stderr
     said = subprocess.run(["localqueue", "--version"], env=env, capture_output=True, text=True)
     assert said.stdout == f"localqueue, version {__version__}\n"
 
 
-def test_uvx_runs_the_queue_without_installing_it(wheel: Path, tmp_path: Path, env: dict[str, str]) -> None:
+def test_uvx_runs_the_queue_without_installing_it(tmp_path: Path, env: dict[str, str]) -> None:
     command = words(
-        "uvx --from iec-localqueue localqueue up", {"uvx": str(TOOLS / "uvx"), "iec-localqueue": str(wheel)}
+        "uvx --from iec-localqueue localqueue up", {"uvx": str(TOOLS / "uvx"), "iec-localqueue": str(WHEEL)}
     )
     with a_running_queue(command, tmp_path, env) as line:
         assert line.startswith(f"localqueue {__version__} on http://localhost:")
