@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import itertools
 import json
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -32,6 +35,7 @@ _ports = itertools.count()
 Told = tuple[str, str, Any]
 """Of a server-sent event: id, kind, data."""
 WAIT_S = 30.0
+PORTS = 500
 JSON = {"Content-Type": "application/json"}
 http = httpx.Client(trust_env=False, timeout=WAIT_S, limits=httpx.Limits(max_keepalive_connections=0))
 """One client for all tests: a new one costs 35 ms. No kept connection outlives its server."""
@@ -60,14 +64,24 @@ def until(condition: Callable[[], T], what: str) -> T:
     raise AssertionError(f"timed out waiting until {what}")
 
 
-def free_port() -> int:
-    """Return a port that no other process of the tests gets, and that is free on both loopback addresses.
+@functools.cache
+def _first_port() -> int:
+    """Take a range of ports for this process: whoever listens on the first one has it.
 
     Ports that the system gives out begin at 32,768, so none of these is one of them.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in range(20_000, 32_500, PORTS):
+        with contextlib.suppress(OSError):
+            listener = socket.create_server(("127.0.0.1", port))
+            atexit.register(listener.close)
+            return port
+    raise AssertionError("all ports of the tests are taken: how many test runs are there?")
+
+
+def free_port() -> int:
+    """Return a port that no other process of the tests gets, and that is free on both loopback addresses."""
     while True:
-        port = 20_000 + 500 * worker + next(_ports) % 500
+        port = _first_port() + 1 + next(_ports) % (PORTS - 1)
         with contextlib.suppress(OSError):
             for listener in sockets.bind(None, port):
                 listener.close()
