@@ -90,9 +90,17 @@ test-binary: .venv/ready dist tests/docs/node/node_modules/.ready
 	LOCALQUEUE_TEST_BINARY=$(CURDIR)/dist/localqueue $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
 		-m 'binary or (not long and not compat)' $(BLACK_BOX:%=tests/%)
 
-# The fixture with other pytest plugins and with frameworks, which are installed beside the virtual environment.
-test-compat: .venv/ready
-	tests/testing/compatibility/install
+# The fixture with other pytest plugins and with frameworks. They are installed beside the virtual environment: as plugins
+# in it they would change every other test.
+COMPATIBLE := tests/testing/compatibility/requirements.txt
+.venv-compat/ready: .venv/ready $(COMPATIBLE)
+	rm -rf .venv-compat
+	$(BIN)/python -m pip freeze --exclude-editable >.venv/constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --target .venv-compat \
+		--constraint .venv/constraints.txt --requirement $(COMPATIBLE)
+	touch $@
+
+test-compat: .venv-compat/ready
 	$(BIN)/python -m pytest -n $(WORKERS) -m compat tests/testing/compatibility
 
 # Random histories against the real engine (COUNT=1000 for a short run); failing seeds are added to the default suite.
@@ -152,4 +160,5 @@ pictures: .venv/ready browser
 	PYTHONPATH=. $(BIN)/python docs/take_pictures.py
 
 clean:
-	rm -rf .venv .venv-plain .venv-binary .venv-openapi .venv-site .venv-mutants mutants .bench build dist *.egg-info sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules
+	rm -rf .venv .venv-* mutants .bench build dist *.egg-info
+	rm -rf sample-service/node/node_modules tests/docs/node/node_modules tests/dashboard/browser/node_modules

@@ -11,7 +11,7 @@ from tests.testing.compatibility.cases import CASES, QUICK
 from tests.testing.runner import Runner
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ROOT / ".venv" / "compatibility"
+PACKAGES = ROOT / ".venv-compat"
 
 
 @pytest.mark.parametrize(
