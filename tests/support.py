@@ -37,8 +37,15 @@ Told = tuple[str, str, Any]
 WAIT_S = 30.0
 PORTS = 500
 JSON = {"Content-Type": "application/json"}
-http = httpx.Client(trust_env=False, timeout=WAIT_S, limits=httpx.Limits(max_keepalive_connections=0))
-"""One client for all tests: a new one costs 35 ms. No kept connection outlives its server."""
+
+
+def client(url: str = "", **options: Any) -> httpx.Client:
+    """Return a client that reads no certificates, which takes 15 ms."""
+    return httpx.Client(base_url=url, trust_env=False, timeout=WAIT_S, verify=False, **options)
+
+
+http = client(limits=httpx.Limits(max_keepalive_connections=0))
+"""One client for all tests. No kept connection outlives its server."""
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from localqueue.api.event_buffer import CAPACITY, CHUNK, EventBuffer, EventFilter
@@ -21,6 +20,7 @@ from tests.support import (
     Stream,
     Told,
     Worker,
+    client,
     http,
     run_async,
     running_engine,
@@ -35,7 +35,7 @@ from tests.support import (
 def following(server: Server, query: str = "", last_id: str | None = None) -> Iterator[Stream]:
     headers = {} if last_id is None else {"Last-Event-ID": last_id}
     url = f"{server.url}/_localqueue/events{query}"
-    with httpx.stream("GET", url, headers=headers, trust_env=False, timeout=30) as answer:
+    with http.stream("GET", url, headers=headers) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Stream(answer)
@@ -145,10 +145,10 @@ def test_an_unknown_parameter_is_refused(server: Server) -> None:
 
 
 def test_a_head_request_does_not_follow(server: Server) -> None:
-    with httpx.Client(trust_env=False, base_url=f"{server.url}/_localqueue") as client:
-        answer = client.head("/events")
+    with client(f"{server.url}/_localqueue") as connection:
+        answer = connection.head("/events")
         assert answer.status_code == 200 and answer.content == b""
-        assert client.get("/status").status_code == 200  # on the same connection, which is free again
+        assert connection.get("/status").status_code == 200  # on the same connection, which is free again
 
 
 def test_changed_counts_of_queues_are_events(server: Server) -> None:
@@ -189,7 +189,7 @@ def test_at_most_sixteen_clients_follow_and_the_next_is_refused(server: Server) 
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
 
     def opens() -> bool:
-        with httpx.stream("GET", f"{server.url}/_localqueue/events", trust_env=False) as answer:
+        with http.stream("GET", f"{server.url}/_localqueue/events") as answer:
             return answer.status_code == 200
 
     assert until(opens, "one of the sixteen places is free again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -22,7 +21,19 @@ from localqueue.api.routes import control, production
 from localqueue.core import errors
 from localqueue.core.clock import VirtualClock
 from localqueue.dashboard import routes
-from tests.support import JSON, Server, Stream, http, run_async, running_engine, serving, until, working, write_catalog
+from tests.support import (
+    JSON,
+    Server,
+    Stream,
+    client,
+    http,
+    run_async,
+    running_engine,
+    serving,
+    until,
+    working,
+    write_catalog,
+)
 
 DOCUMENT = control.document()
 PATHS = {
@@ -212,7 +223,7 @@ def test_every_route_responds_as_documented(server: Server) -> None:
 
 def test_every_event_is_as_the_document_says(server: Server) -> None:
     """Rule api.openapi."""
-    with httpx.stream("GET", f"{server.url}{OURS}/events", trust_env=False) as answer:
+    with http.stream("GET", f"{server.url}{OURS}/events") as answer:
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         stream = Stream(answer)
         next(stream)
@@ -278,32 +289,29 @@ def test_a_missing_content_type_is_documented(server: Server) -> None:
     """Rule api.errors: of every route that takes a body, and of no other."""
     for (method, path), operation in PATHS.items():
         assert ("requestBody" in operation) == (method != "GET") == ("415" in operation["responses"]), path
-    with contextlib.closing(httpx.Client(trust_env=False)) as client:
-        answer = client.post(f"{server.url}{OURS}/reset")
+    answer = http.post(f"{server.url}{OURS}/reset")
     assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
 def test_a_refused_method_is_answered_with_all_that_the_path_supports(server: Server) -> None:
     """Rule api.errors."""
-    with contextlib.closing(httpx.Client(trust_env=False, headers={"Content-Type": "application/json"})) as client:
-        for path in {path for _, path in PATHS}:
-            concrete = path.format(id="0" * 36, namespace="n", queue="q", name="s")
-            answer = client.request("PROPFIND", server.url + concrete)
-            documented = {method for method, other in PATHS if other == path}
-            assert answer.status_code == 405, path
-            assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == documented, path
+    for path in {path for _, path in PATHS}:
+        concrete = path.format(id="0" * 36, namespace="n", queue="q", name="s")
+        answer = http.request("PROPFIND", server.url + concrete, headers=JSON)
+        documented = {method for method, other in PATHS if other == path}
+        assert answer.status_code == 405, path
+        assert set(answer.headers["allow"].split(", ")) - {"HEAD"} == documented, path
 
 
 @pytest.mark.parametrize("number, status", [(5.0, 200), (5.5, 400), (float("1e300"), 400), (True, 400)])
 def test_a_whole_number_may_be_written_with_a_fraction_of_zero(server: Server, number: object, status: int) -> None:
     """Rule api.errors: what JSON Schema calls an integer; a client in Python may send `5.0`."""
-    with contextlib.closing(httpx.Client(trust_env=False)) as client:
-        for method, path, body in (
-            ("PATCH", "/queues/shop/work", {"concurrency": number}),
-            ("POST", "/clock/advance", {"ms": number}),
-        ):
-            answer = client.request(method, f"{server.url}{OURS}{path}", json=body)
-            assert answer.status_code == status, answer.text
+    for method, path, body in (
+        ("PATCH", "/queues/shop/work", {"concurrency": number}),
+        ("POST", "/clock/advance", {"ms": number}),
+    ):
+        answer = http.request(method, f"{server.url}{OURS}{path}", json=body)
+        assert answer.status_code == status, answer.text
 
 
 NASTY = [
@@ -319,14 +327,14 @@ NAMES = ["x", "%00", "%ff", "%ed%a0%80", "..%2f..", "é", "0" * 4000, "' OR 1=1 
 
 def test_no_request_causes_an_internal_error(server: Server) -> None:
     """Rule api.errors."""
-    with httpx.Client(trust_env=False, headers=JSON, base_url=server.url) as client:
+    with client(server.url, headers=JSON) as connection:
         for (method, path), operation in PATHS.items():
             bodies = NASTY if "requestBody" in operation else NASTY[:1]
             names = NAMES if "{" in path else NAMES[:1]
             for body, name in [*((body, names[0]) for body in bodies), *((b"{}", name) for name in names)]:
                 target = path.format(id=name, namespace=name, queue=name, name=name)
                 query = "" if method != "GET" else "?limit=%ff&after=" + "9" * 50
-                answer = client.request(method, target + query, content=body)
+                answer = connection.request(method, target + query, content=body)
                 assert answer.status_code < 500, (method, target, body, answer.text)
                 if answer.status_code >= 400:
                     check(answer.json(), schemas.ref("Error"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
 from localqueue import __version__
@@ -15,7 +14,7 @@ from localqueue.cli.output.terminal import Painter
 from localqueue.core import html_text
 from tests.cli.terminal import seen
 from tests.conftest import Shop
-from tests.support import Reply, http, localqueue, serving, until, write_catalog
+from tests.support import Reply, client, http, localqueue, serving, until, write_catalog
 
 BUSY: Reply = (503, b'{"error": "the scoring model is busy"}', {"Content-Type": "application/json"})
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\u009b31m\u2028"
@@ -210,9 +209,9 @@ def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop)
     assert shop.shown("jobs", "--queue", "shop/work", "--state", "queued").count("\n") == 4
     assert shop.shown("jobs", "--state", "failed") == "no matching jobs\n"
     assert shop.shown("jobs", "--limit", "2").count("\n") == 3
-    with httpx.Client(trust_env=False) as client:
+    with client(shop.server.url) as connection:
         for _ in range(200):
-            client.post(f"{shop.server.url}/jobs", json={"namespace": "shop", "queue": "work"})
+            connection.post("/jobs", json={"namespace": "shop", "queue": "work"})
     found = json.loads(shop.shown("jobs", "--limit", "203", "--json"))
     assert len({job["id"] for job in found["jobs"]}) == 203 and found["next"] is not None
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -27,7 +26,7 @@ from localqueue.core.settings import Settings
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
 from localqueue.testing import ClientError, LocalQueue
-from tests.support import JSON, http, localqueue, run_async, serving, until, working
+from tests.support import JSON, client, http, localqueue, run_async, serving, until, working
 
 DENVER = "America/Denver"
 
@@ -110,10 +109,10 @@ def test_a_fan_out_of_300_jobs_is_one_advance() -> None:
 
     def enqueue_all() -> None:
         events.append("enqueued")
-        with httpx.Client(trust_env=False) as client:
+        with client(url[0]) as connection:
             for number in range(300):
                 job = {"namespace": "shop", "queue": "sync-record", "data": number}
-                client.post(f"{url[0]}/jobs", json=job).raise_for_status()
+                connection.post("/jobs", json=job).raise_for_status()
 
     async def fire(_: Request) -> Response:
         events.append("fired")

@@ -14,10 +14,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.support import JSON, Server, http, serving, until, working, write_catalog
+from tests.support import JSON, Server, client, http, serving, until, working, write_catalog
 
 
 def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_byte(tmp_path: Path) -> None:
@@ -143,10 +142,10 @@ def test_jobs_start_in_the_order_in_which_they_were_enqueued(tmp_path: Path) -> 
     with working(lambda _: 200 if release.wait(120) else 500) as worker:
         write_catalog(tmp_path, concurrency=1)
         with serving(tmp_path, "--target", worker.url, "--ephemeral") as server:
-            with httpx.Client(trust_env=False) as client:
+            with client(server.url) as connection:
                 for n in range(700):
                     body = {"namespace": "shop", "queue": "work", "data": n}
-                    last = client.post(f"{server.url}/jobs", json=body).json()["id"]
+                    last = connection.post("/jobs", json=body).json()["id"]
             release.set()
             server.wait_state(last, "completed")
     assert [job["data"] for job in worker.jobs] == list(range(700))
