@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
+from tests.testing.runner import IMPORTED
+
 ROOT = Path(__file__).parents[2]
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
-ENV["PYTEST_ADDOPTS"] = "-pno:hypothesispytest -pno:anyio -pno:cacheprovider"  # the first takes a second
+ENV["PYTEST_ADDOPTS"] = f"-pno:hypothesispytest -pno:anyio -pno:cacheprovider '{IMPORTED}'"  # the first takes a second
 ENV["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # `localqueue` is there
 PACKAGES = ROOT / "tests/docs/node/node_modules"
 _BLOCK = re.compile(r"^```[a-z]*\n(?:#|//) ([\w./-]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -46,6 +49,10 @@ def write_node_files(page: str, folder: Path) -> list[str]:
 
 def run(folder: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run what a page shows, and check that it ends well."""
-    found = subprocess.run(command, cwd=folder, env=ENV | env, capture_output=True, text=True, timeout=120)
+    if command[:3] == ("python", "-m", "pytest"):
+        program, *words = forking.ForkedPytest, *command[3:]
+    else:
+        program, *words = subprocess.Popen, *command
+    found = forking.run(*words, program=program, timeout=120, cwd=folder, env=ENV | env)
     assert found.returncode == 0, found.stdout + found.stderr
     return found

@@ -21,17 +21,15 @@ def localqueue_catalog():
     return {"metadata": {"name": "shop"}, "spec": {"queues": queues}}
 """
 WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "hypothesispytest", "xdist", "anyio")]  # they take a second
-STRICT = [
-    "-Werror",
-    "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning",
-]  # the launcher has imported them
+IMPORTED = "-Wignore:Module already imported:pytest.PytestAssertRewriteWarning"
+"""For a forked pytest: its launcher has imported the plugin."""
 
 
 def run_pytest(
     folder: Path, *options: str, env: Mapping[str, str] = os.environ, timeout_s: float = 120, is_forked: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder, with warnings as errors; not forked if it needs other packages than the launcher has."""
-    words = (*STRICT, "-q", *WITHOUT, *options)
+    words = ("-Werror", IMPORTED, "-q", *WITHOUT, *options)
     if not is_forked:
         command = [sys.executable, "-X", "dev", "-m", "pytest", *words]
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=timeout_s)
