@@ -18,6 +18,12 @@ LEDGER = """\
 """
 
 
+def script_command() -> str:
+    line = re.search(r"^    (localqueue exec .*claims\.sh)$", (ROOT / PAGE).read_text(), re.MULTILINE)
+    assert line is not None
+    return line[1]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("how-to-node")
@@ -44,9 +50,7 @@ def test_the_tests_with_vitest_pass(folder: Path) -> None:
 
 def test_the_shell_script_passes_and_its_service_is_waited_for_and_ended(folder: Path) -> None:
     """Rule exec.wait, exec.ends."""
-    line = re.search(r"^    (localqueue exec .*claims\.sh)$", (ROOT / PAGE).read_text(), re.MULTILINE)
-    assert line is not None
-    found = run(folder, "sh", "-c", line[1], PORT=str(free_port()))
+    found = run(folder, "sh", "-c", script_command(), PORT=str(free_port()))
     assert '"state":"retrying"' in found.stdout
     assert found.stderr.endswith(block(PAGE, "text")), found.stderr
 
