@@ -12,7 +12,7 @@ import tracemalloc
 
 import pytest
 
-from localqueue.core.models import RESPONSE_BODY_LIMIT, OutcomeKind, Request
+from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Request
 from localqueue.core.times import duration
 from tests.delivery.fault_worker import (
     OK,
@@ -52,26 +52,36 @@ async def drip(head: bytes, piece: bytes, exchange: Exchange) -> None:
         await tick
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "phase"),
-    [
-        (hang(), "waiting for the response"),
-        (answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"), "waiting for the response"),
-        (answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"), "waiting for the response"),
-        (functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"), "waiting for the response"),
-        (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"), "reading the response"),
-        (answer(UNTIL_EOF + b"abc", then="hold"), "reading the response"),
-        (functools.partial(drip, CHUNKED, b"1\r\nx\r\n"), "reading the response"),
+PHASES = {
+    "waiting for the response": [
+        hang(),
+        answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"),
+        answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"),
+        functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"),
     ],
-)
-def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run, behaviour, phase) -> None:
+    "reading the response": [
+        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"),
+        answer(UNTIL_EOF + b"abc", then="hold"),
+        functools.partial(drip, CHUNKED, b"1\r\nx\r\n"),
+    ],
+}
+
+
+def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run) -> None:
     """Rule deliver.deadline."""
-    limit_ms = SHORT_MS if phase.startswith("waiting") else 5 * SHORT_MS  # on a busy machine, too, it has begun by then
-    outcome = run(deliver_once(parser, behaviour, limit_ms))
-    assert (outcome.kind, outcome.status, code_of(outcome)) == (OutcomeKind.TIMEOUT, None, "timeout")
-    assert f"timed out after {duration(limit_ms)} while {phase}; the handler may still be running" == message_of(
-        outcome
-    )
+    limit_ms = 5 * SHORT_MS  # on a busy machine, too, each is in its phase by then
+
+    async def main() -> list[Outcome]:
+        each = [deliver_once(parser, behaviour, limit_ms) for behaviours in PHASES.values() for behaviour in behaviours]
+        return await asyncio.gather(*each)
+
+    outcomes = run(main())
+    assert {(each.kind, each.status, code_of(each)) for each in outcomes} == {(OutcomeKind.TIMEOUT, None, "timeout")}
+    assert [message_of(each) for each in outcomes] == [
+        f"timed out after {duration(limit_ms)} while {phase}; the handler may still be running"
+        for phase, behaviours in PHASES.items()
+        for _ in behaviours
+    ]
 
 
 def test_the_deadline_ends_sending(parser, run) -> None:
