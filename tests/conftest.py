@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from tests.support import JSON, Reply, Server, Worker, http, localqueue, serving
 # A shell lets the background commands of a script ignore these two, and what the tests start would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what exists by now out of every collection of garbage: modules and tests stay to the end."""
+    gc.freeze()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 
@@ -18,23 +19,21 @@ LETTERS = 9
 """A message of fewer letters, such as `{…}: {…}`, would match everything."""
 
 
+@functools.cache
 def patterns() -> list[re.Pattern[str]]:
     """Return the messages of the code, with anything for what is filled in."""
     lines = [line for line in LIST.read_text().splitlines() if len(re.findall("[a-z]", line)) >= LETTERS]
     return [re.compile(re.escape(line).replace(r"\{…\}", ".*")) for line in lines]
 
 
-PATTERNS = patterns()
-
-
 @pytest.mark.parametrize("message", [row[0] for row in ROWS])
 def test_a_message_of_the_page_is_one_that_the_code_prints(message: str) -> None:
-    assert any(pattern.fullmatch(message) for pattern in PATTERNS)
+    assert any(pattern.fullmatch(message) for pattern in patterns())
 
 
 def test_messages_that_the_code_does_not_print_are_found() -> None:
     for message in ("port 4327 is taken", "no server runs at http://localhost:4327", "a: b"):
-        assert not any(pattern.fullmatch(message) for pattern in PATTERNS)
+        assert not any(pattern.fullmatch(message) for pattern in patterns())
 
 
 def test_each_message_has_a_cause_and_commands_that_exist() -> None:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from flask import Flask
 
 from localqueue.testing import LateHandlerWarning, LocalQueue, asgi_server
 from tests.support import until
@@ -48,18 +46,24 @@ class Late:
 
 
 def flask_app(late: Late) -> Any:
+    from flask import Flask  # here, as below: every process of a test run imports this module, and one runs the test
+
     app = Flask("late")
     app.add_url_rule("/work", view_func=lambda: (str(late.block()), 200), methods=["POST"])
     return app
 
 
 def fastapi_app(late: Late) -> Any:
+    from fastapi import FastAPI
+
     app = FastAPI()
     app.post("/work")(late.block)  # a plain function: FastAPI runs it on a thread
     return app
 
 
 def asgi_app(late: Late) -> Any:
+    from fastapi import FastAPI
+
     app = FastAPI()
     app.post("/work")(late.wait)
     return app
