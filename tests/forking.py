@@ -7,6 +7,7 @@ all that a test can see: a process with its own signals, streams, folder and env
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -150,35 +151,47 @@ def _launcher() -> _Launcher:
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Fork for each request, and return it in the child; return None at the end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the monitors
-    with control:
+    statuses: dict[int, int] = {}  # by pid: where to tell how it ended
+    has_ended, wake = socket.socketpair()
+    wake.setblocking(False)
+    with control, has_ended, wake:
+        signal.set_wakeup_fd(wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         while True:
+            if control not in select.select([control, has_ended], [], [])[0]:
+                has_ended.recv(1024)
+                _tell_ends(statuses)
+                continue
             size, descriptors, _, _ = socket.recv_fds(control, 4, 4)
             if not size:
                 return None
             request: dict[str, Any] = json.loads(control.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
-            if os.fork() == 0:
-                control.close()
-                _monitor(descriptors.pop())
-                _become(request, descriptors)
+            *streams, status = descriptors
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for descriptor in (status, *statuses.values()):
+                    os.close(descriptor)
+                _become(request, streams)
                 return request
-            for descriptor in descriptors:
+            statuses[pid] = status
+            _tell(status, pid)
+            for descriptor in streams:
                 os.close(descriptor)
 
 
-def _monitor(status: int) -> None:
-    """Fork once more and return in the child; the parent tells its pid, waits for it and tells its exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    pid = os.fork()
-    if pid == 0:
+def _tell_ends(statuses: dict[int, int]) -> None:
+    """Tell the exit code of each process that has ended."""
+    while statuses and (found := os.waitpid(-1, os.WNOHANG))[0]:
+        status = statuses.pop(found[0])
+        _tell(status, os.waitstatus_to_exitcode(found[1]))
         os.close(status)
-        return
-    os.closerange(0, status)
-    os.closerange(status + 1, status + 8)
-    os.write(status, str(pid).rjust(NUMBER_BYTES).encode())
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(status, str(code).rjust(NUMBER_BYTES).encode())
-    os._exit(0)
+
+
+def _tell(status: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, str(number).rjust(NUMBER_BYTES).encode())
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:
