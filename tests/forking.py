@@ -31,13 +31,25 @@ from localqueue.cli.main import main as localqueue
 
 PROGRAMS = {"localqueue": functools.partial(localqueue, prog_name="localqueue"), "pytest": pytest.main}
 PRELOADED = (
-    "cli.commands.up",
-    "cli.commands.exec",
-    "cli.commands.tail",
-    "server.server",
-    "client.connect",
-    "testing.local_queue",
+    "localqueue.cli.commands.up",
+    "localqueue.cli.commands.exec",
+    "localqueue.cli.commands.tail",
+    "localqueue.server.server",
+    "localqueue.client.connect",
+    "localqueue.testing.local_queue",
+    "encodings.idna",
+    "encodings.utf_8_sig",
+    "execnet",
+    "httpx",
+    "importlib.readers",
+    "pdb",
+    "unittest",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.websockets.auto",
+    "uvloop",
+    "xml.etree.ElementTree",
 )
+"""What most of them use; what isn't installed is left out, as they leave it out."""
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 ROOT = Path(__file__).parent.parent
 NUMBER_BYTES = 12
@@ -234,7 +246,8 @@ def _end(code: Any) -> None:
 
 if __name__ == "__main__":
     for module in PRELOADED:
-        importlib.import_module(f"localqueue.{module}")
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     gc.freeze()  # a collection in a child would copy these pages
     request = _serve(socket.socket(fileno=int(sys.argv[1])))
     if request is not None:
