@@ -52,14 +52,16 @@ def test_the_tests_of_the_page_pass_with_node_test(folder: Path) -> None:
 def test_the_tests_of_the_page_pass_with_vitest(folder: Path) -> None:
     config = 'export default { test: { include: ["*.vitest.js"], pool: "threads" } };'
     (folder / "vitest.config.js").write_text(config)
-    shutil.copy(folder / "claims.vitest.js", folder / "copy.vitest.js")  # in parallel: each has a queue of its own
-    assert re.search(r"Tests .*2 passed", node(folder, "vitest", "run"))
+    for number in range(3):  # in parallel files: each has a queue of its own
+        shutil.copy(folder / "claims.vitest.js", folder / f"copy{number}.vitest.js")
+    assert re.search(r"Tests .*4 passed", node(folder, "vitest", "run"))
 
 
-def test_the_tests_of_the_page_pass_with_jest_in_two_workers(folder: Path) -> None:
-    shutil.copy(folder / "claims.jest.cjs", folder / "copy.jest.cjs")
-    output = node(folder, "jest", "--testMatch", "**/*.jest.cjs", "--workerThreads=false", "-w", "2")
-    assert "Tests:       2 passed" in output and "did not exit" not in output
+def test_the_tests_of_the_page_pass_with_jest_in_four_workers(folder: Path) -> None:
+    for number in range(3):
+        shutil.copy(folder / "claims.jest.cjs", folder / f"copy{number}.jest.cjs")
+    output = node(folder, "jest", "--testMatch", "**/*.jest.cjs", "--workerThreads=false", "-w", "4")
+    assert "Tests:       4 passed" in output and "did not exit" not in output
 
 
 SCRIPTS = Path(__file__).parent / "npm"
