@@ -25,8 +25,8 @@ from localqueue.server.server import RunningServer
 Write = Callable[[str], None]
 
 
-MANY_FAILED = 20
-"""The number of failed jobs at which the log says how to list their causes."""
+MANY_FAILED = (20, 200, 2000)
+"""The numbers of failed jobs at which the log says how to list their causes: an earlier hint has scrolled away."""
 
 
 class Detail(enum.Enum):
@@ -128,11 +128,11 @@ class TextLog:
             self._count_failed(job)
 
     def _count_failed(self, job: Job) -> None:
-        """Write how to list the causes, once that many jobs have failed."""
-        if len(self._failed) < MANY_FAILED and job.id not in self._failed:
+        """Write how to list the causes, each time that many jobs have failed."""
+        if len(self._failed) < MANY_FAILED[-1] and job.id not in self._failed:
             self._failed.add(job.id)
-            if len(self._failed) == MANY_FAILED:
-                self._write(phrases.many_failed(MANY_FAILED, self._url, self._paint))
+            if len(self._failed) in MANY_FAILED:
+                self._write(phrases.many_failed(len(self._failed), self._url, self._paint))
 
     def _explain(self, where: str, explanation: Explanation | None) -> None:
         """Write an explanation the first time that a queue or a schedule has its condition."""
