@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, expect
+import pytest
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.dashboard.browser import Board, axe, board
 from tests.support import Reply, Server, Worker, until
@@ -33,12 +34,9 @@ def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_pl
     wall.page.clock.install()
     wall.open(f"#/jobs/{id_}")
     wall.script += [500]
-    retry = wall.page.get_by_role("button", name="Retry now")
-    box = retry.bounding_box()
-    assert box is not None
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    place = middle(wall.page.get_by_role("button", name="Retry now"))
     wall.page.clock.pause_at(wall.page.evaluate("Date.now() / 1000 + 2"))
-    wall.page.mouse.click(*middle)
+    wall.page.mouse.click(*place)
     wall.server.wait_state(id_, "retrying")
     again = wall.page.get_by_role("button", name="Try now", exact=True)
 
@@ -47,15 +45,81 @@ def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_pl
         return again.count()
 
     until(is_drawn, "the other button is in its place")
-    assert wall.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", middle) == "try"
+    assert wall.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", place) == "try"
     offset = wall.server.get("/clock")["offsetMs"]
-    wall.page.mouse.click(*middle)
-    wall.page.mouse.click(middle[0], middle[1] + 200)
+    for _ in range(2):
+        wall.page.mouse.click(*place)
+    wall.page.mouse.click(place[0], place[1] + 200)
     assert not any(url.endswith("/clock/advance") for url in wall.asked)
     assert wall.server.get("/clock")["offsetMs"] == offset
     wall.page.clock.run_for(1000)
     again.click()
     until(lambda: wall.server.get("/clock")["offsetMs"] > offset, "a click that is meant moves the clock")
+
+
+def middle(button: Locator) -> tuple[float, float]:
+    box = button.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def sent(wall: Board, path: str) -> int:
+    return sum(url.endswith(path) for url in wall.asked)
+
+
+def is_busy(wall: Board) -> bool:
+    return bool(wall.page.evaluate("import('./static/state.js').then(({ state }) => state.busy.size)"))
+
+
+def click_again_and_again(wall: Board, button: Locator) -> None:
+    """Click three times, each time when the request of the last click is through, while the page's clock is paused."""
+    place = middle(button)
+    wall.page.clock.pause_at(wall.page.evaluate("Date.now() / 1000 + 2"))
+    for _ in range(3):
+        wall.page.mouse.click(*place)
+        until(lambda: not is_busy(wall), "the request is through")
+
+
+@pytest.mark.parametrize("name", ["Retry 1", "Retry 1 failed"])
+def test_a_double_click_sends_one_request(wall: Board, name: str) -> None:
+    """Rule dashboard.still: also if the first one is through before the second click, which would find nothing."""
+    fail(wall, 500, 500, 500)
+    wall.page.clock.install()
+    wall.open("#/?state=failed")
+    button = wall.page.get_by_role("button", name=name, exact=True)
+    expect(button).to_be_visible()
+    click_again_and_again(wall, button)
+    assert sent(wall, "/jobs/retry") == 1
+    wall.page.clock.run_for(1000)
+    wall.see("1 failed job retried")
+
+
+def test_each_click_on_a_step_of_the_clock_counts(wall: Board) -> None:
+    """Rule dashboard.clock, dashboard.still."""
+    wall.page.clock.install()
+    wall.open()
+    wall.press("Clock")
+    button = wall.page.get_by_role("button", name="+1 s")
+    expect(button).to_be_visible()
+    click_again_and_again(wall, button)
+    assert sent(wall, "/clock/advance") == 3
+
+
+def test_while_one_cause_is_retried_another_one_can_be(wall: Board) -> None:
+    """Rule dashboard.causes."""
+    fail(wall, long("no policy"), long("no policy"), long("no policy"))
+    fail(wall, 500, 500, 500)
+    wall.open("#/?state=failed")
+    expect(wall.page.locator(".causes button")).to_have_count(2)
+    waiting: list[Route] = []
+    wall.page.route("**/jobs/retry", lambda route: waiting.append(route))
+    for button in wall.page.locator(".causes button").all():
+        button.click()
+    until(lambda: wall.page.title() and len(waiting) == 2, "two requests are under way")
+    for route in waiting:
+        route.continue_()
+    expect(wall.page.locator(".causes")).to_have_count(0)
+    assert sent(wall, "/jobs/retry") == 2
 
 
 def test_a_key_that_is_held_down_acts_once(wall: Board) -> None:
@@ -70,6 +134,39 @@ def test_a_key_that_is_held_down_acts_once(wall: Board) -> None:
     wall.page.keyboard.up("r")
     wall.server.wait_state(id_, "retrying")
     assert not any(url.endswith("/clock/advance") for url in wall.asked)
+
+
+def test_enter_that_is_held_down_presses_a_button_once(wall: Board) -> None:
+    """Rule dashboard.still: also when its request is through."""
+    wall.open()
+    wall.press("Clock")
+    wall.page.get_by_role("button", name="+1 s").focus()
+    for _ in range(3):
+        wall.page.keyboard.down("Enter")
+        until(lambda: not is_busy(wall), "the request is through")
+    wall.page.keyboard.up("Enter")
+    wall.page.keyboard.press("Enter")
+    until(lambda: not is_busy(wall), "the request is through")
+    assert sent(wall, "/clock/advance") == 2
+
+
+def test_ctrl_enter_that_is_held_down_enqueues_one_job(wall: Board) -> None:
+    """Rule dashboard.still."""
+    waiting: list[Route] = []
+    wall.open("#/queues/shop/work")
+    wall.press("Enqueue")
+    wall.page.get_by_label("Payload (JSON)").fill("7")
+    wall.page.route(f"{wall.server.url}/jobs", lambda route: waiting.append(route))
+    wall.page.keyboard.down("Control")
+    for _ in range(3):
+        wall.page.keyboard.down("Enter")
+    wall.page.keyboard.up("Enter")
+    wall.page.keyboard.up("Control")
+    until(lambda: wall.page.title() and waiting, "the request is under way")
+    for route in waiting:
+        route.continue_()
+    wall.wait("completed", 1)
+    assert len(wall.worker.bodies) == 1
 
 
 def test_the_focus_stays_on_its_button_and_goes_to_no_other_one_when_that_is_gone(wall: Board) -> None:

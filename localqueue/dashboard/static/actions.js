@@ -19,8 +19,9 @@ const SECOND = 1000;
 const DRAIN_TIMEOUT_MS = 600_000;
 const DOUBLE_CLICK_MS = 700;
 const SAME_PX = 8;
+const STEPS = ["second", "minute", "next"]; // each click of a quick series counts
 
-let clicked = { what: null, x: 0, y: 0, at: -Infinity };
+let clicked = { what: null, x: 0, y: 0, at: -Infinity, isSent: false };
 
 const ACTIONS = {
   retry: ({ id }) => onJob(id, "/retry", "Retried: a new round started"),
@@ -52,7 +53,7 @@ const ACTIONS = {
     state.isMoreOpen = !state.isMoreOpen;
   },
   trigger: ({ namespace, queue }) => trigger(namespace, queue),
-  retryCause: ({ namespace, queue, status, summary }) => retryCause(namespace, queue, status, summary),
+  retryCause: ({ namespace, queue, cause }) => retryCause(namespace, queue, cause),
   second: () => advance({ ms: SECOND }),
   minute: () => advance({ ms: 60 * SECOND }),
   next: () => advance({ to: "next" }),
@@ -88,18 +89,24 @@ export function listen() {
     const element = event.target.closest?.("[data-do]");
     if (isMeant(event, element) && element) run(element.dataset.do, element.dataset, element, event.shiftKey);
   });
+  document.addEventListener("keydown", () => {
+    clicked.at = -Infinity; // a key between two clicks: not a double click
+  });
 }
 
 /**
- * Return whether a click is meant for its button. A double click isn't meant for the button that has taken the place of
- * the first one meanwhile: after "Retry now" that is "Try now", which moves the clock.
+ * Return whether a click is meant for its button. The second half of a double click isn't meant for the button that has
+ * taken the place of the first one meanwhile (after "Retry now" that is "Try now", which moves the clock), and sends no
+ * second request.
  */
 function isMeant(event, element) {
-  const before = clicked;
-  clicked = { what: element?.dataset.key ?? event.target, x: event.clientX, y: event.clientY, at: performance.now() };
-  const isByPointer = event.detail > 0;
-  const isSamePlace = Math.abs(before.x - clicked.x) < SAME_PX && Math.abs(before.y - clicked.y) < SAME_PX;
-  return before.what === clicked.what || !isByPointer || !isSamePlace || clicked.at - before.at > DOUBLE_CLICK_MS;
+  const what = element?.dataset.key ?? event.target;
+  const found = { what, x: event.clientX, y: event.clientY, at: performance.now(), isSent: false };
+  const isSamePlace = Math.abs(clicked.x - found.x) < SAME_PX && Math.abs(clicked.y - found.y) < SAME_PX;
+  const isDouble = event.detail > 0 && isSamePlace && found.at - clicked.at <= DOUBLE_CLICK_MS;
+  const isIgnored = isDouble && (clicked.isSent || clicked.what !== what);
+  clicked = isIgnored ? { ...clicked, at: found.at } : found; // a third click is no more meant than the second
+  return !isIgnored;
 }
 
 /** Run an action; its button is busy meanwhile, and an error is shown. */
@@ -109,7 +116,9 @@ export async function run(name, given = {}, element = null, isShifted = false) {
   state.busy.add(busy);
   changed();
   try {
-    await ACTIONS[name](given, element, isShifted);
+    const sent = ACTIONS[name](given, element, isShifted);
+    clicked.isSent = sent instanceof Promise && !STEPS.includes(name);
+    await sent;
   } catch (error) {
     fail(error);
   } finally {
@@ -124,10 +133,12 @@ async function onJob(id, what, said) {
   await refreshed();
 }
 
-async function retryCause(namespace, queue, status, summary) {
+async function retryCause(namespace, queue, cause) {
+  const found = state.causes.find(({ key }) => key === cause);
+  if (!found) return; // its jobs have been retried meanwhile
+  const { status, summary } = found;
   const place = { ...(namespace ? { namespace } : {}), ...(queue ? { queue } : {}) };
-  const cause = { ...place, summary, ...(status ? { status: Number(status) } : {}) };
-  const { retried } = await api.post("jobs/retry", JSON.stringify(cause));
+  const { retried } = await api.post("jobs/retry", JSON.stringify({ ...place, summary, ...(status === null ? {} : { status }) }));
   toast(`${format.count(retried, "failed job")} retried`);
   await refreshed();
   await fetching.causes();

@@ -26,6 +26,7 @@ const REPEATED = ["j", "k", "[", "]"];
 
 export function listen() {
   document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter" && event.target.matches("button")) event.preventDefault(); // it would click again
     const isTyping = event.target.matches("input:not([type=checkbox]), textarea, select");
     const isAltGr = event.getModifierState("AltGraph"); // types [ and ] on many keyboards
     const isOtherCommand = event.metaKey || ((event.ctrlKey || event.altKey) && !isAltGr);

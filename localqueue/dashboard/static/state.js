@@ -43,7 +43,7 @@ export function queueOf(job) {
 
 /** Return the name under which an action is busy. */
 export function busyName(name, given = {}) {
-  return [name, given.id ?? given.namespace, given.queue].filter(Boolean).join(" ");
+  return [name, given.id ?? given.namespace, given.queue, given.cause].filter(Boolean).join(" ");
 }
 
 let draw = () => {};

@@ -28,7 +28,7 @@ function cause({ key, status, summary, count, lastAt, queues }) {
     h("span", { class: "what" },
       h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(summary)),
       h("span", { class: "dim" }, queue ? "" : `${places(queues)}, `, "latest ", h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)))),
-    button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace: namespace ?? "", queue: queue ?? "", status: status ?? "", summary }, { title }));
+    button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace: namespace ?? "", queue: queue ?? "", cause: key }, { title }));
 }
 
 function places(queues) {

@@ -140,6 +140,7 @@ function form(title, content, label, editor, send) {
   });
   body.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (submit.disabled) return;
     if (!editor.check()) return editor.area.focus();
     submit.disabled = true;
     try {
