@@ -222,7 +222,8 @@ STATUS = record(
         list_of(
             record(namespace=TEXT, queue=TEXT, count=POSITIVE, lastAt=TIME, explanation=ref("Explanation")),
         ),
-        "how attempts have ended since the start or the reset, by queue and condition",
+        "how attempts have ended since the start or the reset, by queue and condition; no `service_down` while the "
+        "service is listening",
     ),
     rejections=said(list_of(ref("Rejection")), "the newest 20 reasons of refused requests"),
     exports=said({"type": "object", "additionalProperties": TEXT}, "the variables to set for the service"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from localqueue.core import events
-from localqueue.core.explanations import Explanation
+from localqueue.core.explanations import SERVICE_DOWN, Explanation
 from localqueue.core.models import Finding, QueueKey
 from localqueue.delivery import tcp_connect
 from localqueue.engine.engine import Engine
@@ -70,10 +70,10 @@ class StatusTracker:
         count = 1 if before is None else before.count + 1
         self._explained[key, explanation.condition] = Explained(key, count, now, explanation)
 
-    @property
-    def explained(self) -> list[Explained]:
-        """Return what attempts have ended with, by queue and condition."""
-        return [self._explained[name] for name in sorted(self._explained)]
+    def explained(self, listening: Collection[str]) -> list[Explained]:
+        """Return what attempts have ended with, by queue and condition, except that a listening service was down."""
+        found = [self._explained[name] for name in sorted(self._explained)]
+        return [each for each in found if each.explanation.condition != SERVICE_DOWN or each.key[0] not in listening]
 
     @property
     def uptime_ms(self) -> int:

@@ -21,6 +21,7 @@ from localqueue.core.addresses import OTHER_LOOPBACK, is_localhost, split_url
 from localqueue.core.errors import CatalogError, ClientError, NoServer, StartError
 from localqueue.core.models import Catalog, Finding
 from localqueue.core.text import counted, nearest
+from localqueue.core.times import distance, parse_time
 from localqueue.server import sockets
 from localqueue.store import connections, files
 
@@ -190,7 +191,9 @@ def _explanations(status: dict[str, Any]) -> Iterator[Check]:
         found = each["explanation"]
         where = f"{each['namespace']}/{each['queue']}"
         hint = found["command"] if found["command"] != "localqueue doctor" else ""
-        yield Check("attempts", "note", f"{where}: {counted(each['count'], 'attempt')}: {found['text']}", hint)
+        since = distance(parse_time(each["lastAt"]) - parse_time(status["now"]))
+        times = f"{counted(each['count'], 'attempt')}, {'' if each['count'] == 1 else 'the latest '}{since}"
+        yield Check("attempts", "note", f"{where}: {times}: {found['text']}", hint)
 
 
 def _rejections(status: dict[str, Any]) -> Iterator[Check]:

@@ -12,6 +12,8 @@ from localqueue.core.records import record
 from localqueue.core.text import safe
 from localqueue.core.times import duration
 
+SERVICE_DOWN = "service_down"
+"""The condition that ends when the service is listening."""
 SLOW_PART = 0.8
 """The part of timeoutMs from which a completed attempt is called slow."""
 
@@ -219,7 +221,7 @@ CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
     ),
     OutcomeKind.CONNECTION_ERROR: (
         Condition(
-            "service_down",
+            SERVICE_DOWN,
             _error("connect_refused"),
             "nothing is listening on {origin}: start {namespace}, or deliver to another address with --target",
             "localqueue doctor",
@@ -276,7 +278,7 @@ FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
     ),
     OutcomeKind.CONNECTION_ERROR: (
         Condition(
-            "service_down",
+            SERVICE_DOWN,
             _error("connect_refused"),
             "nothing is listening on {origin}: start {namespace}, or deliver to another address with --target",
             "localqueue doctor",

@@ -1308,7 +1308,7 @@ export interface components {
             }[];
             /** @description refused requests since the last reset */
             rejected: number;
-            /** @description how attempts have ended since the start or the reset, by queue and condition */
+            /** @description how attempts have ended since the start or the reset, by queue and condition; no `service_down` while the service is listening */
             explanations: {
                 namespace: string;
                 queue: string;

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 from tests.conftest import Shop
 from tests.forking import ForkedPopen
-from tests.support import http, until, working, write_catalog
+from tests.support import free_port, http, localqueue, serving, until, working, write_catalog
 
 SUCCESS_FALSE = (200, b'{"success": false}', {"Content-Type": "application/json"})
 TEXT = "the body says success: false, but 200 completes the job: production won't retry it."
@@ -48,11 +49,24 @@ def test_doctor_lists_how_attempts_ended_until_a_reset(shop: Shop) -> None:
         shop.server.enqueue()
     shop.shown("drain")
     text = " ".join(shop("doctor").stdout.split())
-    assert f"attempts shop/work: 2 attempts: {TEXT}" in text
-    assert "attempts shop/work: 1 attempt: the service has no handler for POST /work" in text
+    assert f"attempts shop/work: 2 attempts, the latest just now: {TEXT}" in text
+    assert re.search("attempts shop/work: 1 attempt, .+ ago: the service has no handler for POST /work", text)
     assert [each["explanation"]["condition"] for each in shop.server.get("/status")["explanations"]] == [
         "success_false",
         "wrong_path",
     ]
     shop.shown("reset")
     assert shop.server.get("/status")["explanations"] == []
+
+
+def test_a_service_that_is_listening_is_no_longer_reported_as_down(tmp_path: Path) -> None:
+    """Rule explain.conditions, cli.doctor: `status` and `doctor` had a note about it until a reset."""
+    port = free_port()
+    write_catalog(tmp_path, retries=0)
+    with serving(tmp_path, "--ephemeral", "--target", f"http://localhost:{port}") as server:
+        id_ = server.enqueue()
+        server.wait_state(id_, "failed")
+        with working(port=port):
+            assert server.get("/status")["explanations"] == []
+            assert "nothing is listening" not in localqueue("doctor", "--url", server.url).stdout
+        assert server.job(id_)["attempts"][0]["explanation"]["condition"] == "service_down"

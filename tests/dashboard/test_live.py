@@ -242,7 +242,8 @@ def test_without_queues_the_page_shows_how_to_declare_one(browser: Browser, tmp_
 
 def test_if_the_service_isn_t_running_the_page_says_where_it_should_listen(browser: Browser, tmp_path: Path) -> None:
     write_catalog(tmp_path)
-    target = f"http://localhost:{free_port()}"
+    port = free_port()
+    target = f"http://localhost:{port}"
     with working() as nobody, serving(tmp_path, "--ephemeral", "--target", target) as server:
         id_ = server.enqueue(1)
         server.wait_state(id_, "retrying", "failed")
@@ -254,6 +255,10 @@ def test_if_the_service_isn_t_running_the_page_says_where_it_should_listen(brows
             found.row(id_).click()
             expect(found.job()).to_contain_text(f"Nothing is listening on {target}")
             expect(found.page.locator(".where.is-down")).to_be_visible()
+            with working(port=port):
+                until(lambda: server.get("/status")["services"][0]["listening"], "the last probe is too old")
+                found.page.evaluate("dispatchEvent(new Event('focus'))")
+                expect(found.page.locator(".where.is-down")).to_have_count(0)
 
 
 @pytest.mark.long

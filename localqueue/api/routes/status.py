@@ -26,7 +26,8 @@ SHOWN_REJECTIONS = 20
 async def status(context: Context, _: Request) -> Response:
     """Respond with the server's status."""
     engine, tracker = context.engine, context.tracker
-    queues = await engine.queues()
+    queues, services = await engine.queues(), await _services(context)
+    listening = {service["namespace"] for service in services if service["listening"]}
     return responses.json_response(
         {
             "name": "localqueue",
@@ -43,14 +44,14 @@ async def status(context: Context, _: Request) -> Response:
                 "ephemeral": context.info.is_ephemeral,
                 "error": engine.storage_error,
             },
-            "services": await _services(context),
+            "services": services,
             "catalog": {
                 "refused": [serializers.finding(problem) for problem in tracker.catalog_errors],
                 "warnings": [serializers.finding(problem) for problem in engine.catalog.warnings],
             },
             "counts": _counts(queues),
             "warnings": [{"at": iso(warning.at_ms), "message": warning.message} for warning in tracker.warnings],
-            "explanations": [_explained(each) for each in tracker.explained],
+            "explanations": [_explained(each) for each in tracker.explained(listening)],
             "rejected": engine.rejections.total,
             "rejections": [serializers.rejection(each) for each in engine.rejections.newest_first()[:SHOWN_REJECTIONS]],
             "exports": _exports(context.info.url, engine.catalog),

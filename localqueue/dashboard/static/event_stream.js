@@ -50,6 +50,9 @@ export function start() {
   setTimeout(() => isFetched || fetchAll(), 300);
   addEventListener("pagehide", () => ask("leave"));
   addEventListener("pageshow", (event) => event.persisted && ask("follow"));
+  addEventListener("focus", () => {
+    if (state.services.some((each) => !each.listening)) fetching.overview(); // somebody may have started it meanwhile
+  });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && hasMissed) fetchAll();
     changed();
