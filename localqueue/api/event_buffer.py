@@ -169,14 +169,15 @@ class EventBuffer:
             wake.set()
 
     async def _take_snapshots(self) -> None:
-        """Add an event for each change of the queues, while there are followers."""
+        """Add an event when the queues or the number of refused requests change, while there are followers."""
         while True:
             self._is_stale.clear()
             with contextlib.suppress(StorageUnavailable):
                 queues = serializers.queues(await self._engine.queues(), self._engine.catalog.targets)
-                if queues != self._latest_queues:
-                    self._latest_queues = queues
-                    self._add(Entry("queues", queues))
+                snapshot = {**queues, "rejected": self._engine.rejections.total}
+                if snapshot != self._latest_queues:
+                    self._latest_queues = snapshot
+                    self._add(Entry("queues", snapshot))
                 await _is_set(self._over, SNAPSHOT_PAUSE_S)
             await self._is_stale.wait()
 

@@ -317,8 +317,8 @@ EVENTS: dict[str, tuple[Schema, str]] = {
     "job": (record(job=ref("Job")), "a job was enqueued, started, or changed otherwise"),
     "attempt": (record(job=ref("Job"), attempt=ref("BareAttempt")), "an attempt has ended and is on disk"),
     "queues": (
-        record(queues=list_of(ref("Queue"))),
-        "the queues have changed; at most four times a second",
+        record(queues=list_of(ref("Queue")), rejected=said(COUNT, "refused requests since the last reset")),
+        "the queues have changed, or a request was refused; at most four times a second",
     ),
     "clock": (ref("Clock"), "the clock was moved"),
     "catalog": (NOTHING, "the catalog, or the settings, target or pause of a queue have changed"),

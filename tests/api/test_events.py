@@ -157,7 +157,16 @@ def test_changed_counts_of_queues_are_events(server: Server) -> None:
     with following(server) as stream:
         server.wait_state(server.enqueue("good"), "completed")
         told = stream.take("queues", lambda data: data["queues"][1]["counts"]["completed"] > before)
-        assert told == server.get("/queues")
+        assert told["queues"] == server.get("/queues")["queues"]
+
+
+def test_each_refused_request_changes_the_number_in_the_event_of_the_queues(server: Server) -> None:
+    """Rule events.queues: also repetitions, which have no event of their own."""
+    before = server.get("/status")["rejected"]
+    with following(server) as stream:
+        for count in (1, 2):
+            http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "nobody"})
+            stream.take("queues", lambda data, count=count: data["rejected"] == before + count)
 
 
 def test_manual_changes_are_events(server: Server) -> None:

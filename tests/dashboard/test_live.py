@@ -293,6 +293,35 @@ def test_a_refused_request_is_shown_with_its_reason_and_its_hint(virtual: Board)
     expect(alert).to_contain_text("work")
 
 
+def test_refused_requests_that_are_dismissed_come_back_with_the_next_one(virtual: Board) -> None:
+    """Rule dashboard.refused."""
+
+    def refuse(queue: str) -> None:
+        http.post(f"{virtual.server.url}/jobs", json={"namespace": "shop", "queue": queue, "data": 1})
+
+    alert = virtual.page.locator(".notice", has_text="Some requests were refused.")
+    dismiss = alert.get_by_role("button", name="Dismiss refused requests")
+    refuse("wrok")
+    refuse("wrk")
+    virtual.open()
+    dismiss.focus()
+    virtual.page.keyboard.press("Enter")
+    expect(alert).to_have_count(0)
+    expect(virtual.page.locator("#jobs")).to_be_focused()
+    with virtual.page.expect_response("**/status"):
+        virtual.page.reload()
+    virtual.see("live")
+    expect(alert).to_have_count(0)
+    refuse("wrok")
+    expect(alert).to_contain_text("(2 requests)")
+    expect(alert).not_to_contain_text("'wrk'")
+    dismiss.click()
+    expect(alert).to_have_count(0)
+    virtual.post("/reset")
+    refuse("wrok")
+    expect(alert).to_contain_text("(1 request)")
+
+
 def test_a_schedule_is_fired_from_the_page_and_its_result_is_shown(browser: Browser, tmp_path: Path) -> None:
     """Rule schedule.trigger, schedule.explain."""
     catalog = write_catalog(tmp_path)

@@ -75,6 +75,7 @@ const ACTIONS = {
   unseen: () => showUnseen(),
   reconnect: () => reconnect(),
   dismiss: ({ number }) => dismiss(number),
+  dismissRejections: () => preferences.dismissRejections(),
   help: () => dialogs.help(),
   showMore: ({ block }) => showMore(block),
   copy: (_, element) => copy(element),

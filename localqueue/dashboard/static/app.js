@@ -34,6 +34,7 @@ function draw() {
   mergeEvents();
   const focused = document.activeElement;
   const isInJob = part("job").contains(focused);
+  const isInAlerts = part("alerts").contains(focused);
   const isJob = state.route.job !== null;
   document.body.classList.toggle("with-job", isJob);
   document.body.classList.toggle("with-nav", state.isNavOpen);
@@ -49,6 +50,7 @@ function draw() {
   show("job", isJob ? job.view : () => null);
   show("toasts", alerts.toasts);
   if (isInJob && !focused.isConnected) part("job").focus({ preventScroll: true }); // its button is gone; no other one gets the focus
+  if (isInAlerts && !focused.isConnected) part(isJob ? "job" : "jobs").focus({ preventScroll: true });
 }
 
 /** Show a part; an error in one leaves the others alone. */

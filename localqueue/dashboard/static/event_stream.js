@@ -5,6 +5,7 @@ import * as clock from "./clock.js";
 import * as fetching from "./fetching.js";
 import { note } from "./job_merge.js";
 import { Stream } from "./stream.js";
+import * as preferences from "./preferences.js";
 import { toast } from "./toasts.js";
 import { changed, state } from "./state.js";
 
@@ -24,13 +25,17 @@ const HANDLERS = {
     fetching.recentSoon(job);
     if (job.state === "failed" || job.attempt > 1) fetching.causesSoon();
   },
-  queues({ queues }) {
+  queues({ queues, rejected }) {
     state.queues = queues;
+    if (rejected !== state.rejected) seeRejections();
   },
   clock: (found) => clock.move(found),
   catalog: () => fetching.overview(),
   deleted: () => fetching.allSoon(),
-  reset: () => fetching.all(),
+  reset() {
+    preferences.forgetDismissed();
+    fetching.all();
+  },
   gap: () => fetching.all(),
   warning({ message }) {
     if (!/^catalog error: /m.test(message)) toast(message, "warning"); // that has an alert, which stays
@@ -38,7 +43,6 @@ const HANDLERS = {
   },
   hold: () => fetching.job(),
   schedule: () => fetching.overview(),
-  rejected: () => fetching.overview(),
   stopping() {
     state.link = "stopping";
   },
@@ -104,6 +108,12 @@ function fetchAll() {
   hasMissed = document.hidden;
   if (document.hidden) fetching.overview();
   else fetching.all();
+}
+
+/** Fetch the refused requests; a hidden tab does it when somebody looks at it. */
+function seeRejections() {
+  if (document.hidden) hasMissed = true;
+  else fetching.overview();
 }
 
 async function isReachable() {

@@ -47,7 +47,7 @@ export async function overview() {
     Object.assign(state, { version: status.version, services: status.services, queues: queues.queues, schedules: schedules.schedules });
     state.catalog = status.catalog;
     state.storageError = status.storage.error;
-    state.rejections = status.rejections;
+    Object.assign(state, { rejected: status.rejected, rejections: status.rejections });
     clock.set(clockNow);
   } catch (error) {
     markUnreachable(error);

@@ -3,21 +3,52 @@
 import { changed, state } from "./state.js";
 
 const UTC = "localqueue.utc";
+const DISMISSED = "localqueue.dismissed";
 
 /** Use what was remembered, and follow other tabs. */
 export function start() {
-  state.isUtc = read(UTC) === "1";
+  take(UTC, read(UTC));
+  take(DISMISSED, read(DISMISSED));
   addEventListener("storage", ({ key, newValue }) => {
-    if (key !== UTC) return;
-    state.isUtc = newValue === "1";
+    take(key, newValue);
     changed();
   });
+}
+
+function take(name, value) {
+  if (name === UTC) state.isUtc = value === "1";
+  if (name === DISMISSED) state.dismissed = JSON.parse(value ?? "{}");
 }
 
 /** Show times in UTC, or local times. */
 export function toggleUtc() {
   state.isUtc = !state.isUtc;
   write(UTC, state.isUtc ? "1" : "0");
+}
+
+/** Return the refused requests that aren't dismissed: of a dismissed reason, another one was refused. */
+export function rejections() {
+  return state.rejections.filter((each) => each.count > (state.dismissed[reasonOf(each)] ?? 0));
+}
+
+/** Dismiss the refused requests that are shown. */
+export function dismissRejections() {
+  remember(Object.fromEntries(state.rejections.map((each) => [reasonOf(each), each.count])));
+}
+
+/** Forget what was dismissed: after a reset, the first refused request is a new one. */
+export function forgetDismissed() {
+  remember({});
+}
+
+function remember(dismissed) {
+  state.dismissed = dismissed;
+  write(DISMISSED, JSON.stringify(dismissed));
+}
+
+/** Return the name of a reason; the time of its first request tells it from that of another server or before a reset. */
+function reasonOf({ code, namespace, queue, security, firstAt }) {
+  return JSON.stringify([code, namespace, queue, security, firstAt]);
 }
 
 function read(name) {

@@ -12,7 +12,9 @@ export const state = {
   schedules: [],
   causes: [], // of the failed jobs in view: as cause_merge.js returns them
   catalog: { refused: [], warnings: [] }, // findings in the catalogs
-  rejections: [], // refused requests by code and namespace: {code, namespace, count, message, hint, lastAt}
+  rejected: 0, // how many requests were refused
+  rejections: [], // refused requests by reason: {code, namespace, queue, count, message, hint, firstAt}
+  dismissed: {}, // how many refused requests of each reason are dismissed: {name: count}
   storageError: null,
   list: { jobs: [], next: null, isLoading: true, isLoadingMore: false, error: null, unseen: new Set() },
   selection: { ids: new Set(), counts: null, latest: null }, // counts: of all jobs that match, where these are selected

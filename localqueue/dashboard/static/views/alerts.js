@@ -5,7 +5,8 @@ import { h } from "../dom.js";
 import * as format from "../format.js";
 import { icon } from "../icons.js";
 import { state } from "../state.js";
-import { button } from "./controls.js";
+import * as preferences from "../preferences.js";
+import { button, spoken } from "./controls.js";
 import { upWithTarget } from "./job_status.js";
 import { foreign } from "./text_block.js";
 
@@ -49,11 +50,12 @@ function finding({ file, line, column, code, message }) {
 
 /** Show refused requests by reason: the sender may not log the response. */
 function rejections() {
-  const found = state.rejections;
+  const found = preferences.rejections();
   if (found.length === 0) return null;
   const lines = found.slice(0, SHOWN_REASONS).map((each) => h("li", {}, h("code", {}, `${each.code}: `, foreign(each.message)), ` (${format.count(each.count, "request")})`, each.hint ? h("p", { class: "dim" }, foreign(each.hint)) : null));
   const rest = found.length > SHOWN_REASONS ? h("p", { class: "dim" }, `${format.count(found.length - SHOWN_REASONS, "more reason")}. `, "To list them: ", h("code", {}, "localqueue doctor")) : null;
-  return notice("rejections", "warn", h("strong", {}, "Some requests were refused. "), "Nothing was enqueued.", h("ul", {}, lines), rest);
+  return notice("rejections", "warn", h("strong", {}, "Some requests were refused. "), "Nothing was enqueued. ",
+    button(["Dismiss", spoken(" refused requests")], "dismissRejections", {}, { kind: "quiet" }), h("ul", {}, lines), rest);
 }
 
 /** Show services that aren't running; where a job is open, its page does. */
