@@ -259,6 +259,9 @@ COMPONENTS: dict[str, Schema] = {
         status=HTTP_STATUS,
         summary=said(TEXT, "that of the newest job; others may have other numbers and IDs in it"),
         cause=said(TEXT, "the summary with numbers and IDs replaced by `#`; a cause has the same text in every queue"),
+        pattern=said(
+            TEXT, "the summary with `#` for the numbers and IDs that differ among the listed jobs of this cause"
+        ),
         count=POSITIVE,
         firstAt=TIME,
         lastAt=TIME,

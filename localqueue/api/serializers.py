@@ -201,6 +201,7 @@ def failure(group: FailureGroup) -> dict[str, Any]:
         "status": group.status,
         "summary": group.summary,
         "cause": summaries.group_key(group.summary),
+        "pattern": group.pattern,
         "count": group.count,
         "firstAt": iso(group.first_ms),
         "lastAt": iso(group.last_ms),

@@ -278,11 +278,15 @@ class Firing:
 
 @record
 class FailureGroup:
-    """The failed jobs of a queue with one cause: status, summary, how many, first and last time, some of the IDs."""
+    """The failed jobs of a queue with one cause: status, summary, how many, first and last time, some of the IDs.
+
+    `pattern` is what the summaries of the cause have in common, in all queues.
+    """
 
     key: QueueKey
     status: int | None
     summary: str
+    pattern: str
     count: int
     first_ms: int
     last_ms: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from localqueue.core import html_text
@@ -21,7 +22,7 @@ EMPTY_TITLE = "Error"
 """The title of every error page of Express; the message follows it."""
 _SPACE = re.compile(r"\s+")
 _STACK_LINE = re.compile(r"^\s+at |^\s+File \"")
-_VARIABLE = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)*")
+_VARIABLE = re.compile(r"([0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)*|#)")
 
 
 def summarize(outcome: Outcome) -> str | None:
@@ -39,6 +40,17 @@ def summarize(outcome: Outcome) -> str | None:
 def group_key(summary: str | None) -> str:
     """Return a summary with numbers and IDs replaced, so that failures with the same cause have the same key."""
     return _VARIABLE.sub("#", summary or "")
+
+
+def pattern(summaries: Sequence[str]) -> str:
+    """Return what summaries with the same key have in common: `#` stands for the numbers and IDs that differ.
+
+    It has the same key, so that it selects the same jobs.
+    """
+    example = summaries[0]
+    columns = zip(*map(_VARIABLE.split, summaries), strict=True)
+    found = "".join(parts[0] if len(set(parts)) == 1 else "#" for parts in columns)
+    return found if group_key(found) == group_key(example) else example
 
 
 def _of_response(response: Response) -> str:

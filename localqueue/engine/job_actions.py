@@ -42,6 +42,7 @@ HINTS = {
     JobState.CANCELLED: "To run it again: localqueue retry {id}",
 }
 """What helps with a job that is in the wrong state for an action."""
+_Cause = tuple[int | None, str]
 _SHORT_ID = re.compile(r"[0-9a-f]{8}")
 
 
@@ -236,11 +237,16 @@ class JobActions:
         Raises NotFound (unknown_namespace, unknown_queue).
         """
         self._active.check_known(namespace, queue, self._enqueuer.numbers)
-        merged: dict[tuple[QueueKey, int | None, str], FailureGroup] = {}
+        merged: dict[tuple[QueueKey, _Cause], FailureGroup] = {}
+        found: dict[_Cause, dict[str, None]] = {}
         for group in await self._store.queries.failures(JobFilter(namespace, queue)):
-            name = (group.key, group.status, summaries.group_key(group.summary))
+            cause = (group.status, summaries.group_key(group.summary))
+            found.setdefault(cause, {})[group.summary] = None
+            name = (group.key, cause)
             merged[name] = _merged(merged[name], group) if name in merged else group
-        return sorted(merged.values(), key=lambda group: (-group.count, -group.last_ms))
+        patterns = {cause: summaries.pattern(list(texts)) for cause, texts in found.items()}
+        groups = [replace(group, pattern=patterns[cause]) for (_, cause), group in merged.items()]
+        return sorted(groups, key=lambda group: (-group.count, -group.last_ms))
 
     async def delete(self, id_: str) -> Job:
         """Delete a finished job with its attempts. Raises NotFound, AmbiguousId, WrongState, StorageUnavailable."""
@@ -293,6 +299,7 @@ def _merged(one: FailureGroup, other: FailureGroup) -> FailureGroup:
         one.key,
         one.status,
         newest.summary,
+        newest.pattern,
         one.count + other.count,
         min(one.first_ms, other.first_ms),
         newest.last_ms,

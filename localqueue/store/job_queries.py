@@ -130,7 +130,7 @@ class JobQueries:
         rows = await self._rows(statements.FAILURES, (wanted.namespace, wanted.queue))
         return [
             FailureGroup(
-                (namespace, queue), status, summary, count, first, last, tuple(dict.fromkeys((newest, oldest)))
+                (namespace, queue), status, summary, summary, count, first, last, tuple(dict.fromkeys((newest, oldest)))
             )
             for namespace, queue, status, summary, count, first, last, newest, oldest in rows
         ]

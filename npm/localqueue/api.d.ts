@@ -1022,6 +1022,8 @@ export interface components {
             summary: string;
             /** @description the summary with numbers and IDs replaced by `#`; a cause has the same text in every queue */
             cause: string;
+            /** @description the summary with `#` for the numbers and IDs that differ among the listed jobs of this cause */
+            pattern: string;
             count: number;
             /**
              * Format: date-time

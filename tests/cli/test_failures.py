@@ -57,12 +57,13 @@ def test_each_job_in_a_list_says_why_it_failed(causes: Shop) -> None:
 def test_failures_are_grouped_by_cause_with_a_command_that_retries_them(causes: Shop) -> None:
     """Rule failures.groups: 12 failures are three lines, and one command retries a group."""
     text = causes.shown("jobs", "--by-error")
-    heads = [re.sub(r"claim \d", "claim N", line) for line in text.splitlines() if not line.startswith("  ")]
-    assert heads == [
-        "6 jobs  shop/work  500  claim N has no policy",
+    assert [line for line in text.splitlines() if not line.startswith("  ")] == [
+        "6 jobs  shop/work  500  claim # has no policy",
         "4 jobs  shop/work  422  the amount is negative",
         "2 jobs  shop/other  503  ok",
     ]
+    assert len(re.findall(r"  such as [0-9a-f]{8}: claim [0-5] has no policy$", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"  such as [0-9a-f]{8}$", text, re.MULTILINE)) == 2
     commands = re.findall(r"localqueue (retry --failed --queue \S+ --error .*)$", text, re.MULTILINE)
     causes.worker.answer = lambda _: 200
     assert causes.shown(*shlex.split(commands[0])) == "retried 6 failed jobs\n"
@@ -78,14 +79,36 @@ def test_a_cause_of_several_queues_is_one_with_the_jobs_of_each(causes: Shop) ->
     """Rule failures.groups."""
     causes.server.enqueue({"claim": 77}, "other")
     causes.shown("drain")
-    first, queues, command = causes.shown("jobs", "--by-error").splitlines()[:3]
-    assert re.fullmatch(r"7 jobs  2 queues  500  claim \d+ has no policy", first)
+    first, queues, _, command = causes.shown("jobs", "--by-error").splitlines()[:4]
+    assert first == "7 jobs  2 queues  500  claim # has no policy"
     assert queues == "  6 in shop/work, 1 in shop/other"
     [words] = re.findall(r"localqueue (retry --failed --error .* --status 500) --url", command)
     only_other = causes.shown("jobs", "--by-error", "--queue", "shop/other")
     assert "1 job  shop/other  500  claim 77 has no policy\n" in only_other
     causes.worker.answer = lambda _: 200
     assert causes.shown(*shlex.split(words)) == "retried 7 failed jobs\n"
+
+
+def test_a_number_that_is_common_to_all_failures_of_a_cause_is_shown(shop: Shop) -> None:
+    """Rule failures.groups: in the API, too, over all queues."""
+    for queue in ("work", "other"):
+        url = f"{shop.server.url}/_localqueue/queues/shop/{queue}"
+        http.patch(url, json={"retries": 0}).raise_for_status()
+    shop.worker.answer = lambda job: reply(500, f"claim {job['data']} isn't in region 7 ({job['queue']})")
+    for number, queue in enumerate(["work", "work", "other"]):
+        shop.server.enqueue(number, queue)
+    shop.shown("drain")
+    patterns = [each["pattern"] for each in shop.server.get("/failures")["failures"]]
+    assert patterns == ["claim # isn't in region 7 (work)", "claim 2 isn't in region 7 (other)"]
+    shop.worker.answer = lambda job: reply(500, f"claim {job['data']} isn't in region 7")
+    shop.shown("retry", "--failed", "--error", patterns[0])
+    shop.shown("retry", "--failed", "--error", patterns[1])
+    shop.shown("drain")
+    found = shop.server.get("/failures")["failures"]
+    assert [(each["count"], each["pattern"]) for each in found] == [
+        (2, "claim # isn't in region 7"),
+        (1, "claim # isn't in region 7"),
+    ]
 
 
 def test_without_failures_it_says_so(shop: Shop) -> None:

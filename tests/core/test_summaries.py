@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from localqueue.core.models import AttemptError, Outcome, OutcomeKind, Response
-from localqueue.core.summaries import LONGEST, group_key, summarize
+from localqueue.core.summaries import LONGEST, group_key, pattern, summarize
 
 PYTHON = """Traceback (most recent call last):
   File "app.py", line 7, in handle
@@ -94,6 +94,25 @@ def test_without_a_response_it_is_the_error() -> None:
 def test_numbers_and_ids_make_no_difference_to_the_cause(one: str, other: str) -> None:
     """Rule failures.groups."""
     assert group_key(one) == group_key(other) != one
+
+
+@pytest.mark.parametrize(
+    ("summaries", "expected"),
+    [
+        (["claim 17 not found"], "claim 17 not found"),
+        (["claim 17 isn't in region 7", "claim 18 isn't in region 7"], "claim # isn't in region 7"),
+        (["issue #17 of 9", "issue #18 of 9", "issue #17 of 9"], "issue ## of 9"),
+        (["1 of 2 at 0xfe", "1 of 3 at 0xff"], "1 of # at #"),
+        (["x1aaaaaaaaaaaa", "x2aaaaaaaaaaaa"], "x1aaaaaaaaaaaa"),  # `#aaaaaaaaaaaa` would be an ID
+    ],
+)
+def test_the_numbers_that_differ_are_marked_and_the_pattern_selects_the_same_cause(
+    summaries: list[str], expected: str
+) -> None:
+    """Rule failures.groups."""
+    found = pattern(summaries)
+    assert found == expected
+    assert {group_key(each) for each in summaries} == {group_key(found)}
 
 
 def test_words_make_one() -> None:

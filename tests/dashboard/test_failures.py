@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def test_three_hundred_failures_in_two_services_are_two_causes_and_one_click_ret
         causes = found.page.get_by_label("By error").get_by_role("listitem")
         expect(causes).to_have_count(2)
         expect(causes.first).to_contain_text("200503 the model is busyshop/work 150, letters/work 50, latest")
-        expect(causes.last).to_contain_text("has no policy")
+        expect(causes.last).to_contain_text("100500 claim # has no policyshop/work 75, letters/work 25, latest")
+        expect(causes.last).to_contain_text(re.compile(r", such as: claim \d+ has no policy"))
         worker.answer = lambda _: 200
         causes.first.get_by_role("button", name="Retry 200").click()
         found.see("200 failed jobs retried")

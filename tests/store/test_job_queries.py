@@ -72,9 +72,9 @@ def test_failed_jobs_are_grouped_by_queue_status_and_summary_latest_first(play: 
         for each, attempt in zip(jobs[:4], attempts, strict=False):
             await store.record(each, finished(each, JobState.FAILED), attempt)
         await store.record(jobs[4], finished(jobs[4]), DONE)
-        refused = FailureGroup(A, None, "y", 1, 99, 99, (jobs[2].id,))
-        other = FailureGroup(B, 503, "no policy", 1, 44, 44, (jobs[3].id,))
-        group = FailureGroup(A, 503, "no policy", 2, 41, 42, (jobs[1].id, jobs[0].id))
+        refused = FailureGroup(A, None, "y", "y", 1, 99, 99, (jobs[2].id,))
+        other = FailureGroup(B, 503, "no policy", "no policy", 1, 44, 44, (jobs[3].id,))
+        group = FailureGroup(A, 503, "no policy", "no policy", 2, 41, 42, (jobs[1].id, jobs[0].id))
         queries = store.queries
         assert await queries.failures(JobFilter()) == [refused, other, group]
         assert await queries.failures(JobFilter(queue="b")) == [other]

@@ -50,13 +50,15 @@ def _count(failures: list[Failure]) -> int:
 def _lines(failures: list[Failure], span: str, namespace: str | None, paint: Painter) -> Iterator[str]:
     names = [f"{failure['namespace']}/{failure['queue']}" for failure in failures]
     place = names[0] if len(names) == 1 else counted(len(names), "queue")
-    status, summary = failures[0]["status"], failures[0]["summary"]
+    status, summary, pattern = (failures[0][name] for name in ("status", "summary", "pattern"))
     word = "" if status is None else f"{status}  "
-    yield f"{paint('bad', counted(_count(failures), 'job'))}  {safe(place)}  {word}{safe(summary)}"
+    yield f"{paint('bad', counted(_count(failures), 'job'))}  {safe(place)}  {word}{safe(pattern)}"
     if len(names) > 1:
         counts = (f"{failure['count']} in {safe(name)}" for failure, name in zip(failures, names, strict=True))
         yield f"  {', '.join(counts)}"
     selected = ["--queue", names[0]] if len(names) == 1 else ["--namespace", namespace] if namespace else []
-    selected += ["--error", summary, *([] if status is None else ["--status", str(status)])]
+    selected += ["--error", pattern, *([] if status is None else ["--status", str(status)])]
     command = suggestion("retry", "--failed", *selected)
-    yield f"  {paint('dim', span)}  {paint('dim', 'such as')} {failures[0]['jobs'][0][-8:]}  {command}"
+    example = "" if pattern == summary else f": {safe(summary)}"
+    yield f"  {paint('dim', span)}  {paint('dim', 'such as')} {failures[0]['jobs'][0][-8:]}{example}"
+    yield f"  {command}"

@@ -137,7 +137,7 @@ async function onJob(id, what, said) {
 async function retryCause(namespace, queue, cause) {
   const found = state.causes.find(({ key }) => key === cause);
   if (!found) return; // its jobs have been retried meanwhile
-  const { status, summary } = found;
+  const { status, pattern: summary } = found;
   const place = { ...(namespace ? { namespace } : {}), ...(queue ? { queue } : {}) };
   const { retried } = await api.post("jobs/retry", JSON.stringify({ ...place, summary, ...(status === null ? {} : { status }) }));
   toast(`${format.count(retried, "failed job")} retried`);

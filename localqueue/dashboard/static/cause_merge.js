@@ -1,11 +1,11 @@
 // Merge the failures of several queues that have the same cause.
 
-/** Return the causes, most jobs first: {key, status, summary, count, lastAt, queues: [{namespace, queue, count}]}. */
+/** Return the causes, most jobs first: {key, status, summary, pattern, count, lastAt, queues: [{namespace, queue, count}]}. */
 export function mergeCauses(failures) {
   const causes = new Map();
-  for (const { namespace, queue, status, cause, summary, count, lastAt } of failures) {
+  for (const { namespace, queue, status, cause, summary, pattern, count, lastAt } of failures) {
     const key = `${status} ${cause}`;
-    const found = causes.get(key) ?? { key, status, summary, count: 0, lastAt, queues: [] };
+    const found = causes.get(key) ?? { key, status, summary, pattern, count: 0, lastAt, queues: [] };
     found.count += count;
     found.lastAt = lastAt > found.lastAt ? lastAt : found.lastAt;
     found.queues.push({ namespace, queue, count });

@@ -20,14 +20,14 @@ export function view() {
     rest > 0 ? h("p", { class: "dim" }, `and ${format.count(rest, "more cause")}`) : null);
 }
 
-function cause({ key, status, summary, count, lastAt, queues }) {
+function cause({ key, status, summary, pattern, count, lastAt, queues }) {
   const { namespace, queue } = state.route;
   const title = `Retry the ${format.count(count, "job")} that failed like this`;
   return h("li", { "data-key": `cause ${key}` },
     h("strong", { class: "n" }, format.number(count)),
     h("span", { class: "what" },
-      h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(summary)),
-      h("span", { class: "dim" }, queue ? "" : `${places(queues)}, `, "latest ", h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)))),
+      h("span", { class: "is-bad" }, status === null ? "" : `${status} `, foreign(pattern)),
+      h("span", { class: "dim" }, queue ? "" : `${places(queues)}, `, "latest ", h("time", { title: format.dateTime(lastAt) }, format.time(lastAt)), pattern === summary ? "" : [", such as: ", foreign(summary)])),
     button([icon("retrying"), `Retry ${format.number(count)}`], "retryCause", { namespace: namespace ?? "", queue: queue ?? "", cause: key }, { title }));
 }
 
