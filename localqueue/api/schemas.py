@@ -243,7 +243,14 @@ COMPONENTS: dict[str, Schema] = {
         ),
         summary=said(or_null(TEXT), "why the latest attempt failed; null if it didn't"),
     ),
-    "WholeJob": record(**JOB, attempts=list_of(ref("Attempt")), data=said(ANY, "exactly as it was sent")),
+    "WholeJob": record(
+        **JOB,
+        ignoredKeys=said(
+            list_of(TEXT), "unknown keys of its request; kept for the latest 1,000 such jobs until a reset or a stop"
+        ),
+        attempts=list_of(ref("Attempt")),
+        data=said(ANY, "exactly as it was sent"),
+    ),
     "JobWithData": record(**JOB, data=said(ANY, "exactly as it was sent")),
     "BareAttempt": record(**BARE_ATTEMPT),
     "Attempt": record(

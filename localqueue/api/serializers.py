@@ -23,6 +23,7 @@ from localqueue.core.models import (
 )
 from localqueue.core.models import Response as WorkerResponse
 from localqueue.core.times import iso
+from localqueue.engine.ignored_keys import IgnoredKeys
 from localqueue.engine.job_actions import DetailedPage, JobDetails
 from localqueue.engine.schedules import ScheduleSnapshot
 from localqueue.engine.second_delivery import SecondDelivery
@@ -145,17 +146,18 @@ def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
     }
 
 
-def job_details(details: JobDetails) -> bytes:
+def job_details(details: JobDetails, ignored: IgnoredKeys) -> bytes:
     """Return a job with its attempts, and its data exactly as it was sent."""
     shown = job(details.snapshot)
     if details.attempts is not None:
+        shown["ignoredKeys"] = list(ignored.of(details.snapshot.job))
         shown["attempts"] = [_explained(details, each) for each in details.attempts]
     return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
 
 
-def detailed_page(page: DetailedPage) -> bytes:
+def detailed_page(page: DetailedPage, ignored: IgnoredKeys) -> bytes:
     """Return a page of jobs with their attempts and data."""
-    jobs = b",".join(job_details(details) for details in page.jobs)
+    jobs = b",".join(job_details(details, ignored) for details in page.jobs)
     following = responses.encode(None if page.next is None else str(page.next))
     return b'{"jobs":[%b],"next":%b,"searched":%b}' % (jobs, following, responses.encode(page.searched))
 

@@ -33,6 +33,7 @@ class Envelope:
     queue: str
     data: bytes
     unknown: tuple[str, ...] = ()
+    is_data_missing: bool = False
 
 
 def _refuse_constant(name: str) -> float:
@@ -199,7 +200,8 @@ def _envelope(body: bytes, text: str, members: list[_Member]) -> Envelope:
             known[member.key] = member
     data = known.get("data")
     raw = b"null" if data is None else _cut(body, text, data.start, data.end)
-    return Envelope(_name("namespace", known, unknown), _name("queue", known, unknown), raw, tuple(unknown))
+    namespace, queue = _name("namespace", known, unknown), _name("queue", known, unknown)
+    return Envelope(namespace, queue, raw, tuple(unknown), data is None)
 
 
 def _cut(body: bytes, text: str, start: int, end: int) -> bytes:

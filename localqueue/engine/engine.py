@@ -22,6 +22,7 @@ from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.enqueuer import Enqueuer
 from localqueue.engine.executor import Deliverer
 from localqueue.engine.fault_injector import FaultInjector
+from localqueue.engine.ignored_keys import IgnoredKeys
 from localqueue.engine.job_actions import JobActions
 from localqueue.engine.recovery import recover
 from localqueue.engine.rejections import Rejections
@@ -67,6 +68,7 @@ class Engine:
             clock, self._dispatcher, store, self.hub, self.schedules, lambda: self._enqueuer.next_seq
         )
         self.rejections = Rejections(clock, self.hub)
+        self.ignored_keys = IgnoredKeys(self.hub)
         self.jobs = JobActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer)
         self.bulk = BulkActions(self._active, clock, store, self._dispatcher, self.hub, self._enqueuer, self.jobs)
         self.second_deliveries = SecondDeliveries(self._active, store, self.faults, self.jobs, self._enqueuer)
@@ -329,6 +331,7 @@ class Engine:
         self._active.reset()
         self.schedules.restart()
         self.rejections.clear()
+        self.ignored_keys.clear()
         self.faults.restart()
         self._configure()
 

@@ -851,6 +851,8 @@ export interface components {
             finishedAt: string | null;
             /** @description ID of the job that this one is a copy of */
             replayOf: string | null;
+            /** @description unknown keys of its request; kept for the latest 1,000 such jobs until a reset or a stop */
+            ignoredKeys: string[];
             attempts: components["schemas"]["Attempt"][];
             /** @description exactly as it was sent */
             data: unknown;

@@ -1,4 +1,4 @@
-"""The five mistakes of a first try are explained by `up` at the first request, and by `doctor`."""
+"""The mistakes of a first try are explained by `up` at the first request, and by `doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Terminal, free_port, localqueue, working, write_catalog
+from tests.support import Terminal, free_port, http, localqueue, working, write_catalog
 
 
 @pytest.fixture
@@ -53,6 +53,20 @@ def test_a_mistyped_queue(tmp_path: Path, up: Callable[[], Terminal]) -> None:
     assert terminal.post({"namespace": "shop", "queue": "wrok"}) == 404
     terminal.shows("refused: ", "unknown queue 'wrok'; declared: work")
     assert "unknown queue 'wrok'; declared: work" in doctor(terminal)
+
+
+def test_payload_in_place_of_data(tmp_path: Path, up: Callable[[], Terminal]) -> None:
+    """Rule enqueue.unknown-keys: the job is accepted, as in production; the log and its page say what is wrong."""
+    write_catalog(tmp_path)
+    terminal = up()
+    assert terminal.post({"namespace": "shop", "queue": "work", "payload": {"claimId": 7}}) == 201
+    terminal.shows("warning: ", "unknown key 'payload' (ignored), and data is missing", "Did you mean data instead of")
+    assert terminal.post({"namespace": "shop", "queue": "work", "data": 1, "traceId": "t"}) == 201
+    terminal.shows("unknown key 'traceId' (ignored)\n")
+    jobs = http.get(f"{terminal.url}/_localqueue/jobs").json()["jobs"]
+    traced, named = (localqueue("job", job["id"], "--url", terminal.url).stdout for job in jobs)
+    note = "  warning   the request had unknown keys, which were ignored: "
+    assert f"{note}payload; did you mean data?\n" in named and f"{note}traceId\n" in traced
 
 
 def test_a_service_on_another_port(tmp_path: Path, up: Callable[[], Terminal]) -> None:

@@ -68,7 +68,7 @@ def test_the_short_way_through_a_usual_body_and_the_long_way_agree(body: bytes) 
 def test_absent_data_is_null_and_unknown_keys_are_reported() -> None:
     """Rule enqueue.absent-data, enqueue.unknown-keys."""
     found = envelope.parse(b'{"namespace":"n","queue":"q","priority":1,"x":2,"x":3}')
-    assert (found.data, found.unknown) == (b"null", ("priority", "x"))
+    assert (found.data, found.unknown, found.is_data_missing) == (b"null", ("priority", "x"), True)
 
 
 @pytest.mark.parametrize(

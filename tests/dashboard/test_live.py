@@ -322,6 +322,23 @@ def test_refused_requests_that_are_dismissed_come_back_with_the_next_one(virtual
     expect(alert).to_contain_text("(1 request)")
 
 
+def test_unknown_keys_of_a_request_are_shown_on_the_page_of_its_job(virtual: Board) -> None:
+    """Rule enqueue.unknown-keys."""
+    ids = []
+    for keys in ({"payload": 1}, {"data": 1, "traceId": "<b>"}, {"data": 1}):
+        body = {"namespace": "shop", "queue": "work", **keys}
+        ids.append(http.post(f"{virtual.server.url}/jobs", json=body).json()["id"])
+    note = virtual.job().locator(".ignored")
+    virtual.open(f"#/jobs/{ids[0]}")
+    expect(note).to_have_text("The request had unknown keys, which were ignored: payload. Did you mean data?")
+    virtual.go(f"#/jobs/{ids[1]}")
+    expect(note).to_have_text("The request had unknown keys, which were ignored: traceId.")
+    virtual.go(f"#/jobs/{ids[2]}")
+    expect(note).to_have_count(0)
+    virtual.post("/reset")
+    assert virtual.server.get(f"/jobs/{virtual.server.enqueue()}")["ignoredKeys"] == []
+
+
 def test_a_schedule_is_fired_from_the_page_and_its_result_is_shown(browser: Browser, tmp_path: Path) -> None:
     """Rule schedule.trigger, schedule.explain."""
     catalog = write_catalog(tmp_path)

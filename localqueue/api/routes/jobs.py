@@ -26,7 +26,7 @@ async def list_jobs(context: Context, request: Request) -> Response:
     details = requests.one_of(request, "details", DETAILS)
     if details in ("true", "data"):
         page = await jobs.detailed_page(_filter(request), has_attempts=details == "true")
-        return responses.json_bytes(serializers.detailed_page(page))
+        return responses.json_bytes(serializers.detailed_page(page, context.engine.ignored_keys))
     found = await jobs.page(_filter(request))
     previews = await jobs.previews(found.jobs)
     listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in found.jobs]
@@ -37,7 +37,8 @@ async def list_jobs(context: Context, request: Request) -> Response:
 async def get_job(context: Context, request: Request) -> Response:
     """Respond with a job, its data and its attempts."""
     jobs = context.engine.jobs
-    return responses.json_bytes(serializers.job_details(await jobs.details(await jobs.find(request.path_params["id"]))))
+    details = await jobs.details(await jobs.find(request.path_params["id"]))
+    return responses.json_bytes(serializers.job_details(details, context.engine.ignored_keys))
 
 
 async def get_job_data(context: Context, request: Request) -> Response:

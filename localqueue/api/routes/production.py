@@ -11,15 +11,11 @@ from starlette.routing import Route
 
 from localqueue.api import requests, responses, routing, schemas
 from localqueue.api.routing import Operation
-from localqueue.core import envelope, events
+from localqueue.core import envelope
 from localqueue.core.errors import RequestError, Unavailable
-from localqueue.core.text import cut, safe
 from localqueue.engine.engine import Engine
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-MAX_WARNINGS = 1000
-MAX_KEY = 100
-"""How many unknown keys are warned of, and how many characters of each are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,6 @@ class EnqueueEndpoint:
     def __init__(self, engine: Engine, max_body: int) -> None:
         self._engine = engine
         self.max_body = max_body
-        self._warned: set[str] = set()
 
     async def __call__(self, request: Request) -> Response:
         """Accept a job. Raises RequestError, Unavailable."""
@@ -75,14 +70,9 @@ class EnqueueEndpoint:
             namespace, queue = (None, None) if parts is None else (parts.namespace, parts.queue)
             self._engine.rejections.add(error, namespace, queue)
             raise
-        for key in parts.unknown:
-            self._warn_once(cut(key, MAX_KEY))
+        if parts.unknown:
+            self._engine.ignored_keys.add(job, parts.unknown, parts.is_data_missing)
         return f'{{"id":"{job.id}"}}'.encode()
-
-    def _warn_once(self, key: str) -> None:
-        if key not in self._warned and len(self._warned) < MAX_WARNINGS:
-            self._warned.add(key)
-            self._engine.hub(events.Warned(f"POST /jobs: unknown key {safe(key)!r} (ignored)"))
 
 
 _ENVELOPE = schemas.record(namespace=schemas.TEXT, queue=schemas.TEXT)

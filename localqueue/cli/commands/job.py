@@ -103,6 +103,11 @@ class JobPage:
         lines = self._block(data, 14)
         yield f"  {self.paint('dim', 'payload')}   {lines[0]}"
         yield from (" " * 12 + line for line in lines[1:])
+        if keys := self.job.get("ignoredKeys"):
+            hint = "; did you mean data?" if data == "null" else ""
+            named = ", ".join(map(safe, keys))
+            note = f"the request had unknown keys, which were ignored: {named}{hint}"
+            yield f"  {self.paint('warn', 'warning')}   {note}"
 
     # attempts
 

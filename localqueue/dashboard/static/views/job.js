@@ -3,7 +3,7 @@
 import * as clock from "../clock.js";
 import { h } from "../dom.js";
 import * as format from "../format.js";
-import { stateLabel } from "../icons.js";
+import { icon, stateLabel } from "../icons.js";
 import * as router from "../router.js";
 import { state } from "../state.js";
 import * as attempts from "./attempts.js";
@@ -60,7 +60,16 @@ function why(job) {
 
 function payload(open) {
   const link = h("a", { href: `jobs/${encodeURIComponent(open.job.id)}/data`, download: `${open.job.shortId}.json` }, "Download");
-  return textBlock.block("Payload", open.text ?? "", { note: open.size, extra: link });
+  return h("div", {}, textBlock.block("Payload", open.text ?? "", { note: open.size, extra: link }), ignored(open));
+}
+
+/** Return a note about unknown keys of the request: its sender gets no warning. */
+function ignored({ job, text }) {
+  const keys = job.ignoredKeys ?? [];
+  if (keys.length === 0) return null;
+  return h("p", { class: "ignored" }, icon("warning"), " The request had unknown keys, which were ignored: ",
+    keys.map((each, at) => [at ? ", " : "", h("code", {}, textBlock.foreign(each))]), ". ",
+    text === "null" ? ["Did you mean ", h("code", {}, "data"), "?"] : null);
 }
 
 function facts(job) {
