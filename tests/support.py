@@ -24,6 +24,7 @@ from click.testing import CliRunner, Result
 from localqueue.catalog.loader import load
 from localqueue.cli import main
 from localqueue.core.clock import Clock
+from localqueue.core.errors import PortInUse
 from localqueue.delivery.delivery import Delivery
 from localqueue.engine.engine import Engine
 from localqueue.engine.executor import Deliverer
@@ -89,7 +90,7 @@ def free_port() -> int:
     """Return a port that no other process of the tests gets, and that is free on both loopback addresses."""
     while True:
         port = _first_port() + 1 + next(_ports) % (PORTS - 1)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(PortInUse):
             for listener in sockets.bind(None, port):
                 listener.close()
             return port
