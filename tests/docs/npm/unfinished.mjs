@@ -10,7 +10,8 @@ const catalog = {
 
 import http from "node:http";
 const silent = http.createServer(() => {}).listen(0);
-const queue = await startLocalQueue({ catalog, target: `http://localhost:${silent.address().port}` });
+const target = `http://localhost:${silent.address().port}`;
+const queue = await startLocalQueue({ catalog, target, options: { grace: 0 } });
 await queue.enqueue("work");
 await assert.rejects(queue.drain({ timeout: "200ms" }), /1 unfinished jobs after 200ms:\n  work [0-9a-f]{8} running, attempt 1\/2/);
 await queue.close();
