@@ -1,4 +1,4 @@
-"""Share what many tests need: a worker, a browser, and a server on the virtual clock for the command line."""
+"""Share what many tests need: a worker, and a server on the virtual clock for the command line."""
 
 from __future__ import annotations
 
@@ -57,14 +57,6 @@ class Shop:
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     with working() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from tests.dashboard.browser import browsing  # here: most runs need no Playwright
-
-    with browsing() as found:
         yield found
 
 

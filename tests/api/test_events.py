@@ -78,7 +78,9 @@ def test_each_change_of_a_job_and_each_stored_attempt_is_an_event(server: Server
         assert told_["attempt"] == {
             name: stored[name] for name in stored if name not in ("request", "response", "explanation")
         }
-    assert told[-1][1]["job"] == {name: shown[name] for name in shown if name not in ("data", "attempts", "ignoredKeys")}
+    assert told[-1][1]["job"] == {
+        name: shown[name] for name in shown if name not in ("data", "attempts", "ignoredKeys")
+    }
 
 
 def take_until(stream: Stream, state: str) -> Iterator[Told]:

@@ -284,13 +284,13 @@ def test_everything_is_within_reach_of_the_keyboard(wall: Board) -> None:
     expect(wall.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_the_copied_payload_is_the_one_that_was_sent(wall: Board, browser: Browser) -> None:
-    id_ = wall.server.enqueue({"n": 1})
-    wall.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    wall.open(f"#/jobs/{id_}")
-    wall.job().locator(".block", has_text="Payload").get_by_role("button", name="Copy").click()
-    wall.see("Copied")
-    assert json.loads(wall.page.evaluate("navigator.clipboard.readText()")) == {"n": 1}
+def test_the_copied_payload_is_the_one_that_was_sent(browser: Browser, server: Server, worker: Worker) -> None:
+    with board(browser, server, worker, permissions=["clipboard-read", "clipboard-write"]) as found:
+        id_ = server.enqueue({"n": 1})
+        found.open(f"#/jobs/{id_}")
+        found.job().locator(".block", has_text="Payload").get_by_role("button", name="Copy").click()
+        found.see("Copied")
+        assert json.loads(found.page.evaluate("navigator.clipboard.readText()")) == {"n": 1}
 
 
 def test_every_screen_is_accessible_in_light_and_dark(browser: Browser, server: Server, worker: Worker) -> None:

@@ -28,33 +28,32 @@ def fail(wall: Board, *replies: Reply) -> str:
     return id_
 
 
-def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_place(wall: Board) -> None:
+def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_place(timed: Board) -> None:
     """Rule dashboard.still: that would move the clock. The page's clock hardly moves meanwhile."""
-    id_ = fail(wall, 500, 500, 500)
-    wall.page.clock.install()
-    wall.open(f"#/jobs/{id_}")
-    wall.script += [500]
-    place = middle(wall.page.get_by_role("button", name="Retry now"))
-    wall.page.clock.pause_at(wall.page.evaluate("Date.now() / 1000 + 2"))
-    wall.page.mouse.click(*place)
-    wall.server.wait_state(id_, "retrying")
-    again = wall.page.get_by_role("button", name="Try now", exact=True)
+    id_ = fail(timed, 500, 500, 500)
+    timed.open(f"#/jobs/{id_}")
+    timed.script += [500]
+    place = middle(timed.page.get_by_role("button", name="Retry now"))
+    timed.page.clock.pause_at(timed.page.evaluate("Date.now() / 1000 + 2"))
+    timed.page.mouse.click(*place)
+    timed.server.wait_state(id_, "retrying")
+    again = timed.page.get_by_role("button", name="Try now", exact=True)
 
     def is_drawn() -> int:
-        wall.page.clock.run_for(2)  # so little that the time of a double click is not over when the event has come
+        timed.page.clock.run_for(2)  # so little that the time of a double click is not over when the event has come
         return again.count()
 
     until(is_drawn, "the other button is in its place")
-    assert wall.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", place) == "try"
-    offset = wall.server.get("/clock")["offsetMs"]
+    assert timed.page.evaluate("([x, y]) => document.elementFromPoint(x, y).dataset.do", place) == "try"
+    offset = timed.server.get("/clock")["offsetMs"]
     for _ in range(2):
-        wall.page.mouse.click(*place)
-    wall.page.mouse.click(place[0], place[1] + 200)
-    assert not any(url.endswith("/clock/advance") for url in wall.asked)
-    assert wall.server.get("/clock")["offsetMs"] == offset
-    wall.page.clock.run_for(1000)
+        timed.page.mouse.click(*place)
+    timed.page.mouse.click(place[0], place[1] + 200)
+    assert not any(url.endswith("/clock/advance") for url in timed.asked)
+    assert timed.server.get("/clock")["offsetMs"] == offset
+    timed.page.clock.run_for(1000)
     again.click()
-    until(lambda: wall.server.get("/clock")["offsetMs"] > offset, "a click that is meant moves the clock")
+    until(lambda: timed.server.get("/clock")["offsetMs"] > offset, "a click that is meant moves the clock")
 
 
 def middle(button: Locator) -> tuple[float, float]:
@@ -81,28 +80,26 @@ def click_again_and_again(wall: Board, button: Locator) -> None:
 
 
 @pytest.mark.parametrize("name", ["Retry 1", "Retry 1 failed"])
-def test_a_double_click_sends_one_request(wall: Board, name: str) -> None:
+def test_a_double_click_sends_one_request(timed: Board, name: str) -> None:
     """Rule dashboard.still: also if the first one is through before the second click, which would find nothing."""
-    fail(wall, 500, 500, 500)
-    wall.page.clock.install()
-    wall.open("#/?state=failed")
-    button = wall.page.get_by_role("button", name=name, exact=True)
+    fail(timed, 500, 500, 500)
+    timed.open("#/?state=failed")
+    button = timed.page.get_by_role("button", name=name, exact=True)
     expect(button).to_be_visible()
-    click_again_and_again(wall, button)
-    assert sent(wall, "/jobs/retry") == 1
-    wall.page.clock.run_for(1000)
-    wall.see("1 failed job retried")
+    click_again_and_again(timed, button)
+    assert sent(timed, "/jobs/retry") == 1
+    timed.page.clock.run_for(1000)
+    timed.see("1 failed job retried")
 
 
-def test_each_click_on_a_step_of_the_clock_counts(wall: Board) -> None:
+def test_each_click_on_a_step_of_the_clock_counts(timed: Board) -> None:
     """Rule dashboard.clock, dashboard.still."""
-    wall.page.clock.install()
-    wall.open()
-    wall.press("Clock")
-    button = wall.page.get_by_role("button", name="+1 s")
+    timed.open()
+    timed.press("Clock")
+    button = timed.page.get_by_role("button", name="+1 s")
     expect(button).to_be_visible()
-    click_again_and_again(wall, button)
-    assert sent(wall, "/clock/advance") == 3
+    click_again_and_again(timed, button)
+    assert sent(timed, "/clock/advance") == 3
 
 
 def test_while_one_cause_is_retried_another_one_can_be(wall: Board) -> None:
@@ -352,24 +349,23 @@ def test_the_target_of_a_service_is_changed_in_place_and_undone(wall: Board) -> 
     expect(setting(wall, "target")).to_have_text(f"POST {first}/other")
 
 
-def test_the_last_minute_shows_what_the_server_counted_and_passes_by_itself(wall: Board) -> None:
+def test_the_last_minute_shows_what_the_server_counted_and_passes_by_itself(timed: Board) -> None:
     """Rule dashboard.recent: without another request."""
-    wall.page.clock.install()
-    wall.script += [500]
-    wall.enqueue(b"1", b"2", b"3")
-    wall.wait("completed", 2)
-    wall.open("#/queues/shop/work")
-    recent = wall.page.locator(".recent")
+    timed.script += [500]
+    timed.enqueue(b"1", b"2", b"3")
+    timed.wait("completed", 2)
+    timed.open("#/queues/shop/work")
+    recent = timed.page.locator(".recent")
     expect(recent).to_contain_text("2 completed, 1 failed in the last 60 s")
     expect(recent).to_contain_text("p50 ")
     chart = recent.get_by_role("img", name="Attempts by second: 2 completed, 1 failed in the last 60 s")
     bars = [chart.locator(f"path.{kind}").get_attribute("d") or "" for kind in ("completed", "failed")]
     assert all(re.fullmatch(r"(M\d+ [\d.]+v-[\d.]+h3V[\d.]+z)+", each) for each in bars)
-    asked = len(wall.asked)
-    wall.page.clock.run_for(61_000)
+    asked = len(timed.asked)
+    timed.page.clock.run_for(61_000)
     expect(recent).to_contain_text("no attempts in the last 60 s")
     expect(chart).to_have_count(0)
-    assert wall.asked[asked:] == []
+    assert timed.asked[asked:] == []
 
 
 def test_on_a_narrow_screen_the_panel_opens_on_demand_and_is_accessible(

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support import JSON, Reply, Server, Worker, http, until
 
@@ -29,6 +29,7 @@ ARGUMENTS = [
     "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-quic", "--no-proxy-server",
     "--host-resolver-rules=MAP *.example 127.0.0.1",
+    "--renderer-process-limit=1",  # the pages of a context share a process, which knows the dashboard's code already
 ]  # fmt: skip
 WAIT_MS = 20_000
 
@@ -49,6 +50,7 @@ def browsing() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         try:
+            _context(browser).new_page()  # it stays empty, and keeps the process of the other pages
             yield browser
         finally:
             browser.close()
@@ -134,34 +136,43 @@ class Board:
 
 @contextlib.contextmanager
 def board(browser: Browser, server: Server, worker: Worker, **options: Any) -> Iterator[Board]:
-    """Open an empty page over a server after a reset; `options` are those of the browser's context."""
+    """Open an empty page over a server after a reset; with options, in a context of its own."""
     http.post(f"{server.url}/_localqueue/reset", headers=JSON)
-    context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, **options})
-    context.set_default_timeout(WAIT_MS)
-    found = Board(_watched(context), server, worker)
+    context = _context(browser, **options) if options else browser.contexts[0]
+    found = Board(context.new_page(), server, worker)
+    stored = {"origin": server.url, "storageTypes": "local_storage"}
+    context.new_cdp_session(found.page).send("Storage.clearDataForOrigin", stored)
     worker.bodies.clear()
     worker.answer = lambda _: found.script.pop(0) if found.script else 200
-    found.page.on("console", found.notice)
-    found.page.on("pageerror", lambda error: found.problems.append(str(error)))
-    found.page.on("dialog", lambda dialog: found.problems.append(f"dialog: {dialog.message}"))
-    context.on("request", lambda request: _take_down(found, request))
+    handlers: dict[Any, Any] = {
+        "console": found.notice,
+        "weberror": lambda error: found.problems.append(str(error.error)),
+        "dialog": lambda dialog: found.problems.append(f"dialog: {dialog.message}"),
+        "request": lambda request: found.asked.append(request.url),
+    }
+    for event, handler in handlers.items():
+        context.on(event, handler)
     try:
         yield found
         found.check()
     finally:
-        context.close()
+        for event, handler in handlers.items():
+            context.remove_listener(event, handler)
+        if options:
+            context.close()
+        else:
+            for page in context.pages[1:]:
+                page.close()
 
 
-def _watched(context: BrowserContext) -> Page:
-    """Return a page that reports breaches of its policy as errors of the console."""
+def _context(browser: Browser, **options: Any) -> BrowserContext:
+    """Return a context whose pages report breaches of their policy as errors of the console."""
+    context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, **options})
+    context.set_default_timeout(WAIT_MS)
     context.add_init_script(
         "document.addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective}`))"
     )
-    return context.new_page()
-
-
-def _take_down(found: Board, request: Request) -> None:
-    found.asked.append(request.url)
+    return context
 
 
 def axe(page: Page) -> list[str]:
