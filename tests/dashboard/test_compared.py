@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.dashboard.browser import Board, axe
+from tests.dashboard.browser import Board, axe_in_light_and_dark
 from tests.support import Reply, Server, Worker, serving, write_catalog
 
 TRACE = [f"frame {number}" for number in range(20)]
@@ -95,7 +95,7 @@ def test_the_lines_that_changed_since_the_previous_attempt_are_shown_with_few_ar
 
 
 def test_any_two_lists_of_lines_can_be_put_together_again(wall: Board) -> None:
-    wall.open()
+    wall.open_module("line_diff.js")
     chance = random.Random(7)
     pairs = [[chance.choices("abcd", k=chance.randrange(9)) for _ in range(2)] for _ in range(300)]
     found = wall.page.evaluate(
@@ -192,9 +192,7 @@ def test_changed_lines_are_accessible_in_light_and_dark(wall: Board) -> None:
     """Rule dashboard.accessible."""
     show(wall, failing("no policy"), failing("no\u202e claim"))
     changes(wall).locator("summary").click()
-    for scheme in ("light", "dark"):
-        wall.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert axe(wall.page) == []
+    assert axe_in_light_and_dark(wall.page) == []
 
 
 def test_brackets_go_to_the_previous_and_the_next_attempt(wall: Board) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import Board, axe, board
+from tests.dashboard.browser import Board, axe_in_light_and_dark, board
 from tests.support import Server, Worker, until
 
 BROKEN = (500, b'{"error": "claim not found", "claimId": 7}', {"Content-Type": "application/json", "X-Trace": "abc"})
@@ -298,7 +298,7 @@ def test_every_screen_is_accessible_in_light_and_dark(browser: Browser, server: 
     with board(browser, server, worker, reduced_motion="reduce") as found:
         found.open()
         found.see("No jobs yet")
-        assert both(found) == []
+        assert axe_in_light_and_dark(found.page) == []
         found.script += [BROKEN] * 3
         ids = found.enqueue(*[b"{}"] * 4)
         found.wait("retrying", 3)
@@ -306,28 +306,19 @@ def test_every_screen_is_accessible_in_light_and_dark(browser: Browser, server: 
         server.enqueue("held", queue="other")
         found.press("Clock")
         expect(found.rows()).to_have_count(5)
-        assert both(found) == []
+        assert axe_in_light_and_dark(found.page) == []
         found.row(ids[0]).click()
         found.see("Next try")
-        assert both(found) == []
+        assert axe_in_light_and_dark(found.page) == []
         found.press("Replay…")
         found.page.get_by_label("Payload (JSON)").fill("{")
-        assert both(found) == []
+        assert axe_in_light_and_dark(found.page) == []
         found.page.keyboard.press("Escape")
         found.press("?")
-        assert both(found) == []
+        assert axe_in_light_and_dark(found.page) == []
         found.page.keyboard.press("Escape")
         found.page.set_viewport_size({"width": 400, "height": 800})
-        assert both(found) == []
-
-
-def both(found: Board) -> list[str]:
-    """Return what axe finds in light and in dark."""
-    problems: list[str] = []
-    for scheme in ("light", "dark"):
-        found.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        problems += axe(found.page)
-    return problems
+        assert axe_in_light_and_dark(found.page) == []
 
 
 def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worker) -> None:

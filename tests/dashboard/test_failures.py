@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.dashboard.browser import board
 from tests.docs.pages import ENV
-from tests.support import Reply, Worker, http, serving, until, working, write_catalog
+from tests.support import Reply, Worker, serving, until, working, write_catalog
 
 
 def answer(job: dict[str, Any]) -> Reply:
@@ -39,10 +39,9 @@ def test_three_hundred_failures_in_two_services_are_two_causes_and_one_click_ret
         board(browser, server, worker) as found,
     ):
         worker.answer = answer
-        for number in range(300):
-            namespace = "shop" if number % 4 else "letters"
-            job = {"namespace": namespace, "queue": "work", "data": {"claim": number}}
-            http.post(f"{server.url}/jobs", json=job).raise_for_status()
+        claims = [b'{"claim":%d}' % number for number in range(300)]
+        found.enqueue(*claims[::4], namespace="letters")
+        found.enqueue(*(claim for number, claim in enumerate(claims) if number % 4))
         found.wait("failed", 225)
         found.wait("failed", 75, queue="letters/work")
         found.open("#/?state=failed")

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.support import JSON, Reply, Server, Worker, http, until
+from tests.support import JSON, Reply, Server, Worker, client, http, until
 
 FOLDER = Path(__file__).parent
 NAMES = (
@@ -72,17 +71,22 @@ class Board:
         self.page.goto(f"{self.server.url}/_localqueue/{address}")
         expect(self.page.locator(".link")).to_have_text("live")
 
+    def open_module(self, name: str) -> None:
+        """Show the source of a module, on a page whose scripts can import it without the dashboard around it."""
+        self.page.goto(f"{self.server.url}/_localqueue/static/{name}")
+
     def post(self, path: str, content: Any = None) -> Any:
         """Call the control API."""
         answer = http.post(f"{self.server.url}/_localqueue{path}", json=content or {}, headers=JSON)
         assert answer.is_success, answer.text
         return answer.json()
 
-    def enqueue(self, *payloads: bytes) -> list[str]:
+    def enqueue(self, *payloads: bytes, namespace: str = "shop") -> list[str]:
         """Enqueue jobs in the queue `work`, over one connection; return their ids."""
-        with httpx.Client(trust_env=False, headers=JSON) as client:
-            bodies = [b'{"namespace":"shop","queue":"work","data":%s}' % payload for payload in payloads]
-            return [client.post(f"{self.server.url}/jobs", content=body).json()["id"] for body in bodies]
+        with client(self.server.url, headers=JSON) as connection:
+            head = b'{"namespace":"%s","queue":"work","data":' % namespace.encode()
+            bodies = [head + payload + b"}" for payload in payloads]
+            return [connection.post("/jobs", content=body).json()["id"] for body in bodies]
 
     def wait(self, state: str, count: int, queue: str = "shop/work") -> None:
         """Wait until so many jobs of a queue are in a state."""
@@ -175,13 +179,22 @@ def _context(browser: Browser, **options: Any) -> BrowserContext:
     return context
 
 
-def axe(page: Page) -> list[str]:
+def axe_in_light_and_dark(page: Page) -> list[str]:
+    """Return what axe finds wrong with the page as it is; the two schemes differ only in their colours."""
+    page.emulate_media(color_scheme="light")
+    found = axe(page)
+    page.emulate_media(color_scheme="dark")
+    return found + axe(page, {"runOnly": ["color-contrast", "link-in-text-block"]})
+
+
+def axe(page: Page, options: Any = None) -> list[str]:
     """Return what axe finds wrong with the page as it is; skip where axe is not installed."""
     path = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
     if not path.exists():
         pytest.skip("no axe-core: the dashboard's accessibility was not tested; run tests/dashboard/browser/install")
-    page.evaluate(path.read_text())  # the policy forbids scripts of others, not those of the debugger
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(path.read_text())  # the policy forbids scripts of others, not those of the debugger
+    found = page.evaluate("(options) => axe.run(document, {resultTypes: ['violations'], ...options})", options)
     return [
         f"{each['id']}: {each['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
         for each in found["violations"]
