@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.support import JSON, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
+from tests.support import JSON, WAIT_S, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
 
 # A shell lets the background commands of a script ignore these two, and what the tests start would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,6 +53,16 @@ class Shop:
         """Return the page of a job, with what differs from run to run named."""
         text = self.shown("job", id_)
         return text.replace(id_, "ID").replace(id_[-8:], "SHORT").replace(f" --url {self.server.url}", "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_thread_ends() -> Iterator[None]:
+    """A server that a test forgets to stop would run, and may spin, beside all later tests."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), f"{thread.name} still runs"
 
 
 @pytest.fixture(scope="module")

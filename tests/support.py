@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,16 +147,22 @@ def working(answer: Answer = lambda _: 200, port: int = 0) -> Iterator[Worker]:
         def handle_error(self, *_: object) -> None:
             pass  # localqueue was killed in the middle of a request
 
-    server = Server(("127.0.0.1", port), Handler)
-    worker.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with on_thread(Server(("127.0.0.1", port), Handler)) as server:
+        worker.port = server.server_address[1]
         yield worker
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+
+@contextlib.contextmanager
+def on_thread(server: HTTPServer) -> Iterator[HTTPServer]:
+    """Run a server on a thread, and close it."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 CATALOG = """\
@@ -295,12 +301,8 @@ def answering(answers: dict[str, str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with on_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
 
 
 def localqueue(*words: str, given: str | bytes = "", env: dict[str, str] | None = None) -> Result:

@@ -94,20 +94,19 @@ class Worker:
 def working(answers: Callable[[str, int], Answer], host: str, port: int) -> Iterator[Worker]:
     """Run a worker on threads; port 0 picks a free one. Raises OSError."""
     worker = Worker(answers)
-    server = ThreadingHTTPServer((host, port), _handler(worker), bind_and_activate=False)
-    server.daemon_threads = True
-    server.request_queue_size = 200
-    try:
+    with ThreadingHTTPServer((host, port), _handler(worker), bind_and_activate=False) as server:
+        server.daemon_threads = True
+        server.request_queue_size = 200
         server.server_bind()
         server.server_activate()
         worker.port = int(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
-        yield worker
-        server.shutdown()
-        thread.join()
-    finally:
-        server.server_close()
+        try:
+            yield worker
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _handler(worker: Worker) -> type[BaseHTTPRequestHandler]:

@@ -16,7 +16,7 @@ import pytest
 from localqueue.conformance import catalog
 from localqueue.conformance.battery import run
 from localqueue.conformance.rules import RULES
-from tests.support import free_port, localqueue, serving
+from tests.support import free_port, localqueue, on_thread, serving
 
 NOISY = {"retry.fixed"}
 """A busy machine can break these: a delay seems to grow."""
@@ -74,11 +74,10 @@ class CarelessQueue(BaseHTTPRequestHandler):
 @pytest.fixture
 def careless() -> Iterator[str]:
     CarelessQueue.port = free_port()
-    with ThreadingHTTPServer(("127.0.0.1", 0), CarelessQueue) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), CarelessQueue)
+    server.daemon_threads = True
+    with on_thread(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 def test_a_careless_queue_breaks_the_rules_that_it_does_not_keep(careless: str) -> None:

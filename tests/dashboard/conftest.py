@@ -13,6 +13,11 @@ from tests.support import Server, Worker, serving, working, write_catalog
 HOUR_MS = 3_600_000
 
 
+@pytest.fixture(scope="module", autouse=True)
+def every_thread_ends() -> None:
+    """Those of the package's fixtures outlive a module."""
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Not for the session: its event loop runs in this thread, where the tests of other packages start their own."""

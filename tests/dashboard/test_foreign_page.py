@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.dashboard.browser import WAIT_MS
-from tests.support import JSON, Server, http, serving, write_catalog
+from tests.support import JSON, Server, http, on_thread, serving, write_catalog
 
 SECRET = "a payload that no other page may read"
 JOB = '{"namespace":"shop","queue":"work","data":"forged"}'
@@ -84,8 +83,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def foreign(browser: Any, server: Server) -> Iterator[Page]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+    with on_thread(ThreadingHTTPServer(("127.0.0.1", 0), _Page)) as site:
         page = browser.new_page()
         page.goto(f"http://evil.example:{site.server_port}/")
         page.evaluate(
@@ -97,7 +95,6 @@ def foreign(browser: Any, server: Server) -> Iterator[Page]:
         )
         yield page
         page.close()
-        site.shutdown()
 
 
 @pytest.mark.parametrize("name", VECTORS)

@@ -244,9 +244,8 @@ async def connected() -> AsyncIterator[tuple[http_transport.Connection, socket.s
     ours.setblocking(False)
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: http_transport.Connection(ours), sock=ours)
-    with peer:
+    with peer, contextlib.closing(connection):
         yield connection, ours, peer
-        connection.close()
 
 
 def test_a_response_received_before_a_failed_write_is_still_read(parser) -> None:

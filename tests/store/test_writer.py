@@ -19,8 +19,10 @@ COUNT = 2 * BURST
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Store]:
     store = await Store.open(folder / "queue.db", durable=False, keep=100)
-    yield store
-    await store.close()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def job(seq: int) -> Job:
