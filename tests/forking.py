@@ -176,6 +176,8 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
                 continue
             size, descriptors, _, _ = socket.recv_fds(control, 4, 4)
             if not size:
+                for pid in statuses:  # a run that was killed leaves no servers behind
+                    os.kill(pid, signal.SIGKILL)
                 return None
             request: dict[str, Any] = json.loads(control.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
             *streams, status = descriptors
