@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,7 +25,15 @@ def test_a_run_that_is_killed_leaves_no_server_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN.format(folder=str(tmp_path))]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
-        server = Path("/proc", run.stdout.readline().strip())
-        assert server.exists()
+        pid = int(run.stdout.readline())
+        assert is_alive(pid)
         run.send_signal(signal.SIGKILL)
-    until(lambda: not server.exists(), "the server has ended")
+    until(lambda: not is_alive(pid), "the server has ended")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -106,7 +106,7 @@ function isMeant(event, element) {
   const isSamePlace = Math.abs(clicked.x - found.x) < SAME_PX && Math.abs(clicked.y - found.y) < SAME_PX;
   const isDouble = event.detail > 0 && isSamePlace && found.at - clicked.at <= DOUBLE_CLICK_MS;
   const isIgnored = isDouble && (clicked.isSent || clicked.what !== what);
-  clicked = isIgnored ? { ...clicked, at: found.at } : found; // a third click is no more meant than the second
+  clicked = isIgnored ? { ...clicked, at: found.at } : found; // nor is a third click meant
   return !isIgnored;
 }
 
