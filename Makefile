@@ -36,10 +36,12 @@ test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The fallbacks: the suite without uvloop and httptools, except the parts that use neither. The environment is a copy,
-# in a third of the time of an installation; only the command `localqueue` has to be installed in it again.
+# in a third of the time of an installation; only the command `localqueue` has to be installed in it again. The copied
+# `ready` goes first: with it, a copy that isn't finished would pass for one without uvloop and httptools.
 .venv-plain/ready: .venv/ready
 	rm -rf .venv-plain
 	cp -R .venv .venv-plain
+	rm $@
 	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	.venv-plain/bin/python -m pip uninstall --quiet --yes uvloop httptools
 	touch $@
