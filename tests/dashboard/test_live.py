@@ -321,6 +321,47 @@ def test_refused_requests_that_are_dismissed_come_back_with_the_next_one(virtual
     expect(alert).to_contain_text("(1 request)")
 
 
+def test_refused_requests_are_shown_again_by_a_server_that_starts_at_the_same_virtual_time(
+    browser: Browser, tmp_path: Path, worker: Worker
+) -> None:
+    """Rule dashboard.refused."""
+    write_catalog(tmp_path)
+    options = ("--port", str(free_port()), "--clock", "virtual", "--ephemeral", "--target", worker.url)
+
+    def refuse(server: Server) -> None:
+        http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": "wrok", "data": 1})
+
+    with serving(tmp_path, *options) as server, board(browser, server, worker) as found:
+        alert = found.page.locator(".notice", has_text="Some requests were refused.")
+        refuse(server)
+        refuse(server)
+        found.open()
+        found.press("Dismiss refused requests")
+        expect(alert).to_have_count(0)
+        found.page.goto("about:blank")
+        found.post("/reset")
+        refuse(server)
+        found.open()
+        expect(alert).to_contain_text("(1 request)")
+        found.press("Dismiss refused requests")
+        expect(alert).to_have_count(0)
+        found.page.goto("about:blank")
+        server.stop()
+        with serving(tmp_path, *options) as again:
+            refuse(again)
+            found.open()
+            expect(alert).to_contain_text("(1 request)")
+            found.page.goto("about:blank")
+
+
+def test_a_page_opens_although_its_storage_is_damaged(virtual: Board) -> None:
+    """Another program of the same port, an earlier day, can have written there."""
+    for damaged in ("{", "null"):
+        virtual.open_module("format.js")
+        virtual.page.evaluate("(text) => localStorage.setItem('localqueue.dismissed', text)", damaged)
+        virtual.open()
+
+
 def test_unknown_keys_of_a_request_are_shown_on_the_page_of_its_job(virtual: Board) -> None:
     """Rule enqueue.unknown-keys."""
     ids = []

@@ -5,6 +5,7 @@ import { mergeCauses } from "./cause_merge.js";
 import * as clock from "./clock.js";
 import * as format from "./format.js";
 import { belongs, remember, replay } from "./job_merge.js";
+import * as preferences from "./preferences.js";
 import { isListRead, isResponseRead } from "./reading.js";
 import { filterOf, isSameList } from "./scope.js";
 import * as selection from "./selection.js";
@@ -44,10 +45,11 @@ export async function overview() {
   try {
     const paths = ["status", "queues", "clock", "schedules"];
     const [status, queues, clockNow, schedules] = await Promise.all(paths.map((path) => api.get(path)));
-    Object.assign(state, { version: status.version, services: status.services, queues: queues.queues, schedules: schedules.schedules });
+    Object.assign(state, { version: status.version, pid: status.pid, services: status.services, queues: queues.queues, schedules: schedules.schedules });
     state.catalog = status.catalog;
     state.storageError = status.storage.error;
     Object.assign(state, { rejected: status.rejected, rejections: status.rejections });
+    preferences.checkDismissed(status.rejected);
     clock.set(clockNow);
   } catch (error) {
     markUnreachable(error);

@@ -17,7 +17,16 @@ export function start() {
 
 function take(name, value) {
   if (name === UTC) state.isUtc = value === "1";
-  if (name === DISMISSED) state.dismissed = JSON.parse(value ?? "{}");
+  if (name === DISMISSED) state.dismissed = parsed(value);
+}
+
+/** Return what was dismissed; nothing if another page of this origin has written something else. */
+function parsed(value) {
+  try {
+    return Object(JSON.parse(value ?? "{}"));
+  } catch {
+    return {};
+  }
 }
 
 /** Show times in UTC, or local times. */
@@ -36,6 +45,12 @@ export function dismissRejections() {
   remember(Object.fromEntries(state.rejections.map((each) => [reasonOf(each), each.count])));
 }
 
+/** Forget what was dismissed if fewer requests have been refused: the server was reset or restarted meanwhile. */
+export function checkDismissed(refused) {
+  const dismissed = Object.values(state.dismissed).reduce((sum, count) => sum + count, 0);
+  if (dismissed > refused) forgetDismissed();
+}
+
 /** Forget what was dismissed: after a reset, the first refused request is a new one. */
 export function forgetDismissed() {
   remember({});
@@ -46,9 +61,9 @@ function remember(dismissed) {
   write(DISMISSED, JSON.stringify(dismissed));
 }
 
-/** Return the name of a reason; the time of its first request tells it from that of another server or before a reset. */
+/** Return the name of a reason on this server and since its reset; a virtual clock starts at the same time again. */
 function reasonOf({ code, namespace, queue, security, firstAt }) {
-  return JSON.stringify([code, namespace, queue, security, firstAt]);
+  return JSON.stringify([state.pid, code, namespace, queue, security, firstAt]);
 }
 
 function read(name) {

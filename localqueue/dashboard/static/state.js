@@ -7,6 +7,7 @@ export const state = {
   route: { namespace: null, queue: null, job: null, state: null, id: null, q: null },
   clock: null, // {mode, at, iso, offsetMs}
   version: "",
+  pid: 0, // of the server
   queues: null, // null: not known yet
   services: [],
   schedules: [],
