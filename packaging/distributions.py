@@ -34,7 +34,11 @@ def make_distributions(target: Path) -> list[Path]:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    try:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", "") or str(error)
+        sys.exit(f"Error: only files that git knows are shipped, so the build needs git and a clone\n{why}")
 
 
 def _export(folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""An environment that make couldn't finish isn't taken for a finished one."""
+"""What make does where something is missing: no unfinished environment is used, and an error says what is needed."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,14 @@ def test_an_environment_without_uvloop_is_not_ready_until_it_is_installed(tmp_pa
     made = subprocess.run(["make", ".venv-plain/ready"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert made.returncode != 0 and ".venv-plain/bin/python" in made.stderr + made.stdout
     assert not (tmp_path / ".venv-plain/ready").exists()
+
+
+def test_a_build_outside_of_a_clone_says_that_it_needs_one(tmp_path: Path) -> None:
+    (tmp_path / "packaging").mkdir()
+    program = shutil.copy(ROOT / "packaging/distributions.py", tmp_path / "packaging")
+    for env in ({**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}, {"PATH": str(tmp_path)}):
+        built = subprocess.run([sys.executable, program], env=env, capture_output=True, text=True)
+        assert built.returncode == 1
+        assert built.stderr.startswith(
+            "Error: only files that git knows are shipped, so the build needs git and a clone\n"
+        )
