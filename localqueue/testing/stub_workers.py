@@ -118,10 +118,11 @@ class StubWorkers:
         return [f"the reply of worker({queue!r})"]
 
     def close(self) -> None:
-        """Stop the thread that callables run on."""
-        thread, self._thread, self._calling = self._thread, None, None
+        """Stop the thread that callables run on, and wait for its end unless a callable is still running."""
+        thread, calling = self._thread, self._calling
+        self._thread = self._calling = None
         if thread is not None:
-            thread.shutdown(wait=False, cancel_futures=True)
+            thread.shutdown(wait=calling is None, cancel_futures=True)
 
     def unused(self) -> list[str]:
         """Describe the stubs that have replies left."""
