@@ -41,7 +41,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("bulk")
     write_catalog(folder, retries=0)
-    with working(lambda job: 500 if "bad" in job["data"] else 200) as worker:
+    with working(lambda job: 500 if "wrong" in job["data"] else 200) as worker:
         options = ("--target", worker.url, "--ephemeral", "--clock", "virtual")
         with serving(folder, *options) as found:
             yield found
@@ -51,7 +51,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(running: Server) -> Server:
     """Return a server on the virtual clock whose queue `work` has 3 failed and 2 completed jobs, and 2 queued ones."""
     send(running, "POST", "/reset")
-    for data in ("bad claim", "bad claim", "bad letter", "claim", "letter"):
+    for data in ("wrong claim", "wrong claim", "wrong letter", "claim", "letter"):
         running.enqueue(data)
     send(running, "POST", "/clock/advance", {"ms": 0})
     running.enqueue("claim")
@@ -82,7 +82,7 @@ def test_what_a_list_shows_is_retried_and_nothing_else(server: Server) -> None:
     assert done(server, "POST", "/jobs/retry", {"q": "claim", "queue": "work"}) == 2
     assert counts(server) == {"queued": 4, "failed": 1, "completed": 2}
     assert done(server, "POST", "/jobs/cancel") == 4
-    assert done(server, "POST", "/jobs/retry", {"state": "cancelled", "q": "bad"}) == 2
+    assert done(server, "POST", "/jobs/retry", {"state": "cancelled", "q": "wrong"}) == 2
     assert counts(server) == {"queued": 2, "failed": 1, "cancelled": 2, "completed": 2}
 
 
