@@ -66,6 +66,17 @@ def sent(wall: Board, path: str) -> int:
     return sum(url.endswith(path) for url in wall.asked)
 
 
+def hold_requests(wall: Board, path: str) -> list[Route]:
+    """Return a list that the page's requests to this path enter and wait in; to be called before the page is opened.
+
+    An open page may send what a key or a click asks for before it has heard that its requests are held.
+    """
+    assert wall.page.url == "about:blank"
+    waiting: list[Route] = []
+    wall.page.route(f"{wall.server.url}{path}", lambda route: waiting.append(route))
+    return waiting
+
+
 def is_busy(wall: Board) -> bool:
     return bool(wall.page.evaluate("import('./static/state.js').then(({ state }) => state.busy.size)"))
 
@@ -106,10 +117,9 @@ def test_while_one_cause_is_retried_another_one_can_be(wall: Board) -> None:
     """Rule dashboard.causes."""
     fail(wall, long("no policy"), long("no policy"), long("no policy"))
     fail(wall, 500, 500, 500)
+    waiting = hold_requests(wall, "/_localqueue/jobs/retry")
     wall.open("#/?state=failed")
     expect(wall.page.locator(".causes button")).to_have_count(2)
-    waiting: list[Route] = []
-    wall.page.route("**/jobs/retry", lambda route: waiting.append(route))
     for button in wall.page.locator(".causes button").all():
         button.click()
     until(lambda: wall.page.title() and len(waiting) == 2, "two requests are under way")
@@ -149,11 +159,10 @@ def test_enter_that_is_held_down_presses_a_button_once(wall: Board) -> None:
 
 def test_ctrl_enter_that_is_held_down_enqueues_one_job(wall: Board) -> None:
     """Rule dashboard.still."""
-    waiting: list[Route] = []
+    waiting = hold_requests(wall, "/jobs")
     wall.open("#/queues/shop/work")
     wall.press("Enqueue")
     wall.page.get_by_label("Payload (JSON)").fill("7")
-    wall.page.route(f"{wall.server.url}/jobs", lambda route: waiting.append(route))
     wall.page.keyboard.down("Control")
     for _ in range(3):
         wall.page.keyboard.down("Enter")
