@@ -66,7 +66,7 @@ def test_payload_in_place_of_data(tmp_path: Path, up: Callable[[], Terminal]) ->
     jobs = http.get(f"{terminal.url}/_localqueue/jobs").json()["jobs"]
     traced, named = (localqueue("job", job["id"], "--url", terminal.url).stdout for job in jobs)
     note = "  warning   the request had unknown keys, which were ignored: "
-    assert f"{note}payload; did you mean data?\n" in named and f"{note}traceId\n" in traced
+    assert f"{note}'payload'; did you mean data?\n" in named and f"{note}'traceId'\n" in traced
 
 
 def test_a_service_on_another_port(tmp_path: Path, up: Callable[[], Terminal]) -> None:

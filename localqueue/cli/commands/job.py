@@ -105,7 +105,7 @@ class JobPage:
         yield from (" " * 12 + line for line in lines[1:])
         if keys := self.job.get("ignoredKeys"):
             hint = "; did you mean data?" if data == "null" else ""
-            named = ", ".join(map(safe, keys))
+            named = ", ".join(repr(safe(key)) for key in keys)
             note = f"the request had unknown keys, which were ignored: {named}{hint}"
             yield f"  {self.paint('warn', 'warning')}   {note}"
 

@@ -68,7 +68,7 @@ function ignored({ job, text }) {
   const keys = job.ignoredKeys ?? [];
   if (keys.length === 0) return null;
   return h("p", { class: "ignored" }, icon("warning"), " The request had unknown keys, which were ignored: ",
-    keys.map((each, at) => [at ? ", " : "", h("code", {}, textBlock.foreign(each))]), ". ",
+    keys.map((each, at) => [at ? ", " : "", h("code", {}, textBlock.foreign(JSON.stringify(each)))]), ". ",
     text === "null" ? ["Did you mean ", h("code", {}, "data"), "?"] : null);
 }
 
