@@ -9,7 +9,7 @@ from typing import Any
 
 from localqueue.core import html_text
 from localqueue.core.models import Outcome, Response
-from localqueue.core.text import cut
+from localqueue.core.text import cut, safe
 
 LONGEST = 160
 """How many characters a summary has at most."""
@@ -21,6 +21,7 @@ FIELDS = ("message", "error", "detail", "title", "reason")
 EMPTY_TITLE = "Error"
 """The title of every error page of Express; the message follows it."""
 _SPACE = re.compile(r"\s+")
+_COLOR = re.compile("\x1b\\[[0-9;]*m")  # in the messages of Node's test assertions, for one
 _STACK_LINE = re.compile(r"^\s+at |^\s+File \"")
 _VARIABLE = re.compile(r"([0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{12,}\b|\d+(?:\.\d+)*|#)")
 
@@ -101,5 +102,5 @@ def _of_text(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    line = cut(_SPACE.sub(" ", text).strip(), LONGEST)
-    return line.encode(errors="replace").decode()  # JSON can name half a character, which SQLite refuses
+    line = _SPACE.sub(" ", _COLOR.sub("", text)).strip()
+    return cut(safe(line, LONGEST), LONGEST)  # escaped here, what a person copies from a terminal selects the same jobs
