@@ -81,7 +81,7 @@ def problems(queue_url: str, service_url: str) -> list[str]:
     return found
 
 
-def summarise(queue_url: str, seconds: float) -> None:
+def summarize(queue_url: str, seconds: float) -> None:
     found = jobs(queue_url)
     attempts = sum(job["attempt"] for job in found)
     print(f"\n  claims    {CLAIMS} submitted, all processed once and synced")
@@ -100,7 +100,7 @@ def run(queue: subprocess.Popen[bytes], service: subprocess.Popen[bytes], queue_
     wait_for(lambda: are_done(queue_url, 2 * CLAIMS), "all claims are synced", queue, service)
     if found := problems(queue_url, service_url):
         sys.exit("demo: something is wrong\n" + "\n".join(found))
-    summarise(queue_url, time.monotonic() - began)
+    summarize(queue_url, time.monotonic() - began)
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

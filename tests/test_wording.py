@@ -20,6 +20,9 @@ PHRASES = {
     "isn't a": r"\bthat is no [a-z]+\b",
     "stub": r"\bstand-ins?\b",
     "a plural by counted()": r"[a-z]\(s\)",
+    "American spelling": (
+        r"(?i)colour|behaviour|favour|honour|\blicence|\bgrey\b|(?:organ|recogn|serial|initial|normal|summar|optim)is(?:e|ing|ation)"
+    ),
     "the terms of the field": r"\b(?:lane|flight|heard|verdict|glimpse|doors)s?\b",
 }
 TEXTS = [
@@ -46,7 +49,16 @@ def test_no_text_uses_a_phrase_that_was_replaced(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["what is under way goes on", "0 warning(s)", "it is not there", "the service answered 500", "a lane"]
+    "line",
+    [
+        "what is under way goes on",
+        "0 warning(s)",
+        "it is not there",
+        "the service answered 500",
+        "a lane",
+        "a gray colour",
+        "initialised",
+    ],
 )
 def test_a_replaced_phrase_is_found(line: str) -> None:
     assert found_in(line)

@@ -40,7 +40,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """Return what was written, without colours."""
+        """Return what was written, without colors."""
         return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", self.screen).splitlines()
 
     def wait_for(self, text: str, times: int = 1) -> None:

@@ -290,7 +290,7 @@ def test_the_command_for_more_jobs_has_the_same_filters(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 100])
-def test_on_a_terminal_nothing_is_wider_than_it_and_colours_are_used(shop: Shop, columns: int) -> None:
+def test_on_a_terminal_nothing_is_wider_than_it_and_colors_are_used(shop: Shop, columns: int) -> None:
     """Rule cli.terminal."""
     shop.script += [(500, b"y" * 500, {})]
     id_ = shop.server.enqueue({"text": "é漢字" * 100})
@@ -309,7 +309,7 @@ def test_what_the_encoding_of_a_terminal_lacks_is_escaped(shop: Shop) -> None:
     assert 'payload   "é\\u6f22"' in found.lines[4]
 
 
-def test_colours_are_left_out_where_nobody_wants_them(shop: Shop) -> None:
+def test_colors_are_left_out_where_nobody_wants_them(shop: Shop) -> None:
     """Rule cli.terminal."""
     shop.server.enqueue()
     url = ("--url", shop.server.url)

@@ -53,7 +53,7 @@ class Received:
 
 @dataclass
 class Exchange:
-    """Let a behaviour act on one request: its head is in, its body not before `read_body`."""
+    """Let a behavior act on one request: its head is in, its body not before `read_body`."""
 
     worker: FaultWorker
     request: Received
@@ -83,10 +83,10 @@ class Exchange:
         await self.worker.release.wait()
 
 
-Behaviour = Callable[[Exchange], Awaitable[None]]
+Behavior = Callable[[Exchange], Awaitable[None]]
 
 
-def answer(*pieces: bytes, then: str = "keep") -> Behaviour:
+def answer(*pieces: bytes, then: str = "keep") -> Behavior:
     """Read the request, write the pieces, then keep the connection, close it, reset it or hold it silent."""
 
     async def behave(exchange: Exchange) -> None:
@@ -98,7 +98,7 @@ def answer(*pieces: bytes, then: str = "keep") -> Behaviour:
     return behave
 
 
-def answer_early(*pieces: bytes, then: str = "close") -> Behaviour:
+def answer_early(*pieces: bytes, then: str = "close") -> Behavior:
     """Write the pieces without having read the body."""
 
     async def behave(exchange: Exchange) -> None:
@@ -109,7 +109,7 @@ def answer_early(*pieces: bytes, then: str = "close") -> Behaviour:
     return behave
 
 
-def status(code: int, *headers: str, body: bytes = b"", then: str = "keep") -> Behaviour:
+def status(code: int, *headers: str, body: bytes = b"", then: str = "keep") -> Behavior:
     """Answer with a status, headers and a body of a known length."""
     return answer(response(code, *headers, body=body), then=then)
 
@@ -120,27 +120,27 @@ def response(code: int, *headers: str, body: bytes = b"") -> bytes:
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-def close() -> Behaviour:
+def close() -> Behavior:
     """Read the request and close without a response."""
     return answer(then="close")
 
 
-def reset() -> Behaviour:
+def reset() -> Behavior:
     """Read the request and reset the connection."""
     return answer(then="reset")
 
 
-def hang() -> Behaviour:
+def hang() -> Behavior:
     """Read the request and never answer."""
     return answer(then="hold")
 
 
-def hang_unread() -> Behaviour:
+def hang_unread() -> Behavior:
     """Neither read the body nor answer."""
     return answer_early(then="hold")
 
 
-def stream(head: bytes, pieces: Iterable[bytes]) -> Behaviour:
+def stream(head: bytes, pieces: Iterable[bytes]) -> Behavior:
     """Read the request, write a head and as many pieces as the other side takes."""
 
     async def behave(exchange: Exchange) -> None:
@@ -166,8 +166,8 @@ class FaultWorker:
 
     def __init__(
         self,
-        *script: Behaviour,
-        then: Behaviour | None = None,
+        *script: Behavior,
+        then: Behavior | None = None,
         host: str = "127.0.0.1",
         url_host: str = "",
         tls: ssl.SSLContext | None = None,

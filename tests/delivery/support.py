@@ -14,7 +14,7 @@ from localqueue.delivery.delivery import Delivery
 from localqueue.delivery.http_transport import HttpTransport
 from localqueue.delivery.response_parser import ResponseParser
 from tests.delivery.fault_worker import (
-    Behaviour,
+    Behavior,
     FaultWorker,
 )
 
@@ -38,10 +38,10 @@ async def delivering(parser: type[ResponseParser]) -> AsyncIterator[Delivery]:
 
 
 async def deliver_once(
-    parser: type[ResponseParser], behaviour: Behaviour, timeout_ms: int = LONG_MS, body: bytes = BODY
+    parser: type[ResponseParser], behavior: Behavior, timeout_ms: int = LONG_MS, body: bytes = BODY
 ) -> Outcome:
     """Deliver to a worker that does this to the first request, and answers 200 afterwards."""
-    async with FaultWorker(behaviour) as worker, delivering(parser) as delivery:
+    async with FaultWorker(behavior) as worker, delivering(parser) as delivery:
         outcome = await delivery.deliver(Request(worker.url, body, timeout_ms))
         assert len(worker.requests) <= 1, "the attempt was sent twice"
         return outcome

@@ -72,15 +72,15 @@ def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run) -
     limit_ms = 5 * SHORT_MS  # on a busy machine, too, each is in its phase by then
 
     async def main() -> list[Outcome]:
-        each = [deliver_once(parser, behaviour, limit_ms) for behaviours in PHASES.values() for behaviour in behaviours]
+        each = [deliver_once(parser, behavior, limit_ms) for behaviors in PHASES.values() for behavior in behaviors]
         return await asyncio.gather(*each)
 
     outcomes = run(main())
     assert {(each.kind, each.status, code_of(each)) for each in outcomes} == {(OutcomeKind.TIMEOUT, None, "timeout")}
     assert [message_of(each) for each in outcomes] == [
         f"timed out after {duration(limit_ms)} while {phase}; the handler may still be running"
-        for phase, behaviours in PHASES.items()
-        for _ in behaviours
+        for phase, behaviors in PHASES.items()
+        for _ in behaviors
     ]
 
 
@@ -211,10 +211,10 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "is_truncated"), LIMITS.values(), ids=LIMITS)
-def test_a_response_is_complete_once_64_kib_were_read(parser, run, behaviour, is_truncated) -> None:
+@pytest.mark.parametrize(("behavior", "is_truncated"), LIMITS.values(), ids=LIMITS)
+def test_a_response_is_complete_once_64_kib_were_read(parser, run, behavior, is_truncated) -> None:
     """Rule deliver.response-limit."""
-    outcome = run(deliver_once(parser, behaviour))
+    outcome = run(deliver_once(parser, behavior))
     assert outcome.kind is OutcomeKind.COMPLETED
     assert set(body_of(outcome)) == {ord("x")}
     assert len(body_of(outcome)) in (RESPONSE_BODY_LIMIT, RESPONSE_BODY_LIMIT - 1)

@@ -21,7 +21,7 @@ from localqueue.delivery.transport import Headers
 from localqueue.delivery.url import Url
 from tests.delivery.fault_worker import (
     OK,
-    Behaviour,
+    Behavior,
     Exchange,
     FaultWorker,
     answer,
@@ -44,7 +44,7 @@ from tests.delivery.support import (
 from tests.support import run_async
 
 
-async def deliver_twice(parser: type[ResponseParser], *script: Behaviour) -> tuple[list[Outcome], Any]:
+async def deliver_twice(parser: type[ResponseParser], *script: Behavior) -> tuple[list[Outcome], Any]:
     async with FaultWorker(*script) as worker, delivering(parser) as delivery:
         return [await delivery.deliver(Request(worker.url, BODY, LONG_MS)) for _ in range(2)], worker
 
@@ -95,9 +95,9 @@ NOT_AGAIN = {
 }
 
 
-@pytest.mark.parametrize("behaviour", NOT_AGAIN.values(), ids=NOT_AGAIN)
-def test_a_connection_that_may_not_be_used_again_is_not(parser, run, behaviour) -> None:
-    outcomes, worker = run(deliver_twice(parser, behaviour))
+@pytest.mark.parametrize("behavior", NOT_AGAIN.values(), ids=NOT_AGAIN)
+def test_a_connection_that_may_not_be_used_again_is_not(parser, run, behavior) -> None:
+    outcomes, worker = run(deliver_twice(parser, behavior))
     assert worker.connections == 2
     assert (outcomes[1].kind, body_of(outcomes[1])) == (OutcomeKind.COMPLETED, b"ok")
 
@@ -119,7 +119,7 @@ def test_a_connection_that_the_service_closed_while_idle_costs_no_attempt(parser
     run(main())
 
 
-def close_after_a_while() -> Behaviour:
+def close_after_a_while() -> Behavior:
     """Answer, and close once `release` is set."""
 
     async def behave(exchange: Exchange) -> None:

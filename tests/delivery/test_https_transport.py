@@ -17,7 +17,7 @@ from localqueue.core.models import Outcome, Request
 from localqueue.delivery import https_transport
 from localqueue.delivery.delivery import Delivery
 from tests.delivery.fault_worker import (
-    Behaviour,
+    Behavior,
     FaultWorker,
     answer,
     close,
@@ -80,8 +80,8 @@ def tls(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.
     return context
 
 
-async def deliver_securely(tls: ssl.SSLContext, behaviour: Behaviour, timeout_ms: int = LONG_MS) -> Outcome:
-    async with FaultWorker(behaviour, tls=tls, url_host="localhost") as worker:
+async def deliver_securely(tls: ssl.SSLContext, behavior: Behavior, timeout_ms: int = LONG_MS) -> Outcome:
+    async with FaultWorker(behavior, tls=tls, url_host="localhost") as worker:
         delivery = Delivery()
         outcome = await delivery.deliver(Request(worker.url, BODY, timeout_ms))
         await delivery.aclose()
@@ -91,7 +91,7 @@ async def deliver_securely(tls: ssl.SSLContext, behaviour: Behaviour, timeout_ms
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "code"),
+    ("behavior", "code"),
     [
         (status(200, body=b"ok"), None),
         (answer(UNTIL_EOF + b"ok", then="close"), None),
@@ -102,9 +102,9 @@ async def deliver_securely(tls: ssl.SSLContext, behaviour: Behaviour, timeout_ms
         (answer(b"HTTP/1.1 101 Switching\r\n\r\n"), "protocol"),
     ],
 )
-def test_https_has_the_same_outcomes(tls, run, behaviour, code) -> None:
+def test_https_has_the_same_outcomes(tls, run, behavior, code) -> None:
     """Rule deliver.https."""
-    outcome = run(deliver_securely(tls, behaviour))
+    outcome = run(deliver_securely(tls, behavior))
     assert code_of(outcome) == code
     if outcome.response is not None:
         assert body_of(outcome) == b"ok"
@@ -136,11 +136,11 @@ def test_headers_over_https_are_bounded(tls) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "phase"),
+    ("behavior", "phase"),
     [(hang(), "waiting for"), (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", then="hold"), "reading")],
 )
-def test_a_timeout_over_https_says_in_which_phase(tls, behaviour, phase) -> None:
-    outcome = run_async(deliver_securely(tls, behaviour, 300))
+def test_a_timeout_over_https_says_in_which_phase(tls, behavior, phase) -> None:
+    outcome = run_async(deliver_securely(tls, behavior, 300))
     assert code_of(outcome) == "timeout"
     assert f"while {phase} the response" in message_of(outcome)
 

@@ -56,10 +56,10 @@ COMPLETE = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "code", "body"), COMPLETE.values(), ids=COMPLETE)
-def test_a_complete_2xx_response_completes_the_job(parser, run, behaviour, code, body) -> None:
+@pytest.mark.parametrize(("behavior", "code", "body"), COMPLETE.values(), ids=COMPLETE)
+def test_a_complete_2xx_response_completes_the_job(parser, run, behavior, code, body) -> None:
     """Rule deliver.two-xx."""
-    outcome = run(deliver_once(parser, behaviour))
+    outcome = run(deliver_once(parser, behavior))
     assert (outcome.kind, outcome.status, outcome.error) == (OutcomeKind.COMPLETED, code, None)
     assert (body_of(outcome), outcome.response.truncated) == (body, False)
 
@@ -102,7 +102,7 @@ def test_a_redirect_is_not_followed_and_its_location_is_shown_escaped(parser, co
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    "behavior",
     [
         close(),
         answer(b"H", then="close"),
@@ -111,16 +111,16 @@ def test_a_redirect_is_not_followed_and_its_location_is_shown_escaped(parser, co
         answer(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
     ],
 )
-def test_a_connection_closed_before_a_full_head_is_a_failure(parser, run, behaviour) -> None:
+def test_a_connection_closed_before_a_full_head_is_a_failure(parser, run, behavior) -> None:
     """Rule deliver.closed."""
-    outcome = run(deliver_once(parser, behaviour))
+    outcome = run(deliver_once(parser, behavior))
     assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "closed_no_response")
 
 
-@pytest.mark.parametrize("behaviour", [reset(), answer(b"HTTP/1.1 200", then="reset")])
-def test_a_connection_reset_before_a_full_head_is_a_failure(parser, run, behaviour) -> None:
+@pytest.mark.parametrize("behavior", [reset(), answer(b"HTTP/1.1 200", then="reset")])
+def test_a_connection_reset_before_a_full_head_is_a_failure(parser, run, behavior) -> None:
     """Rule deliver.reset."""
-    outcome = run(deliver_once(parser, behaviour))
+    outcome = run(deliver_once(parser, behavior))
     assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "connection_reset")
 
 
@@ -130,7 +130,7 @@ def test_a_connection_reset_while_sending_is_a_failure(parser, run) -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour",
+    "behavior",
     [
         answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab", then="close"),
         answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", then="close"),
@@ -141,9 +141,9 @@ def test_a_connection_reset_while_sending_is_a_failure(parser, run) -> None:
         answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab", then="reset"),
     ],
 )
-def test_a_body_that_breaks_off_is_a_failure(parser, run, behaviour) -> None:
+def test_a_body_that_breaks_off_is_a_failure(parser, run, behavior) -> None:
     """Rule deliver.complete-response."""
-    outcome = run(deliver_once(parser, behaviour))
+    outcome = run(deliver_once(parser, behavior))
     assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "broken_response")
     assert "(200)" in message_of(outcome)
 

@@ -1,4 +1,4 @@
-"""The sample services run against a real server, both with the same behaviour."""
+"""The sample services run against a real server, both with the same behavior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Draw states as icons: a shape each, so that colour is not needed to tell them apart.
+// Draw states as icons: a shape each, so that color is not needed to tell them apart.
 
 import { h, s } from "./dom.js";
 

@@ -180,7 +180,7 @@ def _context(browser: Browser, **options: Any) -> BrowserContext:
 
 
 def axe_in_light_and_dark(page: Page) -> list[str]:
-    """Return what axe finds wrong with the page as it is; the two schemes differ only in their colours."""
+    """Return what axe finds wrong with the page as it is; the two schemes differ only in their colors."""
     page.emulate_media(color_scheme="light")
     found = axe(page)
     page.emulate_media(color_scheme="dark")
