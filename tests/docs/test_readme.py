@@ -21,6 +21,7 @@ from tests.support import Server, http, localqueue, serving, working
 TEXT = (ROOT / "README.md").read_text()
 PROGRAMS = "localqueue|make|npm|npx|pip|pipx|uvx"
 CURL = """curl -H 'Content-Type: application/json' -d '{"namespace": "my-service", "queue": "process-claim", "data": {"claimId": 7}}' http://localhost:4327/jobs"""  # noqa: E501
+LINK = re.compile(r"\[([^]]+)\]\(([^)]+)\)")
 ROADS = "tests/packaging/test_roads.py"
 RUN_BY = {
     "pip install iec-localqueue": (ROADS, "test_pip_installs_the_command_and_the_fixture"),
@@ -46,6 +47,55 @@ RUN_BY = {
 """Each command of the README: the file, or this one, and the test or line that runs it."""
 
 
+MAIN = "tests/server/test_main_job.py"
+PROMISES = {
+    "`data` reaches your handler byte for byte": (
+        MAIN,
+        "test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_byte",
+    ),
+    "a failed attempt runs again exactly `retryDelayMs` after it ended": (
+        MAIN,
+        "test_a_failed_attempt_is_retried_exactly_the_delay_after_its_end",
+    ),
+    "every attempt is kept, with the response and the reason for what came next": (
+        "tests/cli/test_inspect.py",
+        "test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_due_and_why",
+    ),
+    "refused requests are listed with their reasons": ("tests/cli/test_first_mistakes.py", "test_a_mistyped_queue"),
+    "in virtual time a day of retries": (
+        "tests/engine/test_timeline.py",
+        "test_a_day_passes_over_two_hundred_failing_jobs",
+    ),
+    "milliseconds": ("docs/performance.md#figures", r"\| 9\.5 \| \d+ ms"),
+    "in the same order every time": (
+        "tests/engine/test_timeline.py",
+        "test_the_same_seed_gives_the_same_ledger_and_the_same_ids_a_hundred_times",
+    ),
+    "scripted outcomes": (
+        "tests/engine/test_fault_injector.py",
+        "test_outcomes_are_used_in_starting_order_and_then_the_service_responds",
+    ),
+    "lost responses": ("tests/testing/test_idempotency.py", "test_the_sample_service_needs_its_idempotency_check"),
+    "crashes": ("tests/engine/test_crash_rehearsal.py", "test_the_restart_names_what_is_delivered_again"),
+    "schedules": ("tests/engine/test_schedules.py", "test_a_fan_out_of_300_jobs_is_one_advance"),
+    "a sentence for what each failure means": (
+        "tests/core/test_explanations.py",
+        "test_each_condition_of_the_table_is_found",
+    ),
+    "a job is on disk before you get its ID, and survives `kill -9` at any moment": (
+        "tests/store/test_crash.py",
+        "test_twenty_kills_under_load_lose_nothing",
+    ),
+    "2,000 kills under load": ("docs/reliability.md", r"\| kills \| .* \| 2,000 kills"),
+    "loopback only": ("tests/server/test_up.py", "test_it_listens_on_no_other_address"),
+    "refuses requests that a page in your browser could make": (
+        "tests/dashboard/test_foreign_page.py",
+        "test_a_foreign_page_creates_and_reads_nothing",
+    ),
+}
+"""Each promise of the README: the file that it links to, and the test or line there that holds it."""
+
+
 def commands() -> set[str]:
     """Return the commands of the README: the lines of its shell blocks, and the code in its text."""
     blocks = re.findall(r"^```sh\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
@@ -61,6 +111,17 @@ def test_every_command_is_run_by_a_test() -> None:
         text = (ROOT / (name or "tests/docs/test_readme.py")).read_text()
         assert re.search(rf"^(?:def )?{wanted}\b", text, re.MULTILINE), line
     assert not re.search(r"^ {4}", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+
+
+def test_every_promise_links_to_what_holds_it() -> None:
+    promises, _, _ = TEXT.partition("Each of these promises")
+    first_ones = LINK.findall(promises.partition("- **")[2])
+    to_tests = [link for link in LINK.findall(TEXT) if link[1].startswith("tests/")]
+    found = {" ".join(promise.split()): target for promise, target in [*first_ones, *to_tests]}
+    assert found == {promise: target for promise, (target, _) in PROMISES.items()}
+    for promise, (target, wanted) in PROMISES.items():
+        text = (ROOT / target.partition("#")[0]).read_text()
+        assert re.search(rf"^(?:def )?{wanted}\b", text, re.MULTILINE), promise
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,28 @@ def test_it_listens_on_both_loopback_addresses(tmp_path: Path) -> None:
         for host in ("127.0.0.1", "[::1]", "localhost"):
             url = f"http://{host}:{server.ready['port']}/health"
             assert http.get(url).json() == {"status": "ok"}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells which sockets listen")
+def test_it_listens_on_no_other_address(tmp_path: Path) -> None:
+    write_catalog(tmp_path)
+    with serving(tmp_path) as server:
+        found = listening(server.ready["port"])
+    assert "127.0.0.1" in found and found <= {"127.0.0.1", "::1"}
+
+
+def listening(port: int) -> set[str]:
+    """Return the addresses on which a port of this machine listens."""
+    found = set()
+    for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        path = Path("/proc/net", table)
+        for line in path.read_text().splitlines()[1:] if path.exists() else []:
+            _, local, _, state, *_ = line.split()
+            digits, _, its_port = local.partition(":")
+            if state == "0A" and int(its_port, 16) == port:
+                words = struct.iter_unpack(">I", bytes.fromhex(digits))
+                found.add(socket.inet_ntop(family, b"".join(struct.pack("=I", word) for (word,) in words)))
+    return found
 
 
 def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_path: Path) -> None:
