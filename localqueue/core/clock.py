@@ -11,6 +11,8 @@ from localqueue.core.real_time import monotonic, sleep, system_time
 
 JUMP_MS = 1000
 """A difference between wall and monotonic time over this is a jump (a set clock, a laptop that slept)."""
+LAG_S = 0.05
+"""If the event loop ends a deadline later than this, it was held up: a long step, a stopped process."""
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float = 0.005) -> bool:
@@ -40,14 +42,16 @@ class Deadline:
     """A deadline: `asyncio.timeout` at a third of its cost, for the two places that every job passes.
 
     Raises TimeoutError if the block takes longer than `seconds`. It can be entered once. While it is held, the block
-    may take any time; afterwards all of its seconds again.
+    may take any time; afterwards all of its seconds again. If the event loop was held up, the block gets that time once
+    more: what arrived meanwhile hasn't been read yet.
     """
 
-    __slots__ = ("_cancelling", "_handle", "_is_over", "_seconds", "_task", "is_held")
+    __slots__ = ("_cancelling", "_handle", "_is_extended", "_is_over", "_seconds", "_task", "is_held")
 
     def __init__(self, seconds: float, *, is_held: bool = False) -> None:
         self._seconds = seconds
         self._is_over = False
+        self._is_extended = False
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[Any] | None = None
         self.is_held = is_held
@@ -69,6 +73,13 @@ class Deadline:
         self._handle = None if self.is_held else asyncio.get_running_loop().call_later(self._seconds, self._end)
 
     def _end(self) -> None:
+        assert self._handle is not None
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._handle.when()
+        if late > LAG_S and not self._is_extended:
+            self._is_extended = True
+            self._handle = loop.call_later(min(late, self._seconds), self._end)
+            return
         self._is_over = True
         if self._task is not None:
             self._task.cancel()

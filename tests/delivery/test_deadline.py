@@ -147,6 +147,34 @@ def test_a_response_right_at_the_deadline_has_exactly_one_outcome(parser) -> Non
     run_async(main())
 
 
+@pytest.mark.parametrize(("is_answered", "kind"), [(True, OutcomeKind.COMPLETED), (False, OutcomeKind.TIMEOUT)])
+def test_a_response_that_came_while_the_event_loop_was_held_up_counts(parser, is_answered, kind) -> None:
+    """Rule deliver.own-faults."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            async with delivering(parser) as delivery:
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+                attempt = asyncio.create_task(delivery.deliver(Request(url, BODY, SHORT_MS)))
+                service, _ = await loop.sock_accept(listener)
+                with service:
+                    await loop.sock_recv(service, 65_536)
+                    if is_answered:
+                        service.send(OK)
+                    hold_up(loop, 10 * SHORT_MS / 1000)
+                    assert (await attempt).kind is kind
+
+    run_async(main())
+
+
+def hold_up(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """Let time pass in which the loop does nothing, as after a long step."""
+    real = loop.time
+    loop.time = lambda: real() + seconds  # type: ignore[method-assign]
+
+
 def test_a_cancelled_attempt_closes_its_connection(parser, run) -> None:
     """Rule deliver.cancel."""
 
