@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.campaigns import inputs, power_loss
 from tests.campaigns.table import CAMPAIGNS, Campaign
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS, ids=[each.name for each in CAMPAIGNS])
@@ -30,5 +34,29 @@ def test_an_internal_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_campaign_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    text = (ROOT / "docs/reliability.md").read_text()
     assert [each.name for each in CAMPAIGNS if f"| {each.name} |" not in text] == []
+
+
+def test_every_explained_mutant_changes_a_line_that_exists() -> None:
+    groups = tomllib.loads((ROOT / "tests/campaigns/mutants.toml").read_text())["survivors"]
+    texts = [text for group in groups for text in group["mutants"]]
+    assert [text for text in texts if line_before(text) not in code_of(text.partition(": ")[0])] == []
+
+
+def line_before(mutant: str) -> str:
+    """Return what a mutant replaces, from a text in mutants.toml."""
+    return mutant.partition(": ")[2].partition(" -> ")[0]
+
+
+def code_of(name: str) -> str:
+    """Return the code of a function, such as store.writer.Writer.close, as one line; "" if it doesn't exist."""
+    folder, module, *path = name.split(".")
+    source = (ROOT / "localqueue" / folder / f"{module}.py").read_text()
+    node: ast.AST | None = ast.parse(source)
+    for each in path:
+        node = next((child for child in ast.iter_child_nodes(node) if getattr(child, "name", "") == each), None)
+        if node is None:
+            return ""
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 0)
+    return " ".join(line.strip() for line in source.splitlines()[first - 1 : last])
