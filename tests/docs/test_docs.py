@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import runpy
 from pathlib import Path
@@ -26,6 +27,21 @@ def test_every_rule_of_the_semantics_is_held_by_a_test() -> None:
     assert len(rules) > 40
     assert set(rules) - held == set()
     assert held - set(rules) == set()
+
+
+def test_the_table_of_the_architecture_has_every_module_and_no_other() -> None:
+    table = (ROOT / "docs/architecture.md").read_text().partition("| folder |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1:4] for row in table.splitlines()[2:]]
+    folders = list(itertools.accumulate((row[0].strip(" `/") for row in rows), lambda last, name: name or last))
+    named = {
+        name if "/" in name else f"{folder}/{name}"
+        for folder, row in zip(folders, rows, strict=True)
+        for name in re.findall(r"`([a-z0-9_/]+[a-z0-9_])`", row[2])
+    }
+    package = ROOT / "localqueue"
+    modules = {str(path.relative_to(package).with_suffix("")) for path in package.glob("*/*.py")}
+    assert {name for name in modules if not name.endswith("__init__")} - named == set()
+    assert [name for name in named if not list(package.rglob(f"{name}.py"))] == []
 
 
 def test_every_option_is_a_setting_and_is_in_the_help() -> None:
