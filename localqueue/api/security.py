@@ -11,7 +11,7 @@ from collections.abc import Collection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localqueue.api import responses
-from localqueue.core.addresses import parse_address
+from localqueue.core.addresses import is_loopback, parse_address
 from localqueue.core.errors import (
     HeadersTooLarge,
     InvalidRequest,
@@ -120,17 +120,13 @@ def _is_own_address(host: str, server: tuple[str, int | None] | None) -> bool:
 
 
 def _check_peer(scope: Scope) -> None:
-    if scope["path"] not in PRODUCTION_PATHS and not _is_loopback(scope.get("client")):
+    client = scope.get("client")
+    if scope["path"] not in PRODUCTION_PATHS and not (client and is_loopback(client[0])):
         raise Refused(
             "only programs on this machine can use /_localqueue",
             "To open it to other machines: localqueue up --allow-remote",
             code="loopback_only",
         )
-
-
-def _is_loopback(client: tuple[str, int] | None) -> bool:
-    address = parse_address(client[0]) if client else None
-    return address is not None and address.is_loopback
 
 
 def _check_framing(headers: list[tuple[bytes, bytes]]) -> None:

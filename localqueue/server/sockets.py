@@ -6,10 +6,10 @@ import errno
 import resource
 import socket
 
+from localqueue.core.addresses import LOOPBACK
 from localqueue.core.errors import PortInUse, StartError
 
 BACKLOG = 4096
-LOOPBACK = ("127.0.0.1", "::1")
 
 
 def bind(host: str | None, port: int) -> list[socket.socket]:
