@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 
 from tests.campaigns.table import CAMPAIGNS, Campaign
+
+LINE = "{:15} {:>9} {:>5} {:>7}  {}"
 
 
 def main() -> int:
@@ -21,16 +25,24 @@ def main() -> int:
     given = parser.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, Python {platform.python_version()}")
     chosen = [each for each in CAMPAIGNS if not given.only or each.name in given.only]
-    return max(_run(each, given.count or (each.short if given.short else each.long), given.seed) for each in chosen)
+    return run(chosen, given.count, given.seed, is_short=given.short)
+
+
+def run(campaigns: Sequence[Campaign], count: int | None, seed: int, *, is_short: bool) -> int:
+    """Print a table, a line for each campaign; one that breaks doesn't end the others."""
+    print(LINE.format("campaign", "count", "seed", "time", "result"))
+    return max(_run(each, count or (each.short if is_short else each.long), seed) for each in campaigns)
 
 
 def _run(campaign: Campaign, count: int, seed: int) -> int:
     began = perf_counter()
     try:
         summary, code = campaign.run(count, seed), 0
-    except AssertionError as error:
-        summary, code = f"BROKEN: {error}", 1
-    print(f"{campaign.name} {count:,} (seed {seed}), {perf_counter() - began:.0f} s: {summary}", flush=True)
+    except Exception as error:
+        summary, code = f"BROKEN: {type(error).__name__}: {error}", 1
+        traceback.print_exc()
+    took = f"{perf_counter() - began:.0f} s"
+    print(LINE.format(campaign.name, f"{count:,}", seed, took, summary), flush=True)
     return code
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns import inputs, power_loss
+from tests.campaigns.__main__ import run
 from tests.campaigns.table import CAMPAIGNS, Campaign
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,19 @@ def test_an_internal_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "_post", lambda *_: 500)
     with pytest.raises(AssertionError):
         inputs.requests(3, 1)
+
+
+def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(count: int, seed: int) -> str:
+        raise TimeoutError("no response")
+
+    campaigns = [Campaign("one", broken, 5, 50, ""), Campaign("two", lambda *given: f"{given}", 5, 50, "")]
+    assert run(campaigns, None, 7, is_short=True) == 1
+    rows = [line.split(maxsplit=5) for line in capsys.readouterr().out.splitlines()]
+    assert [(row[0], row[1], row[2], row[5]) for row in rows[1:]] == [
+        ("one", "5", "7", "BROKEN: TimeoutError: no response"),
+        ("two", "5", "7", "(5, 7)"),
+    ]
 
 
 def test_every_campaign_is_in_the_documentation() -> None:
