@@ -6,6 +6,7 @@ numbers, key order and escapes reach the worker as they were sent.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from localqueue.core.text import nearest, safe
 FIELDS = ("namespace", "queue", "data")
 NAME_LIMIT = 128
 """The longest name that a catalog can declare."""
+KEY_LIMIT = 1000
+"""The most keys of a body, outside of `data`: each one takes the event loop a few microseconds."""
 MISSING_HINTS = {
     "namespace": "Is SERVICE_NAMESPACE set for your service? `localqueue up` prints the line to export.",
     "queue": "Name one of the queues under spec.queues in the catalog. To list them: localqueue queues",
@@ -88,13 +91,16 @@ def parse_replay(body: bytes) -> bytes | None:
 
 def _parsed(text: str) -> list[_Member]:
     try:
-        return list(_members(text))
+        members = list(itertools.islice(_members(text), KEY_LIMIT + 1))
     except json.JSONDecodeError as error:
         raise _invalid_json(f"{error.msg} at offset {len(text[: error.pos].encode())}") from None
     except ValueError as error:
         raise _invalid_json(str(error)) from None
     except RecursionError:
         raise _invalid_json("it is nested too deeply") from None
+    if len(members) > KEY_LIMIT:
+        raise InvalidRequest(f"the body has more than {KEY_LIMIT} keys", "Put the payload into `data`.")
+    return members
 
 
 def check_value(raw: bytes) -> str:
@@ -218,10 +224,10 @@ def _name(field: str, known: dict[str, _Member], unknown: dict[str, None]) -> st
     if not isinstance(member.value, str):
         hint = MISSING_HINTS[field] if member.value is None else ""
         raise InvalidRequest(f"{field} must be a string, not {_kind(member.value)}", hint)
-    if any("\ud800" <= character <= "\udfff" for character in member.value):
-        raise InvalidRequest(f"{field} contains a lone surrogate, which isn't text")
     if len(member.value) > NAME_LIMIT:
         raise InvalidRequest(f"{field} has {len(member.value)} characters; the limit is {NAME_LIMIT}")
+    if any("\ud800" <= character <= "\udfff" for character in member.value):
+        raise InvalidRequest(f"{field} contains a lone surrogate, which isn't text")
     return member.value
 
 

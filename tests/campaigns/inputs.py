@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,6 +36,24 @@ PIECES = [
     b":",
     b",",
 ]
+_JOB = b'{"namespace":"shop","queue":"work"'
+_SIZE = 1_000_000
+LARGE = [
+    b'{"namespace":"shop","queue":"%b"}' % (b"w" * _SIZE),
+    b'{"namespace":"%b","queue":"work"}' % (b"s" * _SIZE),
+    b'%b,"%b":1}' % (_JOB, b"k" * _SIZE),
+    _JOB + b"".join(b',"key%d":1' % number for number in range(_SIZE // 16)) + b"}",
+    b'{"queue":"work"' + b"".join(b',"namespac%d":1' % number for number in range(900)) + b"}",
+    _JOB + b',"a":1' * (_SIZE // 6) + b"}",
+    b'%b,"data":%b}' % (_JOB, b"9" * _SIZE),
+    b'%b,"data":"%b"}' % (_JOB, b"\\ud800" * (_SIZE // 6)),
+    b'%b,"data":[%b1]}' % (_JOB, b"{}," * (_SIZE // 3)),
+    b'%b,"data":[%b1]}' % (_JOB, b"1e1," * (_SIZE // 4)),
+    b'%b,"data":%b' % (_JOB, b"[" * _SIZE),
+    b'%b,"data":"%b' % (_JOB, b"\\\\" * (_SIZE // 2)),
+    b" " * _SIZE + b'{"namespace":"shop","queue":"work"}',
+]
+"""Bodies of almost 1 MiB that are expensive to read."""
 STALL_MS = 100.0
 """A request may keep the event loop busy for this long, in CPU time, because a busy machine delays everything."""
 
@@ -49,7 +68,7 @@ def mutated(rng: random.Random, text: bytes) -> bytes:
 
 
 def requests(count: int, seed: int) -> str:
-    """Send `count` damaged bodies to POST /jobs, and a good one after each hundred."""
+    """Send all large bodies and `count` damaged ones to POST /jobs, with a good one after each hundred."""
     with tempfile.TemporaryDirectory() as name:
         write_catalog(Path(name), retries=0)
         statuses, longest = _send(Path(name), count, random.Random(seed))
@@ -63,17 +82,23 @@ def _send(folder: Path, count: int, rng: random.Random) -> tuple[dict[int, int],
     statuses, longest = dict[int, int](), 0.0
     with serving(folder, "--ephemeral") as server:
         connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-        for number in range(count):
-            is_good = number % 100 == 0
-            body = rng.choice(BODIES) if is_good else mutated(rng, rng.choice(BODIES))
+        for body, is_good in _bodies(count, rng):
             began = _loop_cpu_ms(server)
             status = _post(connection, body)
             longest = max(longest, _loop_cpu_ms(server) - began)
-            assert status < 500 and (status == 201 or not is_good), (status, body)
+            assert status < 500 and (status == 201 or not is_good), (status, body[:1000])
             statuses[status] = statuses.get(status, 0) + 1
         connection.close()
         _check_log(server)
     return statuses, longest
+
+
+def _bodies(count: int, rng: random.Random) -> Iterator[tuple[bytes, bool]]:
+    """Yield the bodies, and whether each one must be accepted."""
+    yield from ((body, False) for body in LARGE)
+    for number in range(count):
+        is_good = number % 100 == 0
+        yield rng.choice(BODIES) if is_good else mutated(rng, rng.choice(BODIES)), is_good
 
 
 def _loop_cpu_ms(server: Server) -> float:

@@ -98,6 +98,7 @@ def test_invalid_json_is_refused(body: bytes) -> None:
         ('{"data":1,"data":2}', "data is given twice"),
         ('{"namespace":"n","queue":"' + "q" * 129 + '"}', "queue has 129 characters; the limit is 128"),
         ('{"queue":"q","queue":"q"}', "queue is given twice"),
+        ("{" + '"a":1,' * 1000 + '"namespace":"n"}', "the body has more than 1000 keys"),
     ],
 )
 def test_an_invalid_field_is_named_with_the_rule_and_the_value(body: str, message: str) -> None:
