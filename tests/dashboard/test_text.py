@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
-from tests.dashboard.browser import Board
-from tests.support import until
+from tests.dashboard.browser import Board, board
+from tests.support import JSON, Worker, http, serving, until, write_catalog
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -91,6 +92,23 @@ def test_hostile_addresses_and_searches_are_shown_as_text(wall: Board) -> None:
         expect(wall.rows()).to_have_count(0)
         assert wall.page.locator("#find").input_value() == text
     wall.problems[:] = [each for each in wall.problems if "status of 40" not in each]
+
+
+def test_hostile_findings_and_refused_requests_are_shown_as_text(
+    browser: Browser, worker: Worker, tmp_path: Path
+) -> None:
+    """Rule dashboard.text."""
+    text = HOSTILE[0]
+    catalog = write_catalog(tmp_path)
+    with serving(tmp_path, "--ephemeral", "--target", worker.url) as server, board(browser, server, worker) as found:
+        found.open()
+        refused = http.post(f"{server.url}/jobs", json={"namespace": "shop", "queue": text}, headers=JSON)
+        assert refused.status_code == 404
+        found.see(f"unknown queue '{text}'")
+        catalog.write_text(catalog.read_text().replace("retries: 3", f"retries: '{text}'"))
+        found.see("Catalog error.")
+        expect(found.page.locator(".notice code").filter(has_text=f'not "{text}"')).to_be_visible()
+        assert found.page.locator("img").count() == 0
 
 
 def shown(text: str) -> str:
