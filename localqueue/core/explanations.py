@@ -105,7 +105,7 @@ def _filled(condition: Condition, declared: Declared, ended: Ended, **more: str)
         "place": safe(declared.place or "the catalog"),
         "url": safe(ended.url),
         "origin": safe(ended.url.removesuffix(declared.endpoint)),
-        "location": safe(_header(ended.outcome, "location") or "nowhere"),
+        "location": safe(_header(ended.outcome, "location") or ""),
         "error": safe(ended.outcome.error.message) if ended.outcome.error is not None else "",
         "took": duration(ended.duration_ms),
         "timeout": duration(declared.timeout_ms),
@@ -127,7 +127,7 @@ def _message_has(part: str) -> Callable[[Ended, Declared], bool]:
 
 
 def _is_redirect(ended: Ended, _: Declared) -> bool:
-    return 300 <= (ended.outcome.status or 0) < 400
+    return 300 <= (ended.outcome.status or 0) < 400 and _header(ended.outcome, "location") is not None
 
 
 def _is_slow(ended: Ended, declared: Declared) -> bool:

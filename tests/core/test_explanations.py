@@ -113,6 +113,7 @@ def test_the_text_has_the_value_and_the_place_and_the_command_works(name: str, t
         ended(OutcomeKind.COMPLETED, 200, duration_ms=800),
         responded(500, '{"error": "busy"}', content_type="application/json"),
         responded(409),
+        responded(304),
         ended(OutcomeKind.HTTP_ERROR, 404, ("http_404", "the service responded 404 (scripted)"), injected="404"),
         ended(OutcomeKind.CANCELLED),
         ended(OutcomeKind.INTERRUPTED),
