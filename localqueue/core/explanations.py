@@ -181,7 +181,7 @@ CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
         Condition(
             "wrong_path",
             _status(404, 405),
-            "the service has no handler for POST {path}, the endpoint that is declared at {place}",
+            "POST {path}, declared at {place}, has no handler, or its handler responded {status}",
             "curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' {url}",
         ),
         Condition(
@@ -272,7 +272,7 @@ FIRING_CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
         Condition(
             "wrong_path",
             _status(404, 405),
-            "the service has no handler for POST {path}, the endpoint that is declared at {place}",
+            "POST {path}, declared at {place}, has no handler, or its handler responded {status}",
             "curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' {url}",
         ),
     ),

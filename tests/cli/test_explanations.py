@@ -50,7 +50,7 @@ def test_doctor_lists_how_attempts_ended_until_a_reset(shop: Shop) -> None:
     shop.shown("drain")
     text = " ".join(shop("doctor").stdout.split())
     assert f"attempts shop/work: 2 attempts, the latest just now: {TEXT}" in text
-    assert re.search("attempts shop/work: 1 attempt, .+ ago: the service has no handler for POST /work", text)
+    assert re.search("attempts shop/work: 1 attempt, .+ ago: POST /work, declared at .+, has no handler", text)
     assert [each["explanation"]["condition"] for each in shop.server.get("/status")["explanations"]] == [
         "success_false",
         "wrong_path",

@@ -46,7 +46,7 @@ def test_a_job_shows_every_attempt_with_its_response_and_when_the_next_one_is_du
   │ due 00:00:05.000Z, started on time, took 0 ms
   │   ok
   │ next due 00:00:10.000Z: retry 2 of 2, 5000 ms after the end of the attempt
-  │ The service has no handler for POST /work, the endpoint that is declared at catalog-info.yaml:7.
+  │ POST /work, declared at catalog-info.yaml:7, has no handler, or its handler responded 404.
   │ curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' {shop.worker.url}/work
   ○ attempt 3/3 is due in 4 s, at 00:00:10.000Z
     To run it now: localqueue advance 4s

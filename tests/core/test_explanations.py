@@ -83,7 +83,7 @@ def test_each_condition_of_the_table_is_found() -> None:
         ("success_false", "says success: false, but 200 completes the job", "localqueue replay deadbeef"),
         (
             "wrong_path",
-            "no handler for POST /work, the endpoint that is declared at catalog-info.yaml:7",
+            "POST /work, declared at catalog-info.yaml:7, has no handler, or its handler responded 404",
             f"'{{}}' {URL}",
         ),
         ("redirect", "redirects to /login,", "localqueue check"),
