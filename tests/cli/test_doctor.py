@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from localqueue.cli import diagnostics
+from tests.cli.terminal import localqueue_on_terminal
 from tests.server.test_up import has_ipv6
 from tests.support import Server, Worker, answering, free_port, localqueue, serving, write_catalog
 
@@ -63,6 +64,14 @@ def test_without_server_and_service_it_says_what_to_start(folder: Path) -> None:
     assert f"not running at {NOWHERE} (from IEC_QUEUE_URL)" in text and "→ Start it: localqueue up" in text
     assert "shop at http://localhost:9: nothing is listening there" in text and "→ Start the service" in text
     assert "→ Before you start your service: export SERVICE_NAMESPACE=shop" in text
+
+
+def test_a_command_of_a_narrow_terminal_can_be_copied_in_one_piece(folder: Path) -> None:
+    """Rule cli.doctor."""
+    with localqueue_on_terminal("doctor", "--url", NOWHERE, columns=40) as terminal:
+        terminal.wait_end()
+    commands = [line.partition(": ")[2] for line in terminal.lines if "→ Before you start" in line]
+    assert commands == ["export IEC_QUEUE_URL=http://localhost:4327", "export SERVICE_NAMESPACE=shop"]
 
 
 def test_problems_of_the_catalog_are_listed(folder: Path) -> None:

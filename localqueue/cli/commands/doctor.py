@@ -15,7 +15,7 @@ from localqueue.cli.diagnostics import Check
 from localqueue.cli.options import as_json, at_url, print_json, with_colors
 from localqueue.cli.output import text_block
 from localqueue.cli.output.terminal import Painter, terminal_width
-from localqueue.core.text import counted
+from localqueue.core.text import counted, safe
 
 _MARKS = {"ok": ("✓", "good"), "note": ("·", "warn"), "problem": ("✗", "bad")}
 _INDENT = 25
@@ -50,6 +50,5 @@ def _lines(check: Check, paint: Painter) -> Iterator[str]:
     head, *rest = text_block.lines(check.text, columns, None, "")
     yield f"{paint(tone, f'{mark} {check.level:<7}')}  {check.topic:<11}  {head}"
     yield from (" " * _INDENT + line for line in rest)
-    if check.fix:
-        for at, line in enumerate(text_block.lines(check.fix, columns - 2, None, "")):
-            yield " " * _INDENT + paint("bold", ("  " if at else "→ ") + line)
+    if check.fix:  # in one piece, so that a command can be copied
+        yield " " * _INDENT + paint("bold", f"→ {safe(check.fix, 1000)}")
