@@ -189,6 +189,13 @@ def test_a_failed_job_is_reported_in_one_line_and_fails_the_run(folder: Path) ->
     assert execute(folder, *VIRTUAL, "sh", "-c", f"{sys.executable} service.py 503; exit 4").returncode == 4
 
 
+def test_an_explanation_names_no_command_that_needs_the_ended_queue(folder: Path) -> None:
+    """Rule explain.log."""
+    found = execute(folder, *VIRTUAL, *service("422"))
+    assert "note: shop/work: the service doesn't accept the body." in found.stderr
+    assert "localqueue job" not in found.stderr
+
+
 def test_failed_jobs_of_an_earlier_run_do_not_count_but_those_before_a_reset_do(folder: Path) -> None:
     """Rule exec.failed: a test that resets between its cases must not hide the failures of the earlier ones."""
     kept = (*VIRTUAL, "--db", "kept.db")

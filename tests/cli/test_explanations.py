@@ -27,9 +27,9 @@ def test_the_log_explains_each_condition_once_for_a_queue(tmp_path: Path) -> Non
             http.post(f"{url}/jobs", json={"namespace": "shop", "queue": queue})
             until(lambda count=number: len(worker.bodies) == count, "it was delivered")  # type: ignore[misc]
         process.send_signal(2)
-        notes = [line for line in process.stdout.read().splitlines() if line.startswith("note: ")]
-    assert [note.split(": ")[1] for note in sorted(notes)] == ["shop/other", "shop/work"]
-    assert all(TEXT in note and ": localqueue replay " in note for note in notes)
+        notes = re.findall("^note: (.+?): (.+)\n  (.+)$", process.stdout.read(), re.MULTILINE)
+    assert [where for where, _, _ in sorted(notes)] == ["shop/other", "shop/work"]
+    assert all(TEXT in text and command.startswith("localqueue replay ") for _, text, command in notes)
 
 
 def test_the_page_of_a_job_explains_its_latest_attempt(shop: Shop) -> None:

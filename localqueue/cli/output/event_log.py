@@ -138,7 +138,8 @@ class TextLog:
         """Write an explanation the first time that a queue or a schedule has its condition."""
         if explanation is not None and (where, explanation.condition) not in self._explained:
             self._explained.add((where, explanation.condition))
-            self._write(phrases.explanation(where, explanation, self._paint))
+            has_server = not self._has_summary  # that of `exec` is gone before anyone could use a command
+            self._write(phrases.explanation(where, explanation, self._paint, with_command=has_server))
 
     def _shows(self, job: Job, attempt: Attempt, name: str) -> bool:
         """Return whether an attempt has a line: a completed one may be part of a sum."""
