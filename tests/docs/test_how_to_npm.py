@@ -49,18 +49,22 @@ def test_the_tests_of_the_page_pass_with_node_test(folder: Path) -> None:
     assert "# pass 2" in node(folder, "node", "--test", "claims.test.js")
 
 
-def test_the_tests_of_the_page_pass_with_vitest(folder: Path) -> None:
-    config = 'export default { test: { include: ["*.vitest.js"], pool: "threads" } };'
-    (folder / "vitest.config.js").write_text(config)
-    for number in range(3):  # in parallel files: each has a queue of its own
-        shutil.copy(folder / "claims.vitest.js", folder / f"copy{number}.vitest.js")
-    assert re.search(r"Tests .*4 passed", node(folder, "vitest", "run"))
+def project(folder: Path, tmp_path: Path, test: str) -> Path:
+    """Return a project with four copies of a test of the page: in parallel, each has a queue of its own."""
+    for name in ("package.json", "node_modules", "catalog-info.yaml"):
+        (tmp_path / name).symlink_to(folder / name)
+    for number in range(4):
+        shutil.copy(folder / test, tmp_path / f"{number}{test}")
+    return tmp_path
 
 
-def test_the_tests_of_the_page_pass_with_jest_in_four_workers(folder: Path) -> None:
-    for number in range(3):
-        shutil.copy(folder / "claims.jest.cjs", folder / f"copy{number}.jest.cjs")
-    output = node(folder, "jest", "--testMatch", "**/*.jest.cjs", "--workerThreads=false", "-w", "4")
+def test_vitest_finds_and_passes_the_test_of_the_page(folder: Path, tmp_path: Path) -> None:
+    output = node(project(folder, tmp_path, "claims.spec.js"), "vitest", "run", "--pool=threads")
+    assert re.search(r"Tests .*4 passed", output)
+
+
+def test_jest_finds_and_passes_the_test_of_the_page_in_four_workers(folder: Path, tmp_path: Path) -> None:
+    output = node(project(folder, tmp_path, "claims.spec.cjs"), "jest", "--workerThreads=false", "-w", "4")
     assert "Tests:       4 passed" in output and "did not exit" not in output
 
 
