@@ -62,6 +62,7 @@ class RunningServer:
     delivers_twice: bool = False
     chaos: float = 0.0
     has_timeouts: bool = True
+    fires_schedules: bool = True
 
 
 Use = Callable[[RunningServer, Engine], Awaitable[None]]
@@ -105,6 +106,7 @@ async def serve(config: ServerConfig, use: Use) -> None:
             chaos=settings.chaos,
             lost_log=lock.lost_log,
             has_timeouts=not settings.no_timeouts,
+            fires_schedules=settings.schedules,
         )
         await _run(config, _refuse_own_address(catalog, port), seen, listeners, where, lock, use)
 

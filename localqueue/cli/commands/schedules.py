@@ -11,7 +11,7 @@ import click
 
 from localqueue.cli import completion
 from localqueue.cli.options import as_json, print_json, with_client, with_colors, with_utc
-from localqueue.cli.output import table
+from localqueue.cli.output import phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.cli.output.time_format import TimeFormat, read_clock
@@ -48,7 +48,7 @@ def schedules(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> No
     for line in table.lines(columns, rows, paint, terminal_width()):
         click.echo(line)
     if not found["enabled"]:
-        click.echo("the clock doesn't fire them; for that, start the server with: localqueue up --schedules")
+        click.echo(phrases.NOT_FIRED)
 
 
 def _row(schedule: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from localqueue import __version__
-from localqueue.cli.output import table
+from localqueue.cli.output import phrases, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.core.addresses import is_loopback, split_url
@@ -27,6 +27,8 @@ def banner(where: RunningServer, catalog: Catalog) -> str:
     for service in catalog.services:
         lines += ["", f"  {service.namespace} at {service.target}, declared in {service.path}"]
         lines += _service(service)
+    if catalog.schedules and not where.fires_schedules:
+        lines += ["", f"  {phrases.NOT_FIRED}"]
     if not catalog.queues and not catalog.schedules:
         lines += ["", "  no queues are declared yet: add them under spec.queues"]
     return "\n".join([*lines, ""])

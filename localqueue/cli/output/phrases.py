@@ -16,6 +16,7 @@ LONGEST_WHY = 80
 WIDE = 120
 """The number of columns from which a line has room for wide columns."""
 NOT_STORED = "No job was stored. Does your service check the response status? fetch doesn't throw on HTTP errors."
+NOT_FIRED = "the clock doesn't fire schedules; for that, start the server with: localqueue up --schedules"
 HELD = {
     "paused": "the queue is paused",
     "queue_missing": "the queue is no longer in any catalog",
