@@ -100,9 +100,7 @@ class Engine:
         except BaseException as error:
             await store.close()
             if isinstance(error, StorageUnavailable):
-                raise DatabaseUnusable(
-                    error.message, "Free some space or release the file, then start again."
-                ) from error
+                raise DatabaseUnusable(error.message, _unusable_hint(path)) from error
             raise
         return engine
 
@@ -358,3 +356,10 @@ class Engine:
     async def check_storage(self) -> str:
         """Return `ok`, or what SQLite finds wrong in the file."""
         return await self._store.queries.check()
+
+
+def _unusable_hint(path: Path) -> str:
+    return (
+        f"Free some space or release the file, then start again. If {path} is damaged, keep a copy, and start with "
+        "another --db PATH"
+    )

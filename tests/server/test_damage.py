@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from localqueue.catalog import loader
+from localqueue.core.clock import WallClock
+from localqueue.core.errors import DatabaseUnusable
 from localqueue.core.settings import Settings
 from localqueue.engine.engine import Engine
 from localqueue.server.server import CHECK_LIMIT, ServerConfig, serve
-from tests.support import JSON, Server, http, run_async, serving, until, working, write_catalog
+from tests.support import JSON, Server, http, run_async, running_engine, serving, until, working, write_catalog
 
 NOBODY = ("--target", "http://127.0.0.1:9")
 
@@ -93,6 +95,23 @@ def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Pa
             error = server.job(ids[1])["attempts"][0]["error"]
             assert error["code"] == "payload_missing"
             until(lambda: any("1 job without a payload" in str(each.get("message")) for each in server.events), "it")
+
+
+def test_a_start_that_damage_prevents_names_the_file_and_a_way_out(tmp_path: Path) -> None:
+    """Rule storage.damage."""
+    catalog = write_catalog(tmp_path)
+
+    async def start() -> None:
+        async with running_engine(catalog, WallClock()):
+            pass
+
+    run_async(start())
+    with (tmp_path / "queue.db").open("r+b") as file:
+        file.seek(4096)  # the first page, which has the names of the tables, is left
+        file.write(b"\xff" * 8192)
+    with pytest.raises(DatabaseUnusable, match="malformed") as caught:
+        run_async(start())
+    assert f"If {tmp_path / 'queue.db'} is damaged, keep a copy" in caught.value.hint
 
 
 @pytest.mark.parametrize(("limit", "is_checked"), [(1, False), (CHECK_LIMIT, True)])
