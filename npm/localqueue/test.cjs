@@ -15,7 +15,9 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** Start a queue; it is ready when the promise is fulfilled. */
-async function startLocalQueue({ catalog, clock = "virtual", target, options = {} } = {}) {
+async function startLocalQueue({ catalog, clock = "virtual", target, options = {}, ...unknown } = {}) {
+  const [wrong] = Object.keys(unknown);
+  if (wrong !== undefined) throw new TypeError(`unknown key "${wrong}"; known: catalog, clock, target, options`);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "localqueue-"));
   const catalogs = [catalog ?? []].flat().map((each, index) => catalogFile(each, path.join(folder, `catalog-${index}.yaml`)));
   const words = ["up", "--port", "0", "--ephemeral", "--log", "json", "--clock", clock];

@@ -8,6 +8,7 @@ const catalog = {
   },
 };
 
+await assert.rejects(startLocalQueue({ catlog: catalog }), /unknown key "catlog"; known: catalog, clock, target, options/);
 process.env.SERVICE_NAMESPACE = "before";
 const queue = await startLocalQueue({ catalog, options: { seed: 42, keep: 100 }, target: "http://localhost:9" });
 assert.deepEqual(queue.env, { IEC_QUEUE_URL: queue.url, SERVICE_NAMESPACE: "shop" });
