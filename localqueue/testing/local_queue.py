@@ -305,6 +305,7 @@ class LocalQueue(QueueServer):
         sections = [
             ("exceptions in handlers", self._errors.report(report.EXCEPTIONS)),
             ("failed attempts", report.failed_attempts(jobs)),
+            ("queued jobs", report.undelivered(jobs)),
             ("unexpected deliveries", "" if is_problem_shown else self.problem() or ""),
             ("warnings", "\n".join(self._warnings)),
             ("ledger", report.shortened(ledger)),

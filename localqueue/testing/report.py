@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localqueue.core.text import cut
+from localqueue.core.text import counted, cut
 from localqueue.testing.assertions import describe
 from localqueue.testing.results import Attempt, Job
 
@@ -21,6 +21,12 @@ def failed_attempts(jobs: Sequence[Job]) -> str:
     texts = [f"{describe(job)}\n{_attempt(job.attempts[-1])}" for job in failed[:JOBS]]
     rest = len(failed) - len(texts)
     return "\n".join([*texts, *([f"and {rest} more jobs"] if rest > 0 else [])])
+
+
+def undelivered(jobs: Sequence[Job]) -> str:
+    """Return how many jobs nothing but the clock holds back, and what delivers them: a test may have forgotten it."""
+    waiting = sum(job.state == "queued" and job.held is None for job in jobs)
+    return f"{counted(waiting, 'job')} not delivered yet: drain() and advance(...) deliver jobs" if waiting else ""
 
 
 def shortened(ledger: str) -> str:

@@ -40,6 +40,27 @@ def test_a_failure_shows_the_job_the_url_the_response_and_the_handler_s_own_fram
     assert "site-packages" not in exceptions
 
 
+def test_a_test_that_forgot_to_drain_is_told_how_jobs_are_delivered(run: Runner) -> None:
+    """Rule testing.report."""
+    output, counts = run("""
+        def test_fails(localqueue):
+            localqueue.worker("work").always(200)
+            localqueue.enqueue("work")
+            localqueue.pause("other")
+            localqueue.enqueue("other")
+            assert localqueue.jobs(state="completed")
+
+        def test_fails_for_another_reason(localqueue):
+            localqueue.worker("work").always(200)
+            localqueue.enqueue("work")
+            localqueue.drain()
+            assert False
+    """)
+    assert counts == {"failed": 2}, output
+    assert output.count("localqueue: queued jobs") == 1
+    assert "\n1 job not delivered yet: drain() and advance(...) deliver jobs\n" in output
+
+
 def test_deliveries_without_a_reply_are_shown_once(run: Runner) -> None:
     """Rule testing.report."""
     output, counts = run("""
