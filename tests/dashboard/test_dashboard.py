@@ -394,13 +394,19 @@ def test_times_are_local_until_utc_is_chosen_which_is_remembered(
     """Rule dashboard.time: a time in UTC says so."""
     with board(browser, server, worker, timezone_id="Asia/Kolkata") as found:
         id_ = server.enqueue(1)
-        created = server.wait_state(id_, "completed")["createdAt"]
+        job = server.wait_state(id_, "completed")
+        created = job["createdAt"]
         utc = created[:23].replace("T", " ")
-        local = datetime.fromisoformat(created).astimezone(ZoneInfo("Asia/Kolkata"))
+        local, finished = (
+            datetime.fromisoformat(job[name]).astimezone(ZoneInfo("Asia/Kolkata"))
+            for name in ("createdAt", "finishedAt")
+        )
         found.open(f"#/jobs/{id_}")
         facts = found.page.get_by_label("Facts")
         expect(facts).to_contain_text(f"{local:%Y-%m-%d %H:%M:%S}.{created[20:23]}")
-        expect(found.row(id_).locator("time")).to_have_attribute("title", re.compile(f"{local:%H:%M:%S}.[0-9]{{3}}$"))
+        expect(found.row(id_).locator("time")).to_have_attribute(
+            "title", re.compile(f"{finished:%H:%M:%S}.[0-9]{{3}}$")
+        )
         found.press("Show UTC")
         expect(facts).to_contain_text(f"{utc} UTC")
         expect(found.row(id_).locator("time")).to_have_attribute("title", re.compile("UTC$"))
