@@ -43,7 +43,8 @@ def test_the_tests_with_node_s_own_runner_pass(folder: Path) -> None:
 
 
 def test_the_tests_with_vitest_pass(folder: Path) -> None:
-    found = run(folder, "npm", "run", "test:vitest")
+    limits = ("--testTimeout=60000", "--hookTimeout=60000")
+    found = run(folder, "npm", "run", "test:vitest", "--", *limits)
     assert re.search(r"Tests .*1 passed", found.stdout), found.stdout
     assert LEDGER in found.stderr
 

@@ -59,12 +59,14 @@ def project(folder: Path, tmp_path: Path, test: str) -> Path:
 
 
 def test_vitest_finds_and_passes_the_test_of_the_page(folder: Path, tmp_path: Path) -> None:
-    output = node(project(folder, tmp_path, "claims.spec.js"), "vitest", "run", "--pool=threads")
+    limits = ("--testTimeout=60000", "--hookTimeout=60000")
+    output = node(project(folder, tmp_path, "claims.spec.js"), "vitest", "run", "--pool=threads", *limits)
     assert re.search(r"Tests .*4 passed", output)
 
 
 def test_jest_finds_and_passes_the_test_of_the_page_in_four_workers(folder: Path, tmp_path: Path) -> None:
-    output = node(project(folder, tmp_path, "claims.spec.cjs"), "jest", "--workerThreads=false", "-w", "4")
+    options = ("--workerThreads=false", "-w", "4", "--testTimeout=60000")
+    output = node(project(folder, tmp_path, "claims.spec.cjs"), "jest", *options)
     assert "Tests:       4 passed" in output and "did not exit" not in output
 
 
