@@ -19,6 +19,8 @@ from tests.delivery.fault_worker import (
 )
 
 SHORT_MS = 250
+IN_PHASE_MS = 5 * SHORT_MS
+"""On a busy machine, too, an attempt has got as far as it gets by then."""
 LONG_MS = 10_000
 BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -61,15 +63,9 @@ def body_of(outcome: Outcome) -> bytes:
     return outcome.response.body
 
 
-def unused_port(host: str = "127.0.0.1") -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 def has_ipv6() -> bool:
     try:
-        unused_port("::1")
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         return False
     return True

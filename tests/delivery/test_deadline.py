@@ -29,6 +29,7 @@ from tests.delivery.support import (
     BODY,
     CHUNKED,
     FULL,
+    IN_PHASE_MS,
     LONG_MS,
     SHORT_MS,
     UNTIL_EOF,
@@ -69,25 +70,24 @@ PHASES = {
 
 def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run) -> None:
     """Rule deliver.deadline."""
-    limit_ms = 5 * SHORT_MS  # on a busy machine, too, each is in its phase by then
 
     async def main() -> list[Outcome]:
-        each = [deliver_once(parser, behavior, limit_ms) for behaviors in PHASES.values() for behavior in behaviors]
+        each = [deliver_once(parser, behavior, IN_PHASE_MS) for behaviors in PHASES.values() for behavior in behaviors]
         return await asyncio.gather(*each)
 
     outcomes = run(main())
     assert {(each.kind, each.status, code_of(each)) for each in outcomes} == {(OutcomeKind.TIMEOUT, None, "timeout")}
     assert [message_of(each) for each in outcomes] == [
-        f"timed out after {duration(limit_ms)} while {phase}; the handler may still be running"
+        f"timed out after {duration(IN_PHASE_MS)} while {phase}; the handler may still be running"
         for phase, behaviors in PHASES.items()
         for _ in behaviors
     ]
 
 
 def test_the_deadline_ends_sending(parser, run) -> None:
-    outcome = run(deliver_once(parser, hang_unread(), SHORT_MS, b"x" * 20_000_000))
+    outcome = run(deliver_once(parser, hang_unread(), IN_PHASE_MS, b"x" * 20_000_000))
     assert code_of(outcome) == "timeout"
-    assert message_of(outcome) == f"timed out after {SHORT_MS} ms while sending the request"
+    assert message_of(outcome) == f"timed out after {duration(IN_PHASE_MS)} while sending the request"
 
 
 def test_the_deadline_ends_connecting_to_a_full_backlog(parser) -> None:

@@ -26,6 +26,7 @@ from tests.delivery.fault_worker import (
 )
 from tests.delivery.support import (
     BODY,
+    IN_PHASE_MS,
     LONG_MS,
     UNTIL_EOF,
     body_of,
@@ -140,7 +141,7 @@ def test_headers_over_https_are_bounded(tls) -> None:
     [(hang(), "waiting for"), (answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", then="hold"), "reading")],
 )
 def test_a_timeout_over_https_says_in_which_phase(tls, behavior, phase) -> None:
-    outcome = run_async(deliver_securely(tls, behavior, 300))
+    outcome = run_async(deliver_securely(tls, behavior, IN_PHASE_MS))
     assert code_of(outcome) == "timeout"
     assert f"while {phase} the response" in message_of(outcome)
 

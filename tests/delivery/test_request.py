@@ -18,9 +18,8 @@ from tests.delivery.support import (
     PROXY_VARIABLES,
     code_of,
     delivering,
-    unused_port,
 )
-from tests.support import run_async
+from tests.support import free_port, run_async
 
 
 def test_a_request_is_a_plain_post_with_our_headers_and_the_body_as_it_is(parser, run) -> None:
@@ -89,7 +88,7 @@ def test_proxies_of_the_environment_are_ignored(parser, monkeypatch) -> None:
                 assert (await delivery.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
             usual = Delivery()
             assert (await usual.deliver(Request(worker.url, BODY, LONG_MS))).status == 200
-            https = f"https://127.0.0.1:{unused_port()}/"
+            https = f"https://127.0.0.1:{free_port()}/"
             assert code_of(await usual.deliver(Request(https, BODY, LONG_MS))) == "connect_refused"
             await usual.aclose()
             assert proxy.connections == 0

@@ -20,9 +20,8 @@ from tests.delivery.support import (
     delivering,
     message_of,
     needs_ipv6,
-    unused_port,
 )
-from tests.support import run_async
+from tests.support import WAIT_S, free_port, run_async
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
@@ -53,7 +52,7 @@ def test_an_address_without_a_listener_is_refused(parser, run, host) -> None:
 
     async def main() -> None:
         async with delivering(parser) as delivery:
-            outcome = await delivery.deliver(Request(f"http://{host}:{unused_port()}/", BODY, LONG_MS))
+            outcome = await delivery.deliver(Request(f"http://{host}:{free_port()}/", BODY, LONG_MS))
             assert (outcome.kind, code_of(outcome)) == (OutcomeKind.CONNECTION_ERROR, "connect_refused")
             assert message_of(outcome).startswith("connection refused: nothing is listening on ")
             assert "Is the service running?" in message_of(outcome)
@@ -122,10 +121,12 @@ def test_every_address_of_a_name_is_tried(parser, monkeypatch) -> None:
 def test_a_name_server_that_does_not_answer_holds_up_its_own_target_only(parser, monkeypatch) -> None:
     """Rule deliver.deadline."""
     asked: list[str] = []
-    may_answer = threading.Event()
+    all_asked, may_answer = threading.Event(), threading.Event()
 
     def silent(host: str, *_: object, **__: object) -> None:
         asked.append(host)
+        if len(asked) == 20:
+            all_asked.set()
         may_answer.wait(60)
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
@@ -136,6 +137,7 @@ def test_a_name_server_that_does_not_answer_holds_up_its_own_target_only(parser,
             waiting = [asyncio.create_task(delivery.deliver(each)) for each in slow]
             found = await delivery.deliver(Request(f"http://127.0.0.1:{worker.port}/", BODY, LONG_MS))
             assert found.status == 200
+            await asyncio.to_thread(all_asked.wait, WAIT_S)
             for each in waiting:
                 each.cancel()
             await asyncio.wait(waiting)
