@@ -23,11 +23,13 @@ class Late:
 
     def __init__(self, queue: LocalQueue) -> None:
         self.queue = queue
+        self.has_begun = threading.Event()
         self.go_on = threading.Event()
         self.is_over = threading.Event()
 
     def block(self) -> int:
         """Wait like a slow query, in slices, as an interrupted thread must run Python code to notice."""
+        self.has_begun.set()
         try:
             while not self.go_on.is_set():
                 time.sleep(SLICE_S)
@@ -37,12 +39,22 @@ class Late:
         return 200
 
     async def wait(self) -> None:
+        self.has_begun.set()
         try:
             while not self.go_on.is_set():  # noqa: ASYNC110 - the event is a thread's
                 await asyncio.sleep(SLICE_S)
             await asyncio.to_thread(self.queue.client.enqueue, "shop", "work", '"late"')
         finally:
             self.is_over.set()
+
+
+def time_out(queue: LocalQueue, late: Late) -> None:
+    """Enqueue a job whose attempt times out while its handler runs."""
+    queue.configure("work", retries=0)
+    while not late.has_begun.is_set():  # on a stalled machine, time may be over before the handler gets the request
+        job = queue.enqueue("work")
+        queue.drain()
+        assert [each.outcome for each in queue.job(job).attempts] == ["timeout"]
 
 
 def flask_app(late: Late) -> Any:
@@ -91,10 +103,7 @@ def test_a_handler_that_outlives_its_test_is_cut_off_and_named(
     """Rule testing.late."""
     late = Late(shared)
     use(shared, late)
-    shared.configure("work", retries=0)
-    job = shared.enqueue("work")
-    shared.drain()
-    assert [each.outcome for each in shared.job(job).attempts] == ["timeout"]
+    time_out(shared, late)
     with pytest.warns(LateHandlerWarning, match=f"{name} was still running and was cut off"):
         shared.reset()
     until(late.is_over.is_set, "the handler has ended")
@@ -105,9 +114,7 @@ def test_a_handler_that_outlives_its_test_is_cut_off_and_named(
 def test_a_handler_that_ends_in_time_is_no_late_one(shared: LocalQueue) -> None:
     late = Late(shared)
     shared.serve(flask_app(late))
-    shared.configure("work", retries=0)
-    shared.enqueue("work")
-    shared.drain()
+    time_out(shared, late)
     late.go_on.set()
     until(late.is_over.is_set, "the handler has ended")
     with warnings.catch_warnings():
@@ -160,6 +167,7 @@ def test_an_app_without_a_lifespan_is_fine(shared: LocalQueue) -> None:
         await send({"type": "http.response.body"})
 
     shared.serve(app)
+    shared.configure("work", timeoutMs=30_000)
     shared.enqueue("work")
     assert [each.status for each in shared.drain()] == [204]
     shared.reset()
