@@ -16,7 +16,7 @@ from localqueue.client.client import ServerEvent
 from tests.cli.terminal import localqueue_on_terminal
 from tests.conftest import Shop
 from tests.forking import ForkedPopen
-from tests.support import serving, working, write_catalog
+from tests.support import free_port, serving, working, write_catalog
 
 
 @contextlib.contextmanager
@@ -80,8 +80,8 @@ def test_tail_waits_for_a_server_that_has_gone_and_follows_it_again(tmp_path: Pa
     """Rule cli.tail."""
     write_catalog(tmp_path)
     with working() as worker, contextlib.ExitStack() as stack:
-        server = stack.enter_context(serving(tmp_path, "--target", worker.url))
-        port = str(server.ready["port"])
+        port = str(free_port())  # which nobody else takes while no server has it
+        server = stack.enter_context(serving(tmp_path, "--target", worker.url, port=port))
         process = stack.enter_context(tailing(server.url))
         for end in ("kill", "stop"):
             getattr(server, end)()

@@ -7,7 +7,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sqlite3
 import stat
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import JSON, Server, client, http, serving, until, working, write_catalog
+from tests.support import JSON, Server, client, free_port, http, serving, until, working, write_catalog
 
 
 def test_a_job_is_delivered_with_the_four_keys_in_order_and_its_data_byte_for_byte(tmp_path: Path) -> None:
@@ -330,9 +329,7 @@ def test_every_delivery_is_one_json_line_with_its_reason(tmp_path: Path) -> None
 
 
 def test_a_target_that_is_localqueue_itself_is_refused(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     write_catalog(tmp_path)
     code, error = Server(tmp_path, "--port", port, "--target", f"http://localhost:{port}").finish()
     assert code == 1 and "is localqueue itself" in error and "Traceback" not in error
