@@ -23,6 +23,7 @@ PHRASES = {
     "American spelling": (
         r"(?i)colour|behaviour|favour|honour|\blicence|\bgrey\b|(?:organ|recogn|serial|initial|normal|summar|optim)is(?:e|ing|ation)"
     ),
+    "setup, fallback": r"\b(?:set-up|fall-back)s?\b",
     "the terms of the field": r"\b(?:lane|flight|heard|verdict|glimpse|doors)s?\b",
 }
 TEXTS = [
@@ -31,6 +32,7 @@ TEXTS = [
     *ROOT.glob("docs/*.md"),
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
 ]
 
 
@@ -58,6 +60,7 @@ def test_no_text_uses_a_phrase_that_was_replaced(path: Path) -> None:
         "a lane",
         "a gray colour",
         "initialised",
+        "its set-up",
     ],
 )
 def test_a_replaced_phrase_is_found(line: str) -> None:

@@ -123,5 +123,5 @@ class FieldReader:
         node = get(self._node, key)
         if node is None or (found := text(node)) is not None:
             return fallback if node is None else str(found)
-        self._findings.at(node, "wrong_type", f"{key} must be a text, not {described(node)}")
+        self._findings.at(node, "wrong_type", f"{key} must be a string, not {described(node)}")
         return fallback

@@ -39,7 +39,7 @@ def _cron(findings: Findings, fields: FieldReader) -> str | None:
     if node is None:
         return None
     expression = text(node)
-    problem = cron.problem(expression) if expression is not None else "must be a text in quotes"
+    problem = cron.problem(expression) if expression is not None else "must be a string in quotes"
     if problem is None:
         return expression
     shorter = cron.without_seconds(expression or "")

@@ -30,7 +30,7 @@ RULES = (
     Rule("enqueue.invalid-json", PLATFORM, "400 for a body that isn't JSON", checks.refused("invalid-json", 400)),
     Rule("enqueue.no-queue", PLATFORM, "400 without a queue", checks.refused("no-queue", 400)),
     Rule("enqueue.no-namespace", PLATFORM, "400 without a namespace", checks.refused("no-namespace", 400)),
-    Rule("enqueue.wrong-type", OURS, "400 for a queue that isn't a text", checks.refused("queue-of-wrong-type", 400)),
+    Rule("enqueue.wrong-type", OURS, "400 for a queue that isn't a string", checks.refused("queue-of-wrong-type", 400)),
     Rule("enqueue.unknown-queue", PLATFORM, "404 for an unknown queue", checks.refused("unknown-queue", 404)),
     Rule(
         "enqueue.unknown-namespace", PLATFORM, "404 for an unknown namespace", checks.refused("unknown-namespace", 404)

@@ -160,7 +160,7 @@ OPTIONS = (
            "their first attempts. Default for exec on the wall clock; works only there.", flag=True, can_be_off=True),
     Option("hold_while_down", "Like --wait-for-service, and again each time a connection is refused.", flag=True),
     Option("no_timeouts", "Don't cut attempts off after timeoutMs, for a debugger.", flag=True),
-    Option("chaos", "Part of all attempts that fail at random, such as 0.1: 503, timeout, reset or lost-ack; "
+    Option("chaos", "Fraction of attempts that fail at random, such as 0.1: 503, timeout, reset or lost-ack; "
            "the same ones for the same --seed.", "P", kind=float, minimum=0, maximum=1),
     Option("deliver_twice", "Deliver each attempt that completes a second time, with the same jobId, and warn if the "
            "responses differ.", flag=True),
@@ -168,7 +168,7 @@ OPTIONS = (
            f"Points: {', '.join(crashpoint.POINTS)}.", "POINT[:N]"),
     Option("log", "Format of the log; `failures` is text without completed deliveries.",
            choices=("text", "json", "failures")),
-    Option("quiet", "Log only the last delivery of each failed job.", flag=True),
+    Option("quiet", "Log only the last delivery of each failed job; under exec, none.", flag=True),
     Option("no_color", "Don't color the output.", flag=True),
     Option("utc", "Log times in UTC, not local time. Virtual time is always in UTC.", flag=True),
 )  # fmt: skip

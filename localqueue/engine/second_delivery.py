@@ -31,7 +31,7 @@ class SecondDelivery:
 
     @property
     def differences(self) -> list[str]:
-        """Return in which ways the second outcome isn't like the first, as sentences."""
+        """Return how the second outcome differs from the first, as sentences."""
         return double_delivery.differences(self.first, self.second)
 
 

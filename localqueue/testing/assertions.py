@@ -24,7 +24,7 @@ def missing_message(
     """Return why `assert_enqueued` failed; `jobs` are all jobs."""
     expected = "a job" if count is None else counted(count, "job")
     others = [job for job in jobs if job.queue == queue] + [job for job in jobs if job.queue != queue]
-    listed = f"enqueued were:\n{list_jobs(others, matcher, queue)}" if jobs else "no jobs were enqueued"
+    listed = f"these were enqueued:\n{list_jobs(others, matcher, queue)}" if jobs else "no jobs were enqueued"
     return f"expected {expected} {_wanted(queue, matcher)}, got {len(matches)}; {listed}"
 
 

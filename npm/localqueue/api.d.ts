@@ -112,7 +112,7 @@ export interface paths {
         put?: never;
         /**
          * Run until every job has finished
-         * @description Or those of a namespace or a queue; then only these run. Held jobs don't count. With the wall clock it waits; with the virtual clock it moves time.
+         * @description With a namespace or a queue, only their jobs run and count. Held jobs don't count. With the wall clock it waits; with the virtual clock it moves time.
          */
         post: operations["drain"];
         delete?: never;
@@ -167,7 +167,7 @@ export interface paths {
         };
         /**
          * Count jobs by state
-         * @description Those that `GET /jobs` lists with the same parameters.
+         * @description Counts the jobs that `GET /jobs` lists with the same filters.
          */
         get: operations["countJobs"];
         put?: never;
@@ -189,7 +189,7 @@ export interface paths {
         put?: never;
         /**
          * Retry all failed jobs
-         * @description Or those that `GET /jobs` lists with the same parameters, or with a cause that `GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.
+         * @description With filters, only those that `GET /jobs` lists with the same filters, or with a cause that `GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.
          */
         post: operations["retryJobs"];
         delete?: never;
@@ -209,7 +209,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel all unfinished jobs
-         * @description Or those that `GET /jobs` lists with the same parameters. Running attempts are cut off.
+         * @description With filters, only those that `GET /jobs` lists with the same filters. Running attempts are cut off.
          */
         post: operations["cancelJobs"];
         delete?: never;
@@ -234,7 +234,7 @@ export interface paths {
         post?: never;
         /**
          * Delete finished jobs
-         * @description All of them, or those that `GET /jobs` lists with the same parameters. Their attempts are deleted, too. This can't be undone.
+         * @description With filters, only those that `GET /jobs` lists with the same filters. Their attempts are deleted, too. This can't be undone.
          */
         delete: operations["deleteJobs"];
         options?: never;
@@ -251,7 +251,7 @@ export interface paths {
         };
         /**
          * List the failed jobs by cause
-         * @description A cause is a queue, a status, and a summary without its numbers and IDs. The most jobs first.
+         * @description A cause is a queue, a status, and a summary without its numbers and IDs. Causes with the most jobs come first.
          */
         get: operations["listFailures"];
         put?: never;
@@ -391,7 +391,7 @@ export interface paths {
         put?: never;
         /**
          * Enqueue a copy of a job
-         * @description With the same data, or with `data`, byte for byte. `replayOf` is the ID of the original.
+         * @description The copy has the same data, or `data`, byte for byte. `replayOf` is the ID of the original.
          */
         post: operations["replay"];
         delete?: never;
@@ -554,7 +554,7 @@ export interface paths {
         post: operations["addFaults"];
         /**
          * Forget scripted outcomes
-         * @description All of them, or those of a namespace or a queue.
+         * @description With a namespace or a queue, only theirs.
          */
         delete: operations["clearFaults"];
         options?: never;
@@ -1132,7 +1132,7 @@ export interface components {
                     truncated: boolean;
                 } | null;
             };
-            /** @description in which ways the second outcome isn't like the first; [] if it is */
+            /** @description how the second outcome differs from the first; [] if it doesn't */
             differences: string[];
             /** @description jobs that were enqueued during the second delivery; 100 at most */
             enqueued: components["schemas"]["Job"][];
@@ -2364,7 +2364,7 @@ export interface operations {
                     /** @description only jobs in this queue */
                     queue?: string;
                     /**
-                     * @description only jobs in this state; any of them if absent
+                     * @description only jobs in this state; all three if absent
                      * @enum {unknown}
                      */
                     state?: "queued" | "running" | "retrying";

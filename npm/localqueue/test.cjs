@@ -183,7 +183,7 @@ class LocalQueue {
     const expected = count === undefined ? "a job" : `${count} jobs`;
     const wanted = [data === undefined ? "" : ` with data ${JSON.stringify(data)}`, dataContains === undefined ? "" : ` that contain ${JSON.stringify(dataContains)}`];
     const listed = jobs.map((job) => `  ${job.queue} ${job.shortId} ${job.state} ${JSON.stringify(job.data)}`);
-    throw new Error(`expected ${expected} in ${queue}${wanted.join("")}, got ${matching.length}; enqueued were:\n${listed.join("\n") || "  none"}`);
+    throw new Error(`expected ${expected} in ${queue}${wanted.join("")}, got ${matching.length}; these were enqueued:\n${listed.join("\n") || "  none"}`);
   }
 
   /** Delete every job and restore the initial state. */

@@ -116,7 +116,7 @@ def test_dropped_lines_are_counted_once_somebody_reads_again(monkeypatch: pytest
         output.write("the end\n")
     got += read_all(reader).encode()
     kept = got.count(b"x" * 5_999 + b"\n")
-    assert got.endswith(f"({30 - kept} lines were dropped, because nothing read this output)\nthe end\n".encode())
+    assert got.endswith(f"({30 - kept} lines dropped, because nothing read this output)\nthe end\n".encode())
     os.close(reader)
 
 

@@ -332,14 +332,14 @@ def problems(tmp_path: Path) -> Iterator[Any]:
         ({"cron": "0 0 25 * * *"}, 'weekday), not "0 0 25 * * *"\n'),
         ({"cron": "0 25 * * *"}, "wrong_cron cron must be valid (bad hour)"),
         ({"cron": "0 0 31 2 *"}, "wrong_cron cron must"),
-        ({"cron": 5}, "wrong_cron cron must be a text in quotes, not 5"),
+        ({"cron": 5}, "wrong_cron cron must be a string in quotes, not 5"),
         ({"cron": None}, "missing_cron the cron of this schedule is missing"),
         ({"timezone": "America/Denvr"}, 'not "America/Denvr"; did you mean America/Denver'),
         ({"timezone": "../etc"}, "wrong_timezone timezone must be an IANA name"),
         ({"timeoutMs": 0}, "out_of_range timeoutMs must be a whole number from 1"),
         ({"endpoint": "http://x/y"}, "wrong_endpoint endpoint must be a path on the service"),
         ({"name": None}, "missing_name the name of this schedule is missing"),
-        ({"description": []}, "wrong_type description must be a text, not a list"),
+        ({"description": []}, "wrong_type description must be a string, not a list"),
     ],
 )
 def test_a_wrong_schedule_is_refused_with_its_place(problems: Any, fields: dict[str, Any], message: str) -> None:

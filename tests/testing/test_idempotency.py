@@ -107,7 +107,7 @@ def test_replay_with_the_same_id_shows_both_responses_and_changes_nothing(shop: 
     assert found.exit_code == 1 and "  second  500  ok" in found.stdout
     assert shop.server.job(id_) == before
     assert shop.worker.bodies[0] == shop.worker.bodies[1] == shop.worker.bodies[2]
-    assert "--data doesn't go with --same-id" in shop.failing("replay", id_, "--same-id", "--data", "1", code=2)
+    assert "--data can't be used with --same-id" in shop.failing("replay", id_, "--same-id", "--data", "1", code=2)
 
 
 def test_a_job_that_was_not_delivered_can_not_be_delivered_again(shop: Shop) -> None:

@@ -274,7 +274,7 @@ def test_a_failure_among_thousands_of_jobs_lists_a_few(queue: LocalQueue) -> Non
     with pytest.raises(AssertionError) as caught:
         queue.assert_enqueued("work", "é")
     lines = str(caught.value).splitlines()
-    assert lines[0] == 'expected a job in work with data "é", got 0; enqueued were:'
+    assert lines[0] == 'expected a job in work with data "é", got 0; these were enqueued:'
     assert lines[1].endswith('queued 0  (is 0, not "é")')
     assert (len(lines), lines[-1]) == (22, "  and 280 more")
 

@@ -111,7 +111,7 @@ def test_failures_list_what_was_there(run: Runner) -> None:
             localqueue.refute_enqueued("other")
             localqueue.refute_enqueued("work", data={"claimId": 8})
             for check, words in [
-                (lambda: localqueue.assert_enqueued("other"), "expected a job in other, got 0; enqueued were:"),
+                (lambda: localqueue.assert_enqueued("other"), "expected a job in other, got 0; these were enqueued:"),
                 (lambda: localqueue.assert_enqueued("work", 8, 2), "expected 2 jobs in work with data 8, got 0"),
                 (lambda: localqueue.refute_enqueued("work"), "expected no jobs in work, got 1:"),
                 (lambda: localqueue.wait_for(2, "work", "20ms"), "expected 2 jobs in work within 20ms, got 1"),

@@ -56,7 +56,7 @@ OPERATIONS = (
         count_jobs,
         "Count jobs by state",
         schemas.ref("Counts"),
-        description="Those that `GET /jobs` lists with the same parameters.",
+        description="Counts the jobs that `GET /jobs` lists with the same filters.",
         parameters=job_filter.parameters(),
         errors=UNKNOWN,
     ),
@@ -66,8 +66,8 @@ OPERATIONS = (
         retry_jobs,
         "Retry all failed jobs",
         schemas.record(retried=schemas.said(schemas.COUNT, "the number of retried jobs")),
-        description="Or those that `GET /jobs` lists with the same parameters, or with a cause that `GET /failures` "
-        "lists: its `status` and `summary`. They start in the order in which they were enqueued.",
+        description="With filters, only those that `GET /jobs` lists with the same filters, or with a cause that "
+        "`GET /failures` lists: its `status` and `summary`. They start in the order in which they were enqueued.",
         body=job_filter.keys(RETRIED, "failed", summary=schemas.TEXT),
         errors=UNKNOWN,
     ),
@@ -77,8 +77,9 @@ OPERATIONS = (
         cancel_jobs,
         "Cancel all unfinished jobs",
         schemas.record(cancelled=schemas.said(schemas.COUNT, "the number of cancelled jobs")),
-        description="Or those that `GET /jobs` lists with the same parameters. Running attempts are cut off.",
-        body=job_filter.keys(UNFINISHED, "any of them"),
+        description="With filters, only those that `GET /jobs` lists with the same filters. Running attempts are cut "
+        "off.",
+        body=job_filter.keys(UNFINISHED, "all three"),
         errors=UNKNOWN,
     ),
     Operation(
@@ -87,7 +88,7 @@ OPERATIONS = (
         delete_jobs,
         "Delete finished jobs",
         schemas.record(deleted=schemas.said(schemas.COUNT, "the number of deleted jobs")),
-        description="All of them, or those that `GET /jobs` lists with the same parameters. Their attempts are "
+        description="With filters, only those that `GET /jobs` lists with the same filters. Their attempts are "
         "deleted, too. This can't be undone.",
         parameters=job_filter.parameters(
             state=Parameter(

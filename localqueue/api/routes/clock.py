@@ -167,7 +167,7 @@ OPERATIONS = (
             idle=schemas.said(schemas.FLAG, "whether every job that isn't held has finished within `timeoutMs`"),
             **RESULT,
         ),
-        description="Or those of a namespace or a queue; then only these run. Held jobs don't count. With the wall "
+        description="With a namespace or a queue, only their jobs run and count. Held jobs don't count. With the wall "
         "clock it waits; with the virtual clock it moves time.",
         body=schemas.options(
             timeoutMs=schemas.said(schemas.DURATION, f"real time; {DRAIN_TIMEOUT_MS} if absent"),

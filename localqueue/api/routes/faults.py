@@ -96,7 +96,7 @@ OPERATIONS = (
         clear_faults,
         "Forget scripted outcomes",
         LEFT,
-        description="All of them, or those of a namespace or a queue.",
+        description="With a namespace or a queue, only theirs.",
         parameters=(
             Parameter("namespace", "only those in this namespace", schemas.TEXT),
             Parameter("queue", "only those of this queue", schemas.TEXT),

@@ -150,7 +150,8 @@ OPERATIONS = (
         list_failures,
         "List the failed jobs by cause",
         schemas.record(failures=schemas.list_of(schemas.ref("Failure"))),
-        description="A cause is a queue, a status, and a summary without its numbers and IDs. The most jobs first.",
+        description="A cause is a queue, a status, and a summary without its numbers and IDs. Causes with the most "
+        "jobs come first.",
         parameters=(
             Parameter("namespace", "only jobs in this namespace", schemas.TEXT),
             Parameter("queue", "only jobs in this queue", schemas.TEXT),
@@ -229,7 +230,7 @@ OPERATIONS = (
         replay,
         "Enqueue a copy of a job",
         schemas.ref("Job"),
-        description="With the same data, or with `data`, byte for byte. `replayOf` is the ID of the original.",
+        description="The copy has the same data, or `data`, byte for byte. `replayOf` is the ID of the original.",
         body=schemas.options(data=schemas.ANY),
         errors=(*FIND_ERRORS, "unknown_namespace", "unknown_queue", "shutting_down"),
         status=201,

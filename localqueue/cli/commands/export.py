@@ -26,7 +26,7 @@ from localqueue.core.text import safe
 def export(client: Client, id_: str, form: str) -> None:
     """Print a job as a test or as a request.
 
-    What is printed runs as it is, for example: localqueue export ID --as pytest > tests/test_claim.py
+    The output runs unchanged, for example: localqueue export ID --as pytest > tests/test_claim.py
     """
     click.echo(job_export.FORMATS[form](exported_job(client, id_)), nl=False)
 

@@ -160,7 +160,7 @@ def replay(client: Client, id_: str, data: str | None, same_id: bool) -> None:
     """
     if same_id:
         if data is not None:
-            raise click.UsageError("--data doesn't go with --same-id, which sends what was sent before")
+            raise click.UsageError("--data can't be used with --same-id, which sends the original data")
         found = client.deliver_again(id_)
         click.echo(second_delivery.describe(found))
         sys.exit(int(found["second"]["outcome"] != "completed"))

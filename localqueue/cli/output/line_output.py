@@ -9,6 +9,7 @@ import select
 from typing import TextIO
 
 from localqueue.core.real_time import monotonic
+from localqueue.core.text import counted
 
 LIMIT = 1024 * 1024
 """How many bytes may wait for a reader; further lines are dropped and counted."""
@@ -76,7 +77,7 @@ class LineOutput:
         self._watch(bool(self._waiting))
 
     def _note_dropped(self) -> None:
-        self._waiting += f"({self._dropped} lines were dropped, because nothing read this output)\n".encode()
+        self._waiting += f"({counted(self._dropped, 'line')} dropped, because nothing read this output)\n".encode()
         self._dropped = 0
 
     def _watch(self, is_wanted: bool) -> None:

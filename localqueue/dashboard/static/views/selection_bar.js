@@ -15,7 +15,7 @@ export function view() {
   return h("div", { class: "selection", role: "group", "aria-label": "Selected jobs", "data-key": "selection" },
     checkbox("Select the jobs on the page", isEvery, "pickRows", {}, { isMixed: count > 0 && !isEvery }),
     h("span", { class: "dim", role: "status" }, summary(count)),
-    h("span", { class: "buttons" }, Object.entries(selection.ACTIONS).map(([action, states]) => actionButton(action, selection.count(states))), pickAll(count), count ? button("Clear", "pickNone", {}, { kind: "quiet", title: "Select no jobs (Esc)" }) : null));
+    h("span", { class: "buttons" }, Object.entries(selection.ACTIONS).map(([action, states]) => actionButton(action, selection.count(states))), pickAll(count), count ? button("Clear", "pickNone", {}, { kind: "quiet", title: "Clear the selection (Esc)" }) : null));
 }
 
 function summary(count) {
