@@ -47,12 +47,12 @@ class Worker:
         self.url = self.urls[0]
 
     def wait(self, deliveries: int) -> dict[str, Any]:
-        """Return the worker's summary once it has answered so many deliveries."""
+        """Return the worker's summary once it has responded to so many deliveries."""
         found: dict[str, Any] = processes.get(f"{self.url}/_worker/wait/{deliveries}")
         return found
 
     def rows(self) -> list[tuple[int, int, float, float]]:
-        """Return (job, attempt, arrived, answered) of each delivery, in the order of the answers."""
+        """Return (job, attempt, arrived, answered) of each delivery, in the order of the responses."""
         return [(job, attempt, arrived, answered) for job, attempt, arrived, answered in self._get_rows()]
 
     def _get_rows(self) -> Any:
@@ -138,7 +138,7 @@ def check(found: dict[str, Any], deliveries: int, concurrency: int) -> None:
         )
     over = {path: most for path, most in found["most"].items() if most > concurrency}
     if over:
-        raise BenchmarkError(f"more than {concurrency} attempts of a queue were under way: {over}")
+        raise BenchmarkError(f"more than {concurrency} attempts of a queue were running: {over}")
 
 
 def drain(

@@ -35,12 +35,12 @@ class Record:
     waiters: list[tuple[int, asyncio.Transport]] = field(default_factory=list)
 
     def arrived(self, path: bytes) -> None:
-        """Count one more under way."""
+        """Count one more that is running."""
         self.under_way[path] += 1
         self.most[path] = max(self.most[path], self.under_way[path])
 
     def answered(self, path: bytes, job: int, attempt: int, arrived: float) -> None:
-        """Keep a delivery that was answered just now."""
+        """Keep a delivery that has just got its response."""
         self.under_way[path] -= 1
         self.rows.append((job, attempt, arrived, time.monotonic()))
         if self.waiters:
@@ -92,7 +92,7 @@ class Service(asyncio.Protocol):
         loop, arrived = asyncio.get_running_loop(), time.monotonic()
         if self._record.delay_s:
             loop.call_later(self._record.delay_s, self._answer, path, *found, arrived)
-        else:  # in the next round, so that all that came in this one count as under way at once
+        else:  # in the next round, so that all that came in this one count as running at once
             loop.call_soon(self._answer, path, *found, arrived)
 
     def _answer(self, path: bytes, job: int, attempt: int, arrived: float) -> None:
@@ -100,7 +100,7 @@ class Service(asyncio.Protocol):
         self._transport.write(_FAILED if attempt <= self._record.failures else _OK)
 
     def _question(self, path: bytes) -> None:
-        """`/_worker/wait/N` is answered once N deliveries were; `/_worker/rows` with all of them."""
+        """`/_worker/wait/N` responds once N deliveries have got their responses; `/_worker/rows` with all of them."""
         if path == b"/_worker/rows":
             self._transport.write(http11.response(200, json.dumps(self._record.rows).encode()))
             return

@@ -50,6 +50,15 @@ def test_no_text_uses_a_phrase_that_was_replaced(path: Path) -> None:
     assert not found_in(path.read_text())
 
 
+def test_no_test_is_named_or_described_by_such_a_phrase() -> None:
+    paths = [path for path in sorted(ROOT.glob("tests/**/*.py")) if path != Path(__file__)]
+    texts = {
+        path: re.sub(r"\bdef test_\w+", lambda name: name[0].replace("_", " "), path.read_text()) for path in paths
+    }
+    kept = [line for text in texts.values() for line in found_in(text) if "American" not in line]
+    assert kept == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -1,4 +1,4 @@
-"""What /_localqueue does with jobs, and what it tells of the server, over HTTP against a real one."""
+"""What /_localqueue does with jobs, and what it reports of the server, over HTTP against a real one."""
 
 from __future__ import annotations
 

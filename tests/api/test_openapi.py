@@ -294,7 +294,7 @@ def test_a_missing_content_type_is_documented(server: Server) -> None:
     assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_refused_method_is_answered_with_all_that_the_path_supports(server: Server) -> None:
+def test_the_response_to_a_refused_method_names_all_that_the_path_supports(server: Server) -> None:
     """Rule api.errors."""
     for path in {path for _, path in PATHS}:
         concrete = path.format(id="0" * 36, namespace="n", queue="q", name="s")

@@ -1,4 +1,4 @@
-"""`doctor`: it finds what is wrong with a set-up, with a server or without."""
+"""`doctor`: it finds what is wrong with a setup, with a server or without."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_good_setup_has_no_problems(folder: Path, server: Server, worker: Work
     """Rule cli.doctor."""
     text = doctor(0, IEC_QUEUE_URL=server.url, SERVICE_NAMESPACE="shop")
     notes = [line for line in text.splitlines() if " note " in line]
-    assert all("not installed" in line for line in notes)  # the fall-backs work
+    assert all("not installed" in line for line in notes)  # the fallbacks work
     assert text.endswith("\nNo problems found.\n")
     assert "catalog-info.yaml: 2 queues in shop" in text
     assert f"running at {server.url} (from IEC_QUEUE_URL), pid {server.process.pid}" in text

@@ -149,7 +149,7 @@ def test_the_result_with_a_service_outside_command(folder: Path, case: Case, clo
 def test_command_ends_if_exec_is_killed(folder: Path) -> None:
     """Rule exec.ends: it must not take the jobs of the next run."""
     os.mkfifo(folder / "held")
-    is_guarded = "curl -sf --noproxy '*' -o status.json $IEC_QUEUE_URL/_localqueue/status"  # answered after the start
+    is_guarded = "curl -sf --noproxy '*' -o status.json $IEC_QUEUE_URL/_localqueue/status"  # responds after the start
     command = [*EXEC, "sh", "-c", f"{is_guarded}; exec 3>held; sleep 600"]
     killed = subprocess.Popen(command, cwd=folder, env=ENV, stderr=subprocess.DEVNULL)
     with (folder / "held").open("rb") as held:  # open once COMMAND runs

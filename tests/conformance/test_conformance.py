@@ -92,7 +92,7 @@ def test_a_careless_queue_breaks_the_rules_that_it_does_not_keep(careless: str) 
     assert "complete.200" not in broken and "deliver.method" not in broken
 
 
-def test_a_queue_that_is_not_there_or_lacks_the_queues_is_named(tmp_path: Path) -> None:
+def test_a_queue_that_is_not_running_or_lacks_the_queues_is_named(tmp_path: Path) -> None:
     """Rule conformance.all."""
     gone = localqueue("conformance", "--url", f"http://127.0.0.1:{free_port()}", "--worker-port", str(free_port()))
     assert gone.exit_code == 1 and "doesn't respond" in gone.stderr

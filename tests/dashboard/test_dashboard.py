@@ -237,7 +237,7 @@ def test_an_address_leads_to_its_screen_and_back_goes_back(wall: Board) -> None:
     expect(wall.page.get_by_role("heading", name="work")).to_be_visible()
     wall.page.goto(f"{wall.server.url}/_localqueue/#/jobs/{'0' * 8}")
     wall.see("No such job")
-    wall.problems.clear()  # the browser tells of the 404
+    wall.problems.clear()  # the browser reports the 404
 
 
 def test_a_job_is_found_by_its_short_id(wall: Board) -> None:

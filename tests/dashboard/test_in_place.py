@@ -69,7 +69,7 @@ def sent(wall: Board, path: str) -> int:
 def hold_requests(wall: Board, path: str) -> list[Route]:
     """Return a list that the page's requests to this path enter and wait in; to be called before the page is opened.
 
-    An open page may send what a key or a click asks for before it has heard that its requests are held.
+    An open page may send what a key or a click asks for before it knows that its requests are held.
     """
     assert wall.page.url == "about:blank"
     waiting: list[Route] = []
@@ -122,7 +122,7 @@ def test_while_one_cause_is_retried_another_one_can_be(wall: Board) -> None:
     expect(wall.page.locator(".causes button")).to_have_count(2)
     for button in wall.page.locator(".causes button").all():
         button.click()
-    until(lambda: wall.page.title() and len(waiting) == 2, "two requests are under way")
+    until(lambda: wall.page.title() and len(waiting) == 2, "two requests are held")
     for route in waiting:
         route.continue_()
     expect(wall.page.locator(".causes")).to_have_count(0)
@@ -168,7 +168,7 @@ def test_ctrl_enter_that_is_held_down_enqueues_one_job(wall: Board) -> None:
         wall.page.keyboard.down("Enter")
     wall.page.keyboard.up("Enter")
     wall.page.keyboard.up("Control")
-    until(lambda: wall.page.title() and waiting, "the request is under way")
+    until(lambda: wall.page.title() and waiting, "the request is held")
     for route in waiting:
         route.continue_()
     wall.wait("completed", 1)

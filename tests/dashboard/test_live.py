@@ -50,7 +50,7 @@ def test_a_lost_connection_is_shown_and_restored(browser: Browser, tmp_path: Pat
         expect(found.row(second)).to_contain_text("completed")
         expect(found.page.locator(".link")).to_have_text("live")
         expect(found.page.get_by_text("Disconnected.")).to_have_count(0)
-        found.problems.clear()  # the browser tells of every request that found nobody
+        found.problems.clear()  # the browser reports every request that found nobody
         server.stop()
         found.see("Disconnected.")
         found.problems.clear()
@@ -118,7 +118,7 @@ def test_one_dashboard_too_many_says_so_and_connects_once_another_closes(virtual
         virtual.see("If many dashboards are open, close one.")
         expect(virtual.row(id_)).to_be_visible()
     expect(virtual.page.locator(".link")).to_have_text("live")
-    virtual.problems.clear()  # the browser tells of the 503
+    virtual.problems.clear()  # the browser reports the 503
 
 
 FLOOD = """

@@ -88,7 +88,7 @@ def test_deleting_several_rows_does_not_fetch_the_page_again_for_each_of_them(fo
     assert sum(url.endswith("/status") for url in found.asked) < 5
 
 
-def test_nothing_is_changed_before_the_question_is_answered_with_yes(found: Board) -> None:
+def test_nothing_is_changed_before_the_question_is_confirmed(found: Board) -> None:
     """Rule dashboard.confirmed: Enter and Escape change nothing either; the focus goes back to the button."""
     found.open("#/?state=failed")
     expect(found.rows()).to_have_count(3)

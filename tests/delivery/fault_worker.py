@@ -3,7 +3,7 @@
     async with FaultWorker(close(), answer(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")) as worker:
         ...                                  # worker.url, worker.requests, worker.connections
 
-The script is used up over all connections, in the order in which requests come; after it `then` goes on.
+The script is used up over all connections, in the order in which requests come; after it `then` continues.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def test_a_restart_keeps_the_slots_of_timeouts(tmp_path: Path) -> None:
 
 
 def test_time_does_not_go_back_over_a_crash(tmp_path: Path) -> None:
-    """Rule time.stored: not even where nothing but a retry by hand tells of it."""
+    """Rule time.stored: not even where only a retry by hand shows it."""
 
     async def work(stage: Stage, world: World) -> None:
         stage.answers = [Reaction("answer", 500), Reaction("answer", 500)]

@@ -214,7 +214,7 @@ def test_settle_waits_for_jobs_enqueued_after_the_response(tmp_path: Path) -> No
     with working() as worker:
 
         def fan_out() -> None:
-            until(lambda: len(worker.bodies) == 1, "the parent was answered")
+            until(lambda: len(worker.bodies) == 1, "the parent has its response")
             server.enqueue("child", "other")
 
         def answer(job: dict[str, Any]) -> int:
@@ -337,7 +337,7 @@ def test_reset_restores_the_state_after_the_start(tmp_path: Path) -> None:
             id_ = server.enqueue()
             drain = threading.Thread(target=post, args=(server, "/drain"))
             drain.start()
-            until(lambda: worker.bodies, "the job is under way")
+            until(lambda: worker.bodies, "the job is running")
             post(server, "/reset")  # cuts it off
             drain.join()
             assert [call(server, "GET", path) for path in ("/queues", "/clock", "/ledger")] == before

@@ -41,7 +41,7 @@ def test_the_sdist_has_the_package_and_what_it_is_built_from(package: set[str]) 
     assert {(member.uid, member.uname, member.mtime) for member in members} == {(0, "", members[0].mtime)}
 
 
-def test_the_wheel_has_the_version_the_licence_and_the_entry_points() -> None:
+def test_the_wheel_has_the_version_the_license_and_the_entry_points() -> None:
     with zipfile.ZipFile(WHEEL) as wheel:
         info = f"iec_localqueue-{__version__}.dist-info"
         metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))

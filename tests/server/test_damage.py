@@ -51,7 +51,7 @@ def killed(folder: Path) -> None:
         server.kill()
 
 
-def test_a_log_that_is_missing_after_a_crash_is_told(tmp_path: Path) -> None:
+def test_a_log_that_is_missing_after_a_crash_is_reported(tmp_path: Path) -> None:
     """Rule storage.log."""
     write_catalog(tmp_path)
     killed(tmp_path)
@@ -78,7 +78,7 @@ def test_a_log_that_is_deleted_while_in_use_stops_the_server_and_loses_nothing(t
         assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (5,)
 
 
-def test_a_job_without_a_payload_fails_alone_and_the_damage_is_told(tmp_path: Path) -> None:
+def test_a_job_without_a_payload_fails_alone_and_the_damage_is_reported(tmp_path: Path) -> None:
     """Rule storage.damage."""
     write_catalog(tmp_path, retries=0)
     with working() as worker:

@@ -189,7 +189,7 @@ def test_a_body_that_is_too_large_is_refused_at_once_each_time(
     assert harness.exchange(sent)[9:12] == harness.exchange(sent)[9:12] == b"413"
 
 
-def test_requests_behind_a_known_one_are_answered_in_order(harness: Harness) -> None:
+def test_requests_behind_a_known_one_get_their_responses_in_order(harness: Harness) -> None:
     bodies = [GOOD, *BODIES[2:6], GOOD]
     harness.forget()
     apart = b"".join(harness.exchange(message(body)).replace(b"connection: close\r\n", b"") for body in bodies)
@@ -208,7 +208,7 @@ def test_a_request_within_the_body_of_another_is_only_data(harness: Harness) -> 
 
 
 @pytest.mark.parametrize("then", [EnqueueProtocol.eof_received, EnqueueProtocol.shutdown])
-def test_an_accepted_job_is_answered_before_the_connection_closes(
+def test_an_accepted_job_gets_its_response_before_the_connection_closes(
     harness: Harness, then: Callable[[EnqueueProtocol], object]
 ) -> None:
     """Rule enqueue.half-close."""

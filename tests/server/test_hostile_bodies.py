@@ -1,4 +1,4 @@
-"""Bodies that are hard to read, in jobs and in responses: the server goes on, and the commands show them."""
+"""Bodies that are hard to read, in jobs and in responses: the server continues, and the commands show them."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_running_job_can_be_cancelled_and_its_attempt_is_cut_off(tmp_path: Pat
     assert len(worker.bodies) == 1
 
 
-def test_no_more_attempts_than_concurrency_are_under_way_and_queues_do_not_hold_each_other_up(tmp_path: Path) -> None:
+def test_no_more_attempts_than_concurrency_run_at_once_and_queues_do_not_hold_each_other_up(tmp_path: Path) -> None:
     """Rule deliver.concurrency."""
     release, lock = threading.Event(), threading.Lock()
     under_way: dict[str, int] = {"now": 0, "most": 0}
@@ -227,7 +227,7 @@ def test_files_are_private_and_the_folder_ignores_itself_in_git(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["text", "foreign", "newer", "folder", "symlink"])
-def test_a_file_that_is_no_database_of_ours_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_isn_t_our_database_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
     """Rule storage.foreign-file."""
     write_catalog(tmp_path)
     db = tmp_path / "my.db"

@@ -1,6 +1,6 @@
 """Stand in for aiosqlite: real SQLite, executed on the loop with delays from a seed, so that it can die at any moment.
 
-Like aiosqlite's threads, a connection does one thing after the other, and goes on with a statement whose caller
+Like aiosqlite's threads, a connection does one thing after the other, and continues a statement whose caller
 has been cancelled. Unlike them it is deterministic, and the process that owns it can be killed: what was executed
 stays in the file as it is, nothing more is executed, and nobody gets an answer.
 """
@@ -65,7 +65,7 @@ class Disk:
 
     @property
     def is_reading(self) -> bool:
-        """Return whether a statement that reads is under way."""
+        """Return whether a statement that reads is running."""
         return any(connection.is_busy and not connection.is_writer for connection in self.connections)
 
     def connect(self, path: Any, **options: Any) -> Connection:

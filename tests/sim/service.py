@@ -82,7 +82,7 @@ class Service:
         return _Transport(self)
 
     def handle(self, id_: str) -> asyncio.Task[Reaction]:
-        """Run the handler; it goes on if the connection is closed meanwhile."""
+        """Run the handler; it continues if the connection is closed meanwhile."""
         task = asyncio.ensure_future(self.handler(id_))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

@@ -81,7 +81,7 @@ def test_a_file_of_a_newer_version_is_refused_unchanged(tmp_path: Path) -> None:
     assert error.hint == "Update localqueue, or use another file: --db PATH"
 
 
-def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path) -> None:
+def test_a_file_that_isn_t_a_database_is_refused_unchanged(tmp_path: Path) -> None:
     """Rule storage.foreign-file."""
     path = tmp_path / "notes.txt"
     path.write_text("buy milk " * 100)

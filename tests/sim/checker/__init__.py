@@ -5,7 +5,7 @@ The rules are those of docs/semantics.md; the invariants, by their short names:
 I1 no acknowledged job is missing, I2 each of them ends, I3 completed means that an attempt was responded 2xx in
 full and in time, I4 failed means exactly retries + 1 counted attempts in the last round, I5 the next attempt is
 due exactly retryDelayMs after the end of the failed one and is never early, I6 no more attempts than `concurrency`
-are under way, I7 nothing starts after a final state but by a retry by hand, I8 the bytes delivered are the bytes
+are running, I7 nothing starts after a final state but by a retry by hand, I8 the bytes delivered are the bytes
 submitted, I9 numbers are dense within a round, I10 nothing is left over, I11 what is due and has a slot is started.
 
 A call has three outcomes: done, refused, or unknown (no answer: it may have been done or not). Where two calls

@@ -67,7 +67,7 @@ class Attempts:
         if job.is_deleted:
             here.report("I7", f"{fact.id} was started, a job that does not exist")
         if job.running is not None:
-            here.report("I7", f"{fact.id} was started while an attempt of it was under way")
+            here.report("I7", f"{fact.id} was started while an attempt of it was running")
         self._apply_open_retry(job)
         if job.state in FINAL:
             here.report("I7", f"{fact.id} was started though it was {job.state}")
@@ -135,7 +135,7 @@ class Attempts:
     # the end
 
     def ended(self, fact: history.Ended) -> None:
-        """Compare what is told of an attempt with what was seen of it."""
+        """Compare what is reported of an attempt with what was seen of it."""
         here, job = self._expected, self._expected.by_id.get(fact.id)
         running, view = None if job is None else job.running, here.view(fact.queue)
         view.active -= running is None or not running.is_free

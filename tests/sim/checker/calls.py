@@ -136,7 +136,7 @@ class Calls:
         if job.open_calls or (call.index < job.since and job.state not in ("cancelled", "pending")):
             job.state = None
         elif job.running is not None and job.running.index > here.trouble:  # else its row could not be written
-            here.report("states.cancelled", f"{job.id} is said to be cancelled while an attempt is under way")
+            here.report("states.cancelled", f"{job.id} is said to be cancelled while an attempt is running")
         elif job.state == "pending":
             job.state, job.running = "cancelled", None
         elif job.state not in ("cancelled", None):
@@ -281,7 +281,7 @@ class Calls:
         if not here.outstanding(*PLAYS, "reset"):  # a reset that fails moves it back to where it was
             here.report("time.virtual", "time moved by itself")
         if any(view.active for view in here.views.values()):
-            here.report("time.virtual", "time moved while an attempt was under way")
+            here.report("time.virtual", "time moved while an attempt was running")
         was_restored, self._reset_at = here.outstanding("reset") and fact.after == self._reset_at, None
         if was_restored:
             return  # by a reset that failed: the jobs still wait that waited at this time before

@@ -24,7 +24,7 @@ class Process:
         self._open_reset: int | None = None  # one that the process died in
 
     def opened(self, fact: history.Opened) -> None:
-        """Check that the time goes on where it was."""
+        """Check that the time continues where it was."""
         here = self._expected
         here.is_virtual, self._was_open = fact.mode == "virtual", True
         if here.is_virtual and here.now < here.latest_ms:
@@ -149,7 +149,7 @@ class Process:
             )
         known = len(job.rows)
         if list(stored.rows[:known]) != job.rows:
-            here.report("states.attempts", f"{stored.id} has other attempts on disk than those that were told of")
+            here.report("states.attempts", f"{stored.id} has other attempts on disk than those that were reported")
         for row in stored.rows[known:]:
             self._attempts.record(job, row)
         self._compare_state(job, stored)
