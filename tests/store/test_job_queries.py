@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -244,5 +246,19 @@ def test_a_sound_file_is_called_sound_and_a_damaged_one_is_described(tmp_path: P
         path.write_bytes(content)
         async with opened(tmp_path) as store:
             assert await store.queries.check() != "ok"
+
+    run_async(main())
+
+
+def test_a_sound_file_without_a_payload_says_how_many_are_missing(tmp_path: Path) -> None:
+    """Rule storage.damage."""
+
+    async def main() -> None:
+        async with opened(tmp_path) as store:
+            await insert(store, *(job(seq) for seq in range(1, 4)))
+            with contextlib.closing(sqlite3.connect(tmp_path / "queue.db")) as other:
+                other.execute("DELETE FROM payloads WHERE seq = 2")
+                other.commit()
+            assert await store.queries.check() == "1 job without a payload"
 
     run_async(main())

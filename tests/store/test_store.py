@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -112,6 +113,18 @@ def test_data_of_a_job_that_was_deleted_is_reported_as_such(play: Callable[[Work
             await store.payload(1)
         assert (caught.value.code, caught.value.hint) == ("unknown_job", "It was pruned.")
         assert caught.value.message == "the job no longer exists"
+
+    play(work)
+
+
+@pytest.mark.parametrize("can_wait", [True, False])
+def test_a_record_waits_for_other_writes_only_where_it_can(play: Callable[[Work], None], can_wait: bool) -> None:
+    async def work(store: Store) -> None:
+        before = job(1)
+        await insert(store, before)
+        with mock.patch.object(store._writer, "write", wraps=store._writer.write) as write:
+            await store.record(before, finished(before), DONE, can_wait=can_wait)
+        assert [call.kwargs for call in write.call_args_list] == [{"can_wait": can_wait}]
 
     play(work)
 
