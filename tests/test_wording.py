@@ -55,8 +55,7 @@ def test_no_test_is_named_or_described_by_such_a_phrase() -> None:
     texts = {
         path: re.sub(r"\bdef test_\w+", lambda name: name[0].replace("_", " "), path.read_text()) for path in paths
     }
-    kept = [line for text in texts.values() for line in found_in(text) if "American" not in line]
-    assert kept == []
+    assert [line for text in texts.values() for line in found_in(text)] == []
 
 
 @pytest.mark.parametrize(

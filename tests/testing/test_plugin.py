@@ -319,7 +319,7 @@ def no_leaks():
     yield
     gc.collect()
     for thread in set(threading.enumerate()) - before:
-        thread.join(30)  # that of a database has told of its end already, and ends
+        thread.join(30)  # that of a database has reported its end already, and ends
     assert set(threading.enumerate()) == before
     assert opened() - descriptors == set()
 
