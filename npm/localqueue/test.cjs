@@ -11,8 +11,6 @@ const { findBinary } = require("./binary.cjs");
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const send = http.request; // now, before a test replaces it
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /** Start a queue; it is ready when the promise is fulfilled. */
 async function startLocalQueue({ catalog, clock = "virtual", target, options = {}, ...unknown } = {}) {
@@ -20,11 +18,10 @@ async function startLocalQueue({ catalog, clock = "virtual", target, options = {
   if (wrong !== undefined) throw new TypeError(`unknown key "${wrong}"; known: catalog, clock, target, options`);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "localqueue-"));
   const catalogs = [catalog ?? []].flat().map((each, index) => catalogFile(each, path.join(folder, `catalog-${index}.yaml`)));
-  const words = ["up", "--port", "0", "--ephemeral", "--log", "json", "--clock", clock];
+  const words = ["up", "--port", "0", "--ephemeral", "--log", "json", "--clock", clock, "--stop-on-eof"];
   words.push(...catalogs.flatMap((file) => ["--catalog", file]), ...(target ? ["--target", String(target)] : []), ...flags(options));
-  const child = spawn(findBinary(), words, { stdio: ["ignore", "pipe", "pipe"] });
-  running.add(child);
-  child.once("exit", () => running.delete(child));
+  // Its standard input ends with this process, however that ends: jest calls no exit handlers, and may kill its workers.
+  const child = spawn(findBinary(), words, { stdio: ["pipe", "pipe", "pipe"] });
   try {
     const ready = await firstLine(child);
     return await LocalQueue.connect(ready, child, folder);
@@ -63,7 +60,7 @@ function firstLine(child) {
       if (!output.includes("\n")) return;
       child.stdout.off("data", read);
       child.stdout.resume(); // nobody reads the rest, and it must not block the process
-      for (const each of [child, child.stdout, child.stderr]) each.unref(); // a forgotten close() must not hold the test run
+      for (const each of [child, child.stdin, child.stdout, child.stderr]) each.unref(); // a forgotten close() must not hold the test run
       resolve(JSON.parse(output.slice(0, output.indexOf("\n"))));
     });
   });

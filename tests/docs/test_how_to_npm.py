@@ -14,11 +14,13 @@ import pytest
 from localqueue import __version__
 from localqueue.api.routes.control import document
 from tests.docs.pages import ENV, PACKAGES, ROOT, write_files
+from tests.support import until
 
 PAGE = "docs/how-to-npm.md"
 PACKAGE = ROOT / "npm/localqueue"
 BINARY = Path(sys.executable).with_name("localqueue")
 RUN = ENV | {"LOCALQUEUE_BINARY": str(BINARY), "CI": "1"}
+JEST = ("jest", "--workerThreads=false", "-w", "4", "--testTimeout=60000")
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,7 @@ def test_vitest_finds_and_passes_the_test_of_the_page(folder: Path, tmp_path: Pa
 
 
 def test_jest_finds_and_passes_the_test_of_the_page_in_four_workers(folder: Path, tmp_path: Path) -> None:
-    options = ("--workerThreads=false", "-w", "4", "--testTimeout=60000")
-    output = node(project(folder, tmp_path, "claims.spec.cjs"), "jest", *options)
+    output = node(project(folder, tmp_path, "claims.spec.cjs"), *JEST)
     assert "Tests:       4 passed" in output and "did not exit" not in output
 
 
@@ -89,8 +90,20 @@ def test_a_drain_that_does_not_end_says_what_is_left(folder: Path) -> None:
 
 def test_a_wrong_catalog_and_a_forgotten_close_are_no_trouble(folder: Path) -> None:
     output = run_script(folder, "forgotten.mjs")
-    pid = int(output)
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
+    until(lambda: has_ended(int(output)), "the queue has ended")
+
+
+def test_a_forgotten_close_in_jest_leaves_no_queue_behind(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(SCRIPTS / "forgotten.spec.cjs", folder)
+    node(project(folder, tmp_path, "forgotten.spec.cjs"), *JEST)
+    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    assert len(pids) == 4
+    until(lambda: all(map(has_ended, pids)), "the queues have ended")
+
+
+def has_ended(pid: int) -> bool:
+    path = Path(f"/proc/{pid}/stat")
+    return not path.exists() or "Z" in path.read_text().split(")")[1][:3]
 
 
 def test_the_types_are_those_of_the_api_and_pass_strictly(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -152,3 +153,32 @@ def test_options_come_from_the_environment_too(tmp_path: Path) -> None:
         folder = Path(server.ready["db"]).parent
         assert folder.exists()
     until(lambda: not folder.exists(), "the temporary folder is gone")
+
+
+def test_it_stops_when_the_program_that_started_it_is_gone(tmp_path: Path) -> None:
+    """Rule cli.stop-on-eof."""
+    write_catalog(tmp_path)
+    words = ["up", "--stop-on-eof", "--port", "0", "--ephemeral", "--log", "json"]
+    pipe = subprocess.PIPE
+    with ForkedPopen(words, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        process.stdin.write("what comes in is ignored\n")
+        process.stdin.flush()
+        assert http.get(f"{url}/health").json() == {"status": "ok"}
+        assert process.poll() is None
+        output, errors = process.communicate()  # closes its input
+    assert process.returncode == 0 and errors == ""
+    assert json.loads(output.splitlines()[-1])["event"] == "stopping"
+
+
+def test_an_input_whose_end_says_nothing_about_a_program_is_refused(tmp_path: Path) -> None:
+    """Rule cli.stop-on-eof."""
+    write_catalog(tmp_path)
+    words = ["up", "--stop-on-eof", "--port", "0"]
+    nothing = subprocess.DEVNULL
+    with ForkedPopen(words, cwd=tmp_path, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, text=True) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert errors.startswith("Error: --stop-on-eof needs a pipe as standard input, not a file or /dev/null\n")
+    assert not (tmp_path / ".localqueue").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -20,13 +21,17 @@ from localqueue.core.models import Catalog
 from localqueue.core.settings import Settings
 from localqueue.engine.engine import Engine
 from localqueue.server import event_loop, server, sockets
+from localqueue.server.end_of_input import calling_at_end_of_input
 from localqueue.server.signals import handling_stop_signals
 from localqueue.store import server_file
 
 
 @click.command()
 @server_options()
-def up(**options: Any) -> None:
+@click.option(
+    "--stop-on-eof", is_flag=True, help="Stop when standard input ends, as a pipe does with the program that has it."
+)
+def up(stop_on_eof: bool, **options: Any) -> None:
     """Run the queue beside your service.
 
     It accepts jobs, delivers them to your service, and retries failed ones as production does.
@@ -37,15 +42,19 @@ def up(**options: Any) -> None:
     output = LineOutput(sys.stdout)
     log = make_log(settings, lambda line: output.write(f"{line}\n"), sys.stdout)
     try:
-        event_loop.run(_serve(settings, paths, load, log))
+        event_loop.run(_serve(settings, paths, load, log, stop_on_eof))
     except StartError as error:
         raise SystemExit(explain(error)) from None
     finally:
         output.flush()
 
 
-async def _serve(settings: Settings, paths: list[Path], load: Callable[[], Catalog], log: TextLog | JsonLog) -> None:
-    with handling_stop_signals() as requests:
+async def _serve(
+    settings: Settings, paths: list[Path], load: Callable[[], Catalog], log: TextLog | JsonLog, stop_on_eof: bool
+) -> None:
+    with handling_stop_signals() as requests, contextlib.ExitStack() as stack:
+        if stop_on_eof:
+            stack.enter_context(calling_at_end_of_input(requests.add))
 
         async def use(where: server.RunningServer, engine: Engine) -> None:
             entry: dict[str, str | int] = {
