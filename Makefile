@@ -51,7 +51,7 @@ test-plain: .venv-plain/ready
 	.venv-plain/bin/python -m pytest -n $(WORKERS) --dist worksteal $(PLAIN:%=--ignore=tests/%)
 
 test-long: .venv/ready browser
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -o faulthandler_timeout=0
 
 # What is shipped is made from the wheel. The tests install it with pipx and uv.
 .venv-binary/ready: pyproject.toml

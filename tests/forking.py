@@ -178,6 +178,8 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
             if not size:
                 for pid in statuses:  # a run that was killed leaves no servers behind
                     os.kill(pid, signal.SIGKILL)
+                for pid in statuses:  # the init process of a container may be slow to do that
+                    os.waitpid(pid, 0)
                 return None
             request: dict[str, Any] = json.loads(control.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
             *streams, status = descriptors

@@ -93,10 +93,14 @@ def test_lines_wait_for_a_slow_reader_in_order(tmp_path: Path) -> None:
         lines = [f"{number} " + "é" * 50 + "\n" for number in range(500)]
         for line in lines:
             output.write(line)
-        got = b""
-        while len(got) < len("".join(lines).encode()):
-            got += os.read(reader, 65_536)
+        got = bytearray()
+
+        def is_all_read() -> bool:
+            got.extend(available(reader))
             output.flush(0.002)
+            return len(got) >= len("".join(lines).encode())
+
+        until(is_all_read, "every line has come")
     assert got.decode() == "".join(lines)
     os.close(reader)
 
