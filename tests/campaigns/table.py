@@ -36,4 +36,11 @@ CAMPAIGNS = (
     Campaign("responses", responses.bodies, 2000, 1_000_000, "damaged responses give a summary and no exception"),
     Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),
     Campaign("endurance", endurance.jobs, 1000, 100_000, "memory, descriptors and threads stay flat"),
+    Campaign(
+        "dead-port",
+        endurance.dead_port,
+        200,
+        10_000,
+        "jobs for a port where nobody listens cost no more as they add up",
+    ),
 )
