@@ -1,11 +1,13 @@
-"""Play random histories against the real engine, and check them."""
+"""Play random histories against the real engine, and check them; plant bugs, and see that the checker finds them."""
 
 from __future__ import annotations
 
 import os
+import random
 
 from tests.sim import problems_of
 from tests.sim.__main__ import campaign
+from tests.sim.plants import PLANTS
 
 
 def seeds(count: int, seed: int) -> str:
@@ -15,3 +17,10 @@ def seeds(count: int, seed: int) -> str:
     else:
         assert campaign(seed, count, os.cpu_count() or 2) == 0
     return f"{count:,} histories, no rule broken"
+
+
+def plants(count: int, seed: int) -> str:
+    """Plant `count` of the known bugs in the product, one after the other."""
+    names = random.Random(seed).sample(sorted(PLANTS), min(count, len(PLANTS)))
+    assert [name for name in names if not PLANTS[name].shows(PLANTS[name].seed)] == []
+    return f"{len(names)} of {len(PLANTS)} bugs planted, each found"
