@@ -1,9 +1,9 @@
-"""Serve requests that uvicorn would lose: those that ask for an upgrade, and those of half-closed clients."""
+"""Handle what uvicorn doesn't: upgrades, half-closed clients, lost connections of a pipeline, absolute targets."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -14,10 +14,14 @@ else:
         from uvicorn.protocols.http.h11_impl import H11Protocol as HttpToolsProtocol
 
 _UPGRADE = re.compile(rb"\r\nUpgrade:", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"[a-z]+://([^/?#]*)", re.IGNORECASE)
 
 
 class PatientProtocol(HttpToolsProtocol):
     """A protocol that loses no job: uvicorn's own, with httptools or h11."""
+
+    _handled: Any = None
+    """The request that is being handled; `cycle` is the latest one of a pipeline."""
 
     def data_received(self, data: bytes) -> None:
         """Rename the header `Upgrade`, which Java's client sends, and which a server may ignore (RFC 9110, 7.8).
@@ -35,3 +39,23 @@ class PatientProtocol(HttpToolsProtocol):
             return False
         cycle.keep_alive = False
         return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being handled; uvicorn tells only the latest one."""
+        if self._handled is not None and not self._handled.response_complete:
+            self._handled.disconnected = True
+            self._handled.message_event.set()
+        super().connection_lost(exc)
+
+    # called only with httptools; h11 finds no route for an absolute target, and has no pipelines
+
+    def on_headers_complete(self) -> None:
+        """Take the host of an absolute target (`POST http://HOST/jobs`) for the Host header (RFC 9112, 3.2.2)."""
+        if absolute := _ABSOLUTE.match(self.url):
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers.append((b"host", absolute[1]))
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._handled = cycle
+        super()._start_asgi_task(cycle, app)
