@@ -1,5 +1,8 @@
 """Run the command line as `python -m localqueue`."""
 
-from localqueue.cli import main
+try:
+    from localqueue.cli import main
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 main(prog_name="localqueue")

@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -59,6 +60,9 @@ GROUPS = {
 """Every command with its module and function, by what it is for; what is needed first stands first."""
 COMMANDS = {name: where for group in GROUPS.values() for name, where in group.items()}
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C, as a shell has it."""
+
 OTHER_NAMES = {
     "start": "up", "run": "up", "serve": "up", "list": "jobs", "ls": "jobs", "show": "job", "logs": "tail",
     "log": "tail", "add": "enqueue", "push": "enqueue", "send": "enqueue", "dashboard": "open",
@@ -96,12 +100,15 @@ class Commands(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, command.get_short_help_str(room)) for name, command in commands if command])
 
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        """Return a command, or None where there is none of that name."""
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name; exit silently if its import is interrupted."""
         if name not in COMMANDS:
             return None
         module, function = COMMANDS[name].split(":")
-        command = getattr(importlib.import_module(f"localqueue.cli.commands.{module}"), function)
+        try:
+            command = getattr(importlib.import_module(f"localqueue.cli.commands.{module}"), function)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
         assert isinstance(command, click.Command)
         return command
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.forking import ForkedPopen
-from tests.support import Server, http, serving, until, working, write_catalog
+from tests.support import Server, http, localqueue, serving, until, working, write_catalog
 
 
 def has_ipv6() -> bool:
@@ -56,6 +56,20 @@ def listening(port: int) -> set[str]:
                 words = struct.iter_unpack(">I", bytes.fromhex(digits))
                 found.add(socket.inet_ntop(family, b"".join(struct.pack("=I", word) for (word,) in words)))
     return found
+
+
+@pytest.mark.parametrize("where", ["importlib.import_module", "localqueue.server.event_loop.run"])
+def test_ctrl_c_during_the_start_ends_it_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Rule cli.interrupt."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    ended = localqueue("up", "--ephemeral", "--port", "0", "--catalog", str(write_catalog(tmp_path)))
+    assert (ended.exit_code, ended.output) == (130, "")
 
 
 def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from localqueue import __version__
+from localqueue.cli.main import INTERRUPTED
 from localqueue.cli.output.event_log import JsonLog, TextLog
 from localqueue.cli.output.line_output import LineOutput
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
@@ -41,10 +42,14 @@ def up(stop_on_eof: bool, **options: Any) -> None:
     sockets.raise_file_limit()
     output = LineOutput(sys.stdout)
     log = make_log(settings, lambda line: output.write(f"{line}\n"), sys.stdout)
+    work = _serve(settings, paths, load, log, stop_on_eof)
     try:
-        event_loop.run(_serve(settings, paths, load, log, stop_on_eof))
+        event_loop.run(work)
     except StartError as error:
         raise SystemExit(explain(error)) from None
+    except KeyboardInterrupt:  # before the signals are handled: nothing has started
+        work.close()
+        raise SystemExit(INTERRUPTED) from None
     finally:
         output.flush()
 
