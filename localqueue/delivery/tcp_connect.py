@@ -18,6 +18,10 @@ from localqueue.delivery.errors import ExchangeError
 NEXT_ADDRESS_S = 2.0
 """How long to wait for one address, in seconds, while there is another one to try."""
 
+HINTS = {
+    errno.EMFILE: "Raise the limit of open files, or close some: ulimit -n 4096",
+    errno.EADDRNOTAVAIL: "No local port is free. To list the connections: ss --tcp",
+}
 _OWN_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 Address = tuple[int, tuple[Any, ...]]
@@ -74,19 +78,26 @@ async def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
     try:
         opened = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        if error.errno in _OWN_FAULTS:
-            reason = f"can't connect to services: {error.strerror}"
-            raise OutOfResources(reason, "Raise the limit of open files, or close some: ulimit -n 4096") from None
+        _check_own_fault(error, family)
         raise
     try:
         opened.setblocking(False)
         await _connected(opened, address)
         if opened.getsockname() == opened.getpeername():  # TCP may connect an unused port to itself
             raise ConnectionRefusedError("the connection led back to localqueue")
-    except BaseException:
+    except BaseException as error:
         opened.close()
+        _check_own_fault(error, family)
         raise
     return opened
+
+
+def _check_own_fault(error: BaseException, family: int) -> None:
+    """Raise OutOfResources if this process or machine lacks something, for which the service isn't to blame."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in _OWN_FAULTS or (code == errno.EADDRNOTAVAIL and family == socket.AF_INET):  # ::1 may be missing
+        reason = f"can't connect to services: {os.strerror(code)}"
+        raise OutOfResources(reason, HINTS.get(code, HINTS[errno.EMFILE])) from None
 
 
 async def _connected(opened: socket.socket, address: tuple[Any, ...]) -> None:

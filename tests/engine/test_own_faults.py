@@ -18,17 +18,23 @@ from localqueue.delivery import tcp_connect
 from tests.support import run_async, running_engine, working, write_catalog
 
 
-@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_delivery_without_a_free_descriptor_is_no_attempt_and_waits(tmp_path: Path, code: int) -> None:
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EADDRNOTAVAIL])
+def test_a_delivery_without_a_free_descriptor_or_port_is_no_attempt_and_waits(tmp_path: Path, code: int) -> None:
     """Rule deliver.own-faults."""
     warnings: list[str] = []
     failures = iter([True] * 5)
     real = socket.socket
 
-    def limited(*arguments: Any) -> socket.socket:
-        if next(failures, False):
+    class Unconnectable(real):
+        def connect(self, address: Any) -> None:
             raise OSError(code, os.strerror(code))
-        return real(*arguments)
+
+    def limited(*arguments: Any) -> socket.socket:
+        if not next(failures, False):
+            return real(*arguments)
+        if code == errno.EADDRNOTAVAIL:
+            return Unconnectable(*arguments)
+        raise OSError(code, os.strerror(code))
 
     sockets = SimpleNamespace(**{**vars(socket), "socket": limited})
 
