@@ -13,6 +13,7 @@ from localqueue.core.addresses import LOOPBACK, is_localhost
 from localqueue.core.text import safe
 from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.response_parser import HEAD_LIMIT, head_too_large, size_of
+from localqueue.delivery.tcp_connect import own_fault
 from localqueue.delivery.transport import Headers
 from localqueue.delivery.url import Url
 
@@ -69,7 +70,8 @@ class HttpsTransport:
         if isinstance(error, httpx.TimeoutException):
             return TimeoutError(reason)
         if isinstance(error, httpx.ConnectError):
-            return _not_connected(error, reason)
+            lacking = next(filter(None, map(own_fault, _causes(error))), None)
+            return lacking or _not_connected(error, reason)
         if self.phase == "read":
             return ExchangeError("broken_response", f"the response was cut short: {reason}")
         if isinstance(error, httpx.NetworkError):

@@ -75,29 +75,29 @@ async def _resolve(host: str, port: int) -> list[Address]:
 
 async def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
     """Return a connected socket. Raises OSError, OutOfResources."""
+    opened = None
     try:
         opened = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        _check_own_fault(error, family)
-        raise
-    try:
         opened.setblocking(False)
         await _connected(opened, address)
         if opened.getsockname() == opened.getpeername():  # TCP may connect an unused port to itself
             raise ConnectionRefusedError("the connection led back to localqueue")
     except BaseException as error:
-        opened.close()
-        _check_own_fault(error, family)
+        if opened is not None:
+            opened.close()
+        if lacking := own_fault(error, family):
+            raise lacking from None
         raise
     return opened
 
 
-def _check_own_fault(error: BaseException, family: int) -> None:
-    """Raise OutOfResources if this process or machine lacks something, for which the service isn't to blame."""
+def own_fault(error: BaseException, family: int | None = None) -> OutOfResources | None:
+    """Return what this process or machine lacks, or None if the fault isn't its own."""
     code = error.errno if isinstance(error, OSError) else None
     if code in _OWN_FAULTS or (code == errno.EADDRNOTAVAIL and family == socket.AF_INET):  # ::1 may be missing
         reason = f"can't connect to services: {os.strerror(code)}"
-        raise OutOfResources(reason, HINTS.get(code, HINTS[errno.EMFILE])) from None
+        return OutOfResources(reason, HINTS.get(code, HINTS[errno.EMFILE]))
+    return None
 
 
 async def _connected(opened: socket.socket, address: tuple[Any, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import socket
 import ssl
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from localqueue.core.errors import OutOfResources
 from localqueue.core.models import Outcome, Request
 from localqueue.delivery import https_transport
 from localqueue.delivery.delivery import Delivery
@@ -127,6 +129,14 @@ def test_each_error_of_httpx_has_its_code(error, phase, raised) -> None:
     transport.phase = phase
     translated = transport.translated(error)
     assert raised in (getattr(translated, "code", None), type(translated))
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOMEM])
+def test_a_connection_for_which_a_descriptor_is_missing_is_no_attempt(code) -> None:
+    """Rule deliver.own-faults."""
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = ExceptionGroup("all", [OSError(code, "no")])
+    assert isinstance(https_transport.HttpsTransport().translated(error), OutOfResources)
 
 
 def test_headers_over_https_are_bounded(tls) -> None:
