@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from localqueue.core import crashpoint, events
-from localqueue.core.errors import OutOfResources
-from localqueue.core.models import Outcome, OutcomeKind
+from localqueue.core.errors import NotFound, OutOfResources
+from localqueue.core.models import AttemptError, JobState, Outcome, OutcomeKind
 from localqueue.engine import executor
 from localqueue.engine.prefetch import PendingJob
 from localqueue.engine.running_attempts import AttemptBatch, RunningAttempt
@@ -228,6 +228,26 @@ def test_data_that_can_not_be_read_is_no_attempt_and_is_read_again_a_second_late
         bench.respond(1)
         await turns()
         assert bench.recorded == [(1, "completed")]
+        await bench.stop()
+
+    play(main())
+
+
+def test_a_job_without_a_payload_fails_and_the_damage_is_reported() -> None:
+    """Rule storage.damage."""
+
+    async def main() -> None:
+        bench = Bench(queue(A, retries=0))
+        await bench.ready(job(1))
+        bench.store.read_errors = [NotFound("the job no longer exists", "It was pruned.")]
+        bench.dispatcher.start_due()
+        await turns()
+        [(_, after, attempt)] = bench.store.recorded
+        error = AttemptError("payload_missing", "the payload of this job is missing in the database file")
+        assert after.finished is JobState.FAILED
+        assert attempt.outcome == Outcome(OutcomeKind.CONNECTION_ERROR, None, error)
+        damage = "the database is damaged: a job has no payload. Keep a copy, and start with another --db PATH"
+        assert [event.message for event in bench.told(events.Warned)] == [damage]
         await bench.stop()
 
     play(main())
