@@ -343,6 +343,22 @@ def test_it_fits_a_narrow_screen(browser: Browser, server: Server, worker: Worke
         expect(found.row(id_)).to_be_visible()
 
 
+def test_on_a_screen_of_middle_width_the_reason_has_more_room_than_the_queue(
+    browser: Browser, server: Server, worker: Worker
+) -> None:
+    """Rule dashboard.narrow."""
+    with board(browser, server, worker, viewport={"width": 1000, "height": 700}) as found:
+        found.script += [BROKEN]
+        server.wait_state(server.enqueue(), "retrying")
+        found.open()
+        expect(found.rows().first).to_be_visible()
+        queue, why, outcome = (
+            found.page.locator(cell).first.evaluate("each => each.clientWidth")
+            for cell in (".c-queue", ".c-data", ".c-last")
+        )
+        assert why > queue and outcome >= 70
+
+
 def test_on_a_narrow_screen_the_jobs_come_first(browser: Browser, server: Server, worker: Worker) -> None:
     """Rule dashboard.narrow: queues and rare actions unfold."""
     with board(browser, server, worker, viewport={"width": 400, "height": 700}) as found:

@@ -31,5 +31,5 @@ function next(schedule) {
 function last(firing) {
   if (firing === null) return null;
   const title = [`fired ${format.time(firing.firedAt)}`, firing.explanation && format.sentence(firing.explanation.text)].filter(Boolean).join("\n");
-  return h("span", { class: outcomeShape(firing.outcome), title }, " ", icon(outcomeShape(firing.outcome)), " ", outcomeWord(firing));
+  return [" ", h("span", { class: outcomeShape(firing.outcome), title }, icon(outcomeShape(firing.outcome)), " ", outcomeWord(firing))];
 }
