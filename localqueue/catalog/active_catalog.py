@@ -108,8 +108,14 @@ class ActiveCatalog:
         if namespace not in self.targets:
             raise _unknown_namespace(namespace, self.targets)
         names = [key[1] for key in self.queues if key[0] == namespace]
+        raise _unknown("queue", name, names, self._unknown_queue_hint(namespace, name))
+
+    def _unknown_queue_hint(self, namespace: str, name: str) -> str:
+        owners = [key[0] for key in self.queues if key[1] == name]
+        if owners:
+            return f"{owners[0]} has a queue of this name. To enqueue there, send the namespace {owners[0]}."
         service = next(service for service in self.catalog.services if service.namespace == namespace)
-        raise _unknown("queue", name, names, f"To add a queue, declare it under spec.queues in {service.path}.")
+        return f"To add a queue, declare it under spec.queues in {service.path}."
 
     def check_known(self, namespace: str | None, name: str | None, others: Iterable[QueueKey]) -> None:
         """Check that a queue is declared or among `others`. Raises NotFound (unknown_namespace, unknown_queue)."""
