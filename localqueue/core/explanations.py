@@ -14,6 +14,8 @@ from localqueue.core.times import duration
 
 SERVICE_DOWN = "service_down"
 """The condition that ends when the service is listening."""
+NO_TLS = "the service doesn't speak TLS: use http:// in the target"
+"""The error of a delivery over https to a port that speaks plain HTTP."""
 SLOW_PART = 0.8
 """The part of timeoutMs from which a completed attempt is called slow."""
 
@@ -122,8 +124,8 @@ def _error(*codes: str) -> Callable[[Ended, Declared], bool]:
     return lambda ended, _: ended.outcome.error is not None and ended.outcome.error.code in codes
 
 
-def _message_has(part: str) -> Callable[[Ended, Declared], bool]:
-    return lambda ended, _: ended.outcome.error is not None and part in ended.outcome.error.message
+def _has_no_tls(ended: Ended, _: Declared) -> bool:
+    return ended.outcome.error is not None and ended.outcome.error.message == NO_TLS
 
 
 def _is_redirect(ended: Ended, _: Declared) -> bool:
@@ -228,7 +230,7 @@ CONDITIONS: dict[OutcomeKind, tuple[Condition, ...]] = {
         ),
         Condition(
             "plain_port",
-            _message_has("WRONG_VERSION_NUMBER"),
+            _has_no_tls,
             "{origin} is https, but the port speaks plain HTTP. Use http:// in the target of {namespace}",
             "localqueue doctor",
         ),

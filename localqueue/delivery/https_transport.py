@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from localqueue.core.addresses import LOOPBACK, is_localhost
+from localqueue.core.explanations import NO_TLS
 from localqueue.core.text import safe
 from localqueue.delivery.errors import ExchangeError
 from localqueue.delivery.response_parser import HEAD_LIMIT, head_too_large, size_of
@@ -142,7 +143,7 @@ def _not_connected(error: httpx.ConnectError, reason: str) -> ExchangeError:
         message = "connection refused: nothing is listening there. Is the service running?"
         return ExchangeError("connect_refused", message)
     if _is_plain(error):
-        return ExchangeError("connect_failed", "the service doesn't speak TLS: use http:// in the target")
+        return ExchangeError("connect_failed", NO_TLS)
     return ExchangeError("connect_failed", f"can't connect: {reason}")
 
 

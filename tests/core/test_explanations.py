@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localqueue.core.explanations import CONDITIONS, FIRING_CONDITIONS, Explanation, explain, explain_firing
+from localqueue.core.explanations import CONDITIONS, FIRING_CONDITIONS, NO_TLS, Explanation, explain, explain_firing
 from localqueue.core.models import (
     Attempt,
     AttemptError,
@@ -64,7 +64,7 @@ FOUND = {
     "retry_after": responded(503, retry_after="120"),
     "page": responded(500, "<pre>Error", **HTML),
     "service_down": broken("connect_refused", "connection refused"),
-    "plain_port": broken("connect_failed", "can't connect: [SSL: WRONG_VERSION_NUMBER] wrong version number"),
+    "plain_port": broken("connect_failed", NO_TLS),
     "closed": broken("closed_no_response", "the service closed the connection without a response"),
     "timeout": ended(OutcomeKind.TIMEOUT, None, ("timeout", "timed out after 1 s while waiting for the response")),
 }
