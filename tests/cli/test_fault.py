@@ -29,6 +29,9 @@ def test_a_wrong_word_or_queue_changes_nothing(shop: Shop) -> None:
     assert "unknown outcome 'lostack'; did you mean lost-ack?" in shop.failing(
         "fault", "add", "shop/work", "ok,lostack", code=2
     )
+    assert "separate the outcomes by commas, without spaces: ok,lost-ack\n" in shop.failing(
+        "fault", "add", "shop/work", "ok,", "lost-ack", code=2
+    )
     assert "unknown queue 'wrk'; declared: work" in shop.failing("fault", "add", "shop/wrk", "ok")
     assert "unknown queue 'wrk'" in shop.failing("fault", "clear", "wrk")
     assert shop.server.get("/faults") == {"faults": []}

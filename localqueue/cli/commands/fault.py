@@ -29,16 +29,19 @@ def fault() -> None:
 
 @fault.command()
 @click.argument("queue", shell_complete=completion.complete_queue)
-@click.argument("outcomes", metavar="OUTCOME,...")
+@click.argument("outcomes", metavar="OUTCOME,...", nargs=-1, required=True)
 @_NAMESPACE
 @with_client
-def add(client: Client, queue: str, outcomes: str, namespace: str | None) -> None:
+def add(client: Client, queue: str, outcomes: tuple[str, ...], namespace: str | None) -> None:
     """Add outcomes for the next attempts of QUEUE, such as ok,503,lost-ack.
 
     `ok`, a status, `timeout`, `reset` and `refuse` don't call the service. `slow=MS` calls it, and its response comes
     MS later; `lost-ack` calls it, and its response is lost. On the virtual clock, none takes real time.
     """
-    words = [word.strip() for word in outcomes.split(",")]
+    if len(outcomes) > 1:
+        joined = ",".join(each.strip(",") for each in outcomes)
+        raise click.UsageError(f"separate the outcomes by commas, without spaces: {safe(joined)}")
+    words = [word.strip() for word in outcomes[0].split(",")]
     try:
         for word in words:
             parse_fault(word)
