@@ -13,7 +13,7 @@ import click
 from localqueue.cli import completion
 from localqueue.cli.options import with_utc
 from localqueue.cli.output.time_format import read_clock
-from localqueue.cli.queue_argument import find_queue
+from localqueue.cli.queue_argument import check_namespace, find_queue
 from localqueue.client.client import Client
 from localqueue.core.times import iso, parse_duration
 
@@ -56,7 +56,11 @@ class JobFilters:
 
     def key(self, client: Client) -> tuple[str | None, str | None]:
         """Return namespace and name of the queue. Raises ClientError for an unknown or an ambiguous one."""
-        return find_queue(client, self.queue, self.namespace) if self.queue else (self.namespace, None)
+        if self.queue:
+            return find_queue(client, self.queue, self.namespace)
+        if self.namespace is not None:
+            check_namespace(client, self.namespace)
+        return self.namespace, None
 
     def parameters(self, client: Client) -> dict[str, str | int | None]:
         """Return the filter under the names of the control API."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from localqueue.client.client import Client
 from localqueue.core.errors import ErrorResponse
@@ -13,6 +13,13 @@ from localqueue.core.text import nearest, safe
 def find_queue(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
     """Return the key of the queue that `NAME` or `NAMESPACE/NAME` means. Raises ErrorResponse."""
     return _find("queue", [(each["namespace"], each["name"]) for each in client.queues()], argument, namespace)
+
+
+def check_namespace(client: Client, namespace: str) -> None:
+    """Check that a service of this name has queues. Raises ErrorResponse."""
+    namespaces = {each["namespace"] for each in client.queues()}
+    if namespace not in namespaces:
+        raise _unknown_namespace(namespace, namespaces)
 
 
 def find_schedule(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
@@ -39,8 +46,12 @@ def _find(noun: str, keys: Sequence[QueueKey], argument: str, namespace: str | N
 def _unknown(noun: str, name: str, namespace: str | None, keys: Sequence[QueueKey]) -> ErrorResponse:
     namespaces = {key[0] for key in keys}
     if namespace is not None and namespace not in namespaces:
-        known = ", ".join(nearest(namespace, namespaces)) or "none"
-        return ErrorResponse(f"unknown namespace {safe(namespace)!r}; declared: {known}", code="unknown_namespace")
+        return _unknown_namespace(namespace, namespaces)
     names = {key[1] for key in keys if namespace in (None, key[0])}
     known = ", ".join(nearest(name, names)) or "none"
     return ErrorResponse(f"unknown {noun} {safe(name)!r}; declared: {known}", code=f"unknown_{noun}")
+
+
+def _unknown_namespace(namespace: str, namespaces: Collection[str]) -> ErrorResponse:
+    known = ", ".join(nearest(namespace, namespaces)) or "none"
+    return ErrorResponse(f"unknown namespace {safe(namespace)!r}; declared: {known}", code="unknown_namespace")

@@ -208,6 +208,7 @@ def test_jobs_are_chosen_by_queue_state_and_limit_over_several_pages(shop: Shop)
     assert shop.shown("jobs", "--queue", "other").count("\n") == 2
     assert shop.shown("jobs", "--queue", "shop/work", "--state", "queued").count("\n") == 4
     assert shop.shown("jobs", "--state", "failed") == "no matching jobs\n"
+    assert "unknown namespace 'shpo'; declared: shop, depot\n" in shop.failing("jobs", "--namespace", "shpo")
     assert shop.shown("jobs", "--limit", "2").count("\n") == 3
     with client(shop.server.url) as connection:
         for _ in range(200):
