@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import subprocess
@@ -15,6 +16,9 @@ import pytest
 
 from localqueue.cli.output.burst import LIMIT, BurstLimit
 from localqueue.cli.output.event_log import MANY_FAILED
+from localqueue.cli.server_options import make_log
+from localqueue.core import events
+from localqueue.core.settings import Settings
 from tests.cli.terminal import localqueue_on_terminal
 from tests.forking import ForkedPopen
 from tests.support import http, localqueue, until, working, write_catalog
@@ -32,6 +36,14 @@ def test_a_burst_has_a_limit_each_second_and_its_rest_is_counted_by_queue() -> N
     assert lines == ["other: 1 more delivery completed", "work: 5 more deliveries completed"]
     limit.flush()
     assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("has_summary", "logged"), [(False, ["reset: every job is deleted"]), (True, [])])
+def test_the_log_of_up_says_that_a_reset_deleted_the_jobs(has_summary: bool, logged: list[str]) -> None:
+    """Rule reset.state: under `exec`, a suite may reset before each test."""
+    lines: list[str] = []
+    make_log(Settings(), lines.append, io.StringIO(), has_summary=has_summary)(events.WasReset())
+    assert lines == logged
 
 
 def test_a_fan_out_fits_a_screen_and_its_failures_have_their_lines(tmp_path: Path, monkeypatch: Any) -> None:

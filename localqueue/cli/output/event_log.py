@@ -91,6 +91,8 @@ class TextLog:
             case events.WasReset():
                 self._explained.clear()
                 self._failed.clear()
+                if not self._has_summary:  # under `exec`, a suite may reset before each test
+                    self._write("reset: every job is deleted")
             case events.ServiceChanged(namespace, target, is_listening):
                 self._write(phrases.service(namespace, target, is_listening, self._paint))
             case events.HoldChanged(job, is_held, timeout_ms):
