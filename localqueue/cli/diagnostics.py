@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import os
 import platform
 import resource
@@ -119,9 +119,10 @@ def _versions() -> Iterator[Check]:
 
 
 def _version_of(name: str) -> str:
+    """Return the version of a module, or nothing; the self-contained executable has modules without metadata."""
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return str(importlib.import_module(name).__version__)
+    except ImportError:
         return ""
 
 

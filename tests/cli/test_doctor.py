@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +147,15 @@ def test_old_or_missing_parts_are_reported(folder: Path, monkeypatch: pytest.Mon
     assert "SQLite 3.31.1, which is too old" in text
     assert "uvloop not installed: everything works, but slower" in text and "→ Install: pip install uvloop" in text
     assert "open-file limit: 512, which is too low" in text and "→ Raise it: ulimit -Hn 4096" in text
+
+
+def test_parts_without_metadata_as_in_the_executable_are_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule cli.doctor."""
+    for name in ("uvloop", "httptools"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(__version__=f"of {name}"))
+    assert "✓ ok       speed        uvloop of uvloop and httptools of httptools\n" in doctor(0)
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert "uvloop not installed: everything works, but slower" in doctor(0)
 
 
 def test_programs_can_read_it_too(folder: Path) -> None:

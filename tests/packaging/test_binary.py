@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -72,6 +73,11 @@ def test_it_is_one_file_under_30_mb_that_needs_no_python(binary: Path, folder: P
     copy = Path(shutil.copy(binary, folder / "lq"))
     found = subprocess.run([copy, "--version"], env=env, cwd=folder, capture_output=True, text=True, timeout=60)
     assert (found.returncode, found.stdout) == (0, f"localqueue, version {__version__}\n"), found.stderr
+
+
+def test_doctor_finds_the_fast_modules_within_it(binary: Path, folder: Path, env: dict[str, str]) -> None:
+    found = subprocess.run([binary, "doctor"], env=env, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert re.search("ok +speed +uvloop .+ and httptools ", found.stdout), found.stdout
 
 
 def test_it_delivers_shows_its_page_and_knows_time_zones(binary: Path, folder: Path, env: dict[str, str]) -> None:
