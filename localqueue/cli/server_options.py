@@ -24,6 +24,7 @@ NO_CATALOG = (
     "Use --catalog FILE, or create one:\n\n"
     "  apiVersion: backstage.io/v1alpha1\n  kind: Component\n  metadata: {name: my-service}\n"
     "  spec:\n    queues:\n      - {name: my-queue, endpoint: /internal/jobs/my-queue}\n"
+    "    internalDependencies:\n      - {service: iec-queue}\n"
 )
 
 

@@ -21,6 +21,15 @@ def test_check_says_which_file_it_can_not_read(path: str, tmp_path: Path, monkey
     assert "can't be read: no such file" in found.output
 
 
+def test_the_catalog_that_is_offered_where_there_is_none_has_no_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    offered = CliRunner().invoke(main, ["up"]).output.partition("create one:\n\n")[2]
+    (tmp_path / "catalog-info.yaml").write_text(offered)
+    assert CliRunner().invoke(main, ["check"]).output == "1 file, 1 queue, no warnings\n"
+
+
 def test_check_has_three_formats_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule cli.check."""
     monkeypatch.chdir(tmp_path)
