@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.support import JSON, WAIT_S, Reply, Server, Worker, http, localqueue, serving, working, write_catalog
+from tests.support import (
+    JSON,
+    WAIT_S,
+    Reply,
+    Server,
+    Worker,
+    http,
+    localqueue,
+    next_reply,
+    serving,
+    working,
+    write_catalog,
+)
 
 # A shell lets the background commands of a script ignore these two, and what the tests start would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -88,5 +100,5 @@ def shop(running: Shop) -> Shop:
     http.post(f"{running.server.url}/_localqueue/reset", headers=JSON)
     running.script.clear()
     running.worker.bodies.clear()
-    running.worker.answer = lambda _: running.script.pop(0) if running.script else 200
+    running.worker.answer = lambda _: next_reply(running.script)
     return running

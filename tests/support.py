@@ -100,6 +100,13 @@ Reply = int | tuple[int, bytes, dict[str, str]]
 Answer = Callable[[dict[str, Any]], Reply]
 
 
+def next_reply(script: list[Reply]) -> Reply:
+    """Take the next reply of a script, 200 after its end; jobs may arrive at the same time."""
+    with contextlib.suppress(IndexError):
+        return script.pop(0)
+    return 200
+
+
 @dataclass
 class Worker:
     """Answer deliveries on a real port; `answer` gets the parsed body and returns a status, or more."""
