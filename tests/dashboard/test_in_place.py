@@ -33,8 +33,7 @@ def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_pl
     id_ = fail(timed, 500, 500, 500)
     timed.open(f"#/jobs/{id_}")
     timed.script += [500]
-    place = middle(timed.page.get_by_role("button", name="Retry now"))
-    timed.page.clock.pause_at(timed.page.evaluate("Date.now() / 1000 + 2"))
+    place = still_middle(timed, timed.page.get_by_role("button", name="Retry now"))
     timed.page.mouse.click(*place)
     timed.server.wait_state(id_, "retrying")
     again = timed.page.get_by_role("button", name="Try now", exact=True)
@@ -56,7 +55,10 @@ def test_a_double_click_on_retry_now_does_not_reach_the_button_that_takes_its_pl
     until(lambda: timed.server.get("/clock")["offsetMs"] > offset, "a click that is meant moves the clock")
 
 
-def middle(button: Locator) -> tuple[float, float]:
+def still_middle(timed: Board, button: Locator) -> tuple[float, float]:
+    """Pause the page's clock, so that nothing more is drawn which would move the button, and return its middle."""
+    expect(button).to_be_visible()
+    timed.page.clock.pause_at(timed.page.evaluate("Date.now() / 1000 + 2"))
     box = button.bounding_box()
     assert box is not None
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -83,8 +85,7 @@ def is_busy(wall: Board) -> bool:
 
 def click_again_and_again(wall: Board, button: Locator) -> None:
     """Click three times, each time when the request of the last click is through, while the page's clock is paused."""
-    place = middle(button)
-    wall.page.clock.pause_at(wall.page.evaluate("Date.now() / 1000 + 2"))
+    place = still_middle(wall, button)
     for _ in range(3):
         wall.page.mouse.click(*place)
         until(lambda: not is_busy(wall), "the request is through")
@@ -96,7 +97,6 @@ def test_a_double_click_sends_one_request(timed: Board, name: str) -> None:
     fail(timed, 500, 500, 500)
     timed.open("#/?state=failed")
     button = timed.page.get_by_role("button", name=name, exact=True)
-    expect(button).to_be_visible()
     click_again_and_again(timed, button)
     assert sent(timed, "/jobs/retry") == 1
     timed.page.clock.run_for(1000)
@@ -108,7 +108,6 @@ def test_each_click_on_a_step_of_the_clock_counts(timed: Board) -> None:
     timed.open()
     timed.press("Clock")
     button = timed.page.get_by_role("button", name="+1 s")
-    expect(button).to_be_visible()
     click_again_and_again(timed, button)
     assert sent(timed, "/clock/advance") == 3
 
@@ -363,6 +362,7 @@ def test_the_last_minute_shows_what_the_server_counted_and_passes_by_itself(time
     timed.script += [500]
     timed.enqueue(b"1", b"2", b"3")
     timed.wait("completed", 2)
+    timed.wait("retrying", 1)
     timed.open("#/queues/shop/work")
     recent = timed.page.locator(".recent")
     expect(recent).to_contain_text("2 completed, 1 failed in the last 60 s")
@@ -389,4 +389,5 @@ def test_on_a_narrow_screen_the_panel_opens_on_demand_and_is_accessible(
         found.post("/../jobs", {"namespace": "shop", "queue": "work"})
         expect(found.page.locator(".recent")).to_contain_text("1 completed")
         found.press("concurrency 5")
+        expect(found.page.get_by_label("concurrency", exact=True)).to_be_focused()
         assert axe(found.page) == []

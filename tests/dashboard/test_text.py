@@ -196,6 +196,7 @@ def test_a_large_payload_is_put_into_the_page_only_as_far_as_somebody_asks_for_i
         before = size
         more.click()
         size = until(lambda before=before: longer(body, before), "more is shown")  # type: ignore[misc]
+        wall.wait_drawn()  # the button goes with the last part
         assert size - before < 201_000
     assert without_space(body.text_content() or "") == without_space(json.dumps(LARGE))
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.support import JSON, Reply, Server, Worker, client, http, until
+from tests.support import JSON, Reply, Server, Worker, client, http, next_reply, until
 
 FOLDER = Path(__file__).parent
 NAMES = (
@@ -98,6 +98,11 @@ class Board:
         }
         return int(queues[queue][state])
 
+    def wait_drawn(self) -> None:
+        """Wait until the page is drawn as it is now: what it holds, it may show a tenth of a second later."""
+        drawing = "import('/_localqueue/static/state.js').then(({ afterDrawing }) => new Promise(afterDrawing))"
+        self.page.evaluate(drawing)
+
     def go(self, address: str) -> None:
         """Go to another screen of the open page."""
         self.page.evaluate("(address) => { location.hash = address }", address)
@@ -147,7 +152,7 @@ def board(browser: Browser, server: Server, worker: Worker, **options: Any) -> I
     stored = {"origin": server.url, "storageTypes": "local_storage"}
     context.new_cdp_session(found.page).send("Storage.clearDataForOrigin", stored)
     worker.bodies.clear()
-    worker.answer = lambda _: found.script.pop(0) if found.script else 200
+    worker.answer = lambda _: next_reply(found.script)
     handlers: dict[Any, Any] = {
         "console": found.notice,
         "weberror": lambda error: found.problems.append(str(error.error)),
