@@ -114,6 +114,7 @@ def test_a_waiting_job_is_cancelled_and_a_cancelled_one_retried(wall: Board) -> 
     """Rule dashboard.actions."""
     wall.script += [BROKEN]
     id_ = wall.server.enqueue(1)
+    wall.server.wait_state(id_, "retrying")
     wall.open(f"#/jobs/{id_}")
     wall.press("Cancel")
     expect(wall.job()).to_contain_text("Cancelled by hand")

@@ -103,9 +103,9 @@ def test_a_delivery_is_copied_as_curl_and_as_enqueue(browser: Browser, tmp_path:
         id_ = server.enqueue(data)
         server.wait_state(id_, "completed")
         found.open(f"#/jobs/{id_}")
-        for name in ("Copy as curl", "Copy as enqueue"):
+        for count, name in enumerate(("Copy as curl", "Copy as enqueue"), 1):
             found.job().get_by_role("button", name=name).click()
-            found.see("Copied")
+            expect(found.page.get_by_text("Copied", exact=True)).to_have_count(count)
             command = found.page.evaluate("navigator.clipboard.readText()")
             env = ENV | {"IEC_QUEUE_URL": server.url, "no_proxy": "*"}
             subprocess.run(["sh", "-c", command], env=env, check=True, capture_output=True, timeout=30)
