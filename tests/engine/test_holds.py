@@ -46,7 +46,6 @@ def test_a_held_attempt_is_not_cut_off_until_it_is_released(tmp_path: Path, hand
     """Rule deliver.hold."""
     write_catalog(tmp_path, retries=0)
     with working(handler) as worker, serving(tmp_path, "--target", worker.url) as server:
-        configure(server, "work", timeoutMs=5000)
         held = server.enqueue()
         server.wait_state(held, "running")
         until(lambda: worker.bodies, "the handler has it")

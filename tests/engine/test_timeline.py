@@ -175,11 +175,13 @@ def test_a_timeout_keeps_its_slot_but_not_the_clock(tmp_path: Path) -> None:
         return 200
 
     with working(answer) as worker:
-        catalog = write_catalog(tmp_path, concurrency=1, delay=5000)
-        catalog.write_text(catalog.read_text().replace("retryDelayMs: 5000", "retryDelayMs: 5000, timeoutMs: 300"))
+        write_catalog(tmp_path, concurrency=1, delay=5000)
         with serving(tmp_path, "--target", worker.url, *VIRTUAL) as server:
             server.enqueue("hang")
             server.enqueue("quick")
+            call(server, "PATCH", "/queues/shop/work", {"timeoutMs": 300})
+            post(server, "/clock/advance", {"ms": 0})
+            call(server, "PATCH", "/queues/shop/work", {"timeoutMs": None})  # a busy machine isn't quick
             post(server, "/drain")
             hang.set()
             assert ledger(server) == (
@@ -355,6 +357,7 @@ def test_advance_on_the_wall_clock_moves_an_offset_and_runs_what_is_due_by_then_
         with serving(tmp_path, "--target", worker.url) as server:
             ids = {server.enqueue() for _ in range(12)}
             assert post(server, "/drain", {"timeoutMs": 300})["idle"] is False
+            until(lambda: len(server.get("/jobs?state=retrying")["jobs"]) == 12, "each has had its first attempt")
             found = post(server, "/clock/advance", {"ms": 3_600_000})
             assert {each["jobId"] for each in found["attempts"]} == ids
             assert {each["number"] for each in found["attempts"]} == {2}
