@@ -36,7 +36,8 @@ _ports = itertools.count()
 Told = tuple[str, str, Any]
 """Of a server-sent event: id, kind, data."""
 WAIT_S = 30.0
-PORTS = 500
+PORTS = 100
+"""How many ports a process of the tests has; there is room for 125 processes."""
 JSON = {"Content-Type": "application/json"}
 
 
