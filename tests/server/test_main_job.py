@@ -140,7 +140,7 @@ def test_jobs_start_in_the_order_in_which_they_were_enqueued(tmp_path: Path) -> 
     release = threading.Event()
     with working(lambda _: 200 if release.wait(120) else 500) as worker:
         write_catalog(tmp_path, concurrency=1)
-        with serving(tmp_path, "--target", worker.url, "--ephemeral") as server:
+        with serving(tmp_path, "--target", worker.url, "--ephemeral", "--no-timeouts") as server:
             with client(server.url) as connection:
                 for n in range(700):
                     body = {"namespace": "shop", "queue": "work", "data": n}
