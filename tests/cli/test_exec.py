@@ -17,7 +17,7 @@ import pytest
 from localqueue.cli import child_process
 from tests import forking
 from tests.cli.terminal import terminal
-from tests.support import JSON, WAIT_S, http, run_async, working, write_catalog
+from tests.support import WAIT_S, client, run_async, working, write_catalog
 
 EXEC = (*forking.COMMAND, "exec")
 ENV = {name: value for name, value in os.environ.items() if name not in ("IEC_QUEUE_URL", "SERVICE_NAMESPACE")}
@@ -224,17 +224,22 @@ def test_with_json_every_line_of_localqueue_is_an_object(folder: Path) -> None:
 def test_exec_waits_for_jobs_while_the_service_responds(folder: Path, clock: str) -> None:
     """Rule exec.wait: on the virtual clock they are drained; a handler may answer first and enqueue after."""
     fan_out: list[threading.Thread] = []
+    may_enqueue = threading.Event()
 
     def enqueue() -> None:
-        url = (folder / "url.txt").read_text().strip()
-        body = json.dumps({"namespace": "shop", "queue": "other"})
-        http.post(f"{url}/jobs", content=body, headers=JSON)
+        with client((folder / "url.txt").read_text().strip()) as connection:
+            connection.get("/health")  # connected before, so that a busy machine enqueues soon after the response, too
+            may_enqueue.wait(WAIT_S)
+            connection.post("/jobs", json={"namespace": "shop", "queue": "other"})
 
     def answer(job: dict[str, Any]) -> int:
-        if job["queue"] == "work" and job["attempt"] == 2:
+        if job["queue"] == "work" and job["attempt"] == 1:
             fan_out.append(threading.Thread(target=enqueue))
             fan_out[-1].start()
-        return 503 if job["queue"] == "work" and job["attempt"] == 1 else 200
+            return 503
+        if job["queue"] == "work":
+            may_enqueue.set()
+        return 200
 
     with working(answer) as worker:
         command = f"echo $IEC_QUEUE_URL > url.txt; {ENQUEUE}"
