@@ -210,7 +210,7 @@ def test_a_firing_that_no_service_gets_fails_the_test_of_the_fixture() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    declared = {"kind": "Component", **catalog(nightly(cron="* * * * *", timeoutMs=5000))}
+    declared = {"kind": "Component", **catalog(nightly(cron="* * * * *"))}
     (tmp_path / "catalog-info.yaml").write_text(json.dumps(declared))
     return tmp_path
 

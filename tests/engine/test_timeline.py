@@ -258,7 +258,12 @@ def test_drain_leaves_held_jobs_and_gives_up_after_its_timeout(tmp_path: Path) -
                 }
             ]
             hanging = server.enqueue()
-            result = post(server, "/drain", {"timeoutMs": 100})
+
+            def drained_in_vain() -> Any:
+                found = post(server, "/drain", {"timeoutMs": 100})
+                return found if found["unfinished"][0]["state"] == "running" else None
+
+            result = until(drained_in_vain, "the attempt has started: on a stalled machine, time may be over before")
             assert (result["idle"], result["unfinishedCount"]) == (False, 2)
             assert [(job["jobId"], job["state"]) for job in result["unfinished"]] == [
                 (hanging, "running"), (held, "queued")
