@@ -42,6 +42,14 @@ def test_the_page_of_a_job_explains_its_latest_attempt(shop: Shop) -> None:
     assert "\n    To run it again: localqueue replay SHORT" in text
 
 
+def test_the_retry_of_an_explained_failure_follows_its_fix(shop: Shop) -> None:
+    """Rule explain.conditions."""
+    shop.script += [404] * 3
+    id_ = shop.server.enqueue()
+    shop.shown("drain")
+    assert shop.job(id_).endswith("\n    Once the cause is fixed, run: localqueue retry SHORT\n")
+
+
 def test_doctor_lists_how_attempts_ended_until_a_reset(shop: Shop) -> None:
     """Rule explain.conditions, cli.doctor."""
     shop.script += [404, SUCCESS_FALSE, SUCCESS_FALSE]

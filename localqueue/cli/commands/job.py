@@ -216,7 +216,11 @@ class JobPage:
         """Return when to use the command that runs a finished job again."""
         if state != "failed":
             return "To run it again"
-        return "Fix the handler, then run" if self._explanation(len(self.attempts) - 1) is None else "Then run"
+        return (
+            "Fix the handler, then run"
+            if self._explanation(len(self.attempts) - 1) is None
+            else "Once the cause is fixed, run"
+        )
 
     def _command(self, reason: str, *command: str) -> str:
         return f"    {reason}: {self.paint('bold', suggestion(*command))}"
