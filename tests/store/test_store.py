@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -115,6 +116,28 @@ def test_data_of_a_job_that_was_deleted_is_reported_as_such(play: Callable[[Work
         assert caught.value.message == "the job no longer exists"
 
     play(work)
+
+
+def test_the_log_shrinks_again_after_a_reader_from_outside_that_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOG_LIMIT", 100_000)
+    log = tmp_path / "queue.db-wal"
+
+    async def main() -> None:
+        async with opened(tmp_path) as store:
+            await insert(store, job(1))
+            with contextlib.closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT * FROM jobs").fetchall()
+                for seq in range(2, 12):
+                    await insert(store, job(seq), data=b"x" * 1_000_000)
+                assert log.stat().st_size > 10_000_000
+            for seq in range(12, 16):
+                await insert(store, job(seq))
+            assert log.stat().st_size <= 100_000
+
+    run_async(main())
 
 
 @pytest.mark.parametrize("can_wait", [True, False])
