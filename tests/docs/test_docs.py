@@ -29,6 +29,16 @@ def test_every_rule_of_the_semantics_is_held_by_a_test() -> None:
     assert held - set(rules) == set()
 
 
+def test_the_tree_of_the_architecture_has_every_folder_and_the_files_beside_them() -> None:
+    tree = (ROOT / "docs/architecture.md").read_text().split("```")[1]
+    drawn = {line[4:].split()[0] for line in tree.splitlines() if line.startswith(("├", "└"))}
+    below = {line[4:].split()[1] for line in tree.splitlines() if line.startswith("│")}
+    package = ROOT / "localqueue"
+    assert drawn == {path.name for path in package.iterdir() if path.name != "__pycache__"}
+    folders = [path for path in package.glob("*/*/") if path.name != "__pycache__"]
+    assert below == {path.name for path in folders}
+
+
 def test_the_table_of_the_architecture_has_every_module_and_no_other() -> None:
     table = (ROOT / "docs/architecture.md").read_text().partition("| folder |")[2].partition("\n\n")[0]
     rows = [row.split("|")[1:4] for row in table.splitlines()[2:]]
