@@ -130,10 +130,12 @@ def test_a_service_on_the_other_address_alone_is_found(tmp_path: Path, monkeypat
         pytest.skip("this machine has no IPv6: ::1 was not tested")
     monkeypatch.chdir(tmp_path)
     write_catalog(tmp_path)
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as service:
-        port = service.getsockname()[1]
-        with serving(tmp_path, "--target", f"http://127.0.0.1:{port}", "--ephemeral") as server:
-            text = doctor(1, "--url", server.url)
+    port = free_port()  # nobody else takes it on 127.0.0.1
+    with (
+        socket.create_server(("::1", port), family=socket.AF_INET6),
+        serving(tmp_path, "--target", f"http://127.0.0.1:{port}", "--ephemeral") as server,
+    ):
+        text = doctor(1, "--url", server.url)
     assert f"shop at http://127.0.0.1:{port}: nothing is listening there, but something is" in text
     assert f"listening on http://[::1]:{port}" in " ".join(text.split())
 

@@ -162,20 +162,22 @@ async def _end(exchange: Exchange, then: str) -> None:
 
 
 class FaultWorker:
-    """Serve on a free port; use it as `async with`. `release` ends every hold."""
+    """Serve on a free port where none is given; use it as `async with`. `release` ends every hold."""
 
     def __init__(
         self,
         *script: Behavior,
         then: Behavior | None = None,
         host: str = "127.0.0.1",
+        port: int = 0,
         url_host: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.script = list(script)
         self.then = then or answer(OK)
         self.requests: list[Received] = []
-        self.connections = self.closed = self.port = 0
+        self.connections = self.closed = 0
+        self.port = port
         self.release = asyncio.Event()
         self._host = host
         self._url_host = url_host or (f"[{host}]" if ":" in host else host)
@@ -190,7 +192,7 @@ class FaultWorker:
 
     async def __aenter__(self) -> FaultWorker:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._listener = socket.create_server((self._host, 0), family=family)
+        self._listener = socket.create_server((self._host, self.port), family=family)
         self._listener.setblocking(False)
         self.port = int(self._listener.getsockname()[1])
         self._start(self._accept())

@@ -64,7 +64,7 @@ def test_an_address_without_a_listener_is_refused(parser, run, host) -> None:
 @pytest.mark.parametrize(("listening", "asked"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
 def test_a_service_on_the_other_loopback_address_is_pointed_out(parser, listening, asked) -> None:
     async def main() -> None:
-        async with FaultWorker(host=listening) as worker, delivering(parser) as delivery:
+        async with FaultWorker(host=listening, port=free_port()) as worker, delivering(parser) as delivery:
             url = f"http://{'[::1]' if ':' in asked else asked}:{worker.port}/"
             outcome = await delivery.deliver(Request(url, BODY, LONG_MS))
             assert code_of(outcome) == "connect_refused"

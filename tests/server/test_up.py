@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.forking import ForkedPopen
-from tests.support import Server, http, localqueue, serving, until, working, write_catalog
+from tests.support import Server, free_port, http, localqueue, serving, until, working, write_catalog
 
 
 def has_ipv6() -> bool:
@@ -76,8 +76,8 @@ def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_pa
     if not has_ipv6():
         pytest.skip("this machine has no IPv6: ::1 was not tested")
     write_catalog(tmp_path)
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
-        port = str(other.getsockname()[1])
+    port = str(free_port())
+    with socket.create_server(("::1", int(port)), family=socket.AF_INET6):
         code, error = Server(tmp_path, "--port", port).finish()
     assert code == 1 and f"port {port} is in use on ::1" in error
     assert (
