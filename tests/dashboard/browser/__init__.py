@@ -31,6 +31,7 @@ ARGUMENTS = [
     "--renderer-process-limit=1",  # the pages of a context share a process, which knows the dashboard's code already
 ]  # fmt: skip
 WAIT_MS = 20_000
+STATE = "/_localqueue/static/state.js"
 
 
 def chromium() -> str | None:
@@ -67,9 +68,11 @@ class Board:
     asked: list[str] = field(default_factory=list)
 
     def open(self, address: str = "") -> None:
-        """Go to a screen, and wait until it is live."""
+        """Go to a screen, and wait until it is live and knows the queues and the jobs that it shows."""
         self.page.goto(f"{self.server.url}/_localqueue/{address}")
         expect(self.page.locator(".link")).to_have_text("live")
+        known = "({ state }) => state.queues !== null && !state.list.isLoading"
+        until(lambda: self.page.evaluate(f"import('{STATE}').then({known})"), "queues and jobs are fetched")
 
     def open_module(self, name: str) -> None:
         """Show the source of a module, on a page whose scripts can import it without the dashboard around it."""
@@ -100,8 +103,7 @@ class Board:
 
     def wait_drawn(self) -> None:
         """Wait until the page is drawn as it is now: what it holds, it may show a tenth of a second later."""
-        drawing = "import('/_localqueue/static/state.js').then(({ afterDrawing }) => new Promise(afterDrawing))"
-        self.page.evaluate(drawing)
+        self.page.evaluate(f"import('{STATE}').then(({{ afterDrawing }}) => new Promise(afterDrawing))")
 
     def go(self, address: str) -> None:
         """Go to another screen of the open page."""
