@@ -45,16 +45,16 @@ def _columns(entry: LedgerEntry, name: str, start_ms: int) -> tuple[str, ...]:
 
 
 def _outcome(entry: LedgerEntry) -> str:
-    found = entry.attempt.outcome
-    return _way(found) if found.injected is None else f"{_way(found)} (injected)"
+    outcome = entry.attempt.outcome
+    return _way(outcome) if outcome.injected is None else f"{_way(outcome)} (injected)"
 
 
-def _way(found: Outcome) -> str:
-    if found.status is not None:
-        return f"{found.kind} {found.status}"
-    if found.error is not None and found.error.code != found.kind:
-        return f"{found.kind} {found.error.code}"
-    return str(found.kind)
+def _way(outcome: Outcome) -> str:
+    if outcome.status is not None:
+        return f"{outcome.kind} {outcome.status}"
+    if outcome.error is not None and outcome.error.code != outcome.kind:
+        return f"{outcome.kind} {outcome.error.code}"
+    return str(outcome.kind)
 
 
 def _what_next(entry: LedgerEntry, start_ms: int) -> str:

@@ -112,14 +112,14 @@ class Catalog:
     @property
     def queues(self) -> Mapping[QueueKey, Queue]:
         """Return all queues by (namespace, name)."""
-        found = {queue.key: queue for service in self.services for queue in service.queues}
-        return MappingProxyType(found)
+        queues = {queue.key: queue for service in self.services for queue in service.queues}
+        return MappingProxyType(queues)
 
     @property
     def schedules(self) -> Mapping[QueueKey, Schedule]:
         """Return all schedules by (namespace, name)."""
-        found = {schedule.key: schedule for service in self.services for schedule in service.schedules}
-        return MappingProxyType(found)
+        schedules = {schedule.key: schedule for service in self.services for schedule in service.schedules}
+        return MappingProxyType(schedules)
 
     @property
     def targets(self) -> Mapping[str, str]:

@@ -34,8 +34,8 @@ def summarize(outcome: Outcome) -> str | None:
     """
     if outcome.error is None or not outcome.kind.is_counted:
         return None
-    found = _of_response(outcome.response) if outcome.response is not None else ""
-    return _line(found or outcome.error.message)
+    text = _of_response(outcome.response) if outcome.response is not None else ""
+    return _line(text or outcome.error.message)
 
 
 def group_key(summary: str | None) -> str:
@@ -50,8 +50,8 @@ def pattern(summaries: Sequence[str]) -> str:
     """
     example = summaries[0]
     columns = zip(*map(_VARIABLE.split, summaries), strict=True)
-    found = "".join(parts[0] if len(set(parts)) == 1 else "#" for parts in columns)
-    return found if group_key(found) == group_key(example) else example
+    common = "".join(parts[0] if len(set(parts)) == 1 else "#" for parts in columns)
+    return common if group_key(common) == group_key(example) else example
 
 
 def _of_response(response: Response) -> str:
@@ -78,7 +78,7 @@ def _message(content: Any, levels: int = DEEPEST) -> str:
         return content
     if levels == 0:
         return ""
-    return next((found for part in _parts(content) if (found := _message(part, levels - 1))), "")
+    return next((message for part in _parts(content) if (message := _message(part, levels - 1))), "")
 
 
 def _parts(content: Any) -> list[Any]:
