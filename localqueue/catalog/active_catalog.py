@@ -56,7 +56,7 @@ class ActiveCatalog:
     @property
     def changes(self) -> Mapping[QueueKey, Mapping[str, Any]]:
         """Return what the catalog says of every setting that was changed, and of a changed `target`, by queue."""
-        found: dict[QueueKey, dict[str, Any]] = {}
+        changes: dict[QueueKey, dict[str, Any]] = {}
         for service in self._declared.services:
             target = {"target": service.target} if service.namespace in self._targets else {}
             for queue in service.queues:
@@ -67,8 +67,8 @@ class ActiveCatalog:
                     if attribute in settings
                 }
                 if declared or target:
-                    found[queue.key] = declared | target
-        return found
+                    changes[queue.key] = declared | target
+        return changes
 
     def reset(self) -> None:
         """Forget every change and every pause."""

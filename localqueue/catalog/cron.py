@@ -41,8 +41,8 @@ def next_after(expression: str, timezone: str, ms: int) -> int:
     `*` keeps its rhythm, as in Debian's cron.
     """
     start = datetime.fromtimestamp(ms // 1000, UTC).astimezone(zoneinfo.ZoneInfo(timezone))
-    found: datetime = next(cronsim.CronSim(expression, start))
-    return round(found.timestamp() * 1000)
+    instant: datetime = next(cronsim.CronSim(expression, start))
+    return round(instant.timestamp() * 1000)
 
 
 def is_timezone(name: str) -> bool:

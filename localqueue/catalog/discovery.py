@@ -35,7 +35,7 @@ def discover(folder: Path) -> Discovered:
 
 def expand(named: Sequence[Path]) -> list[Path]:
     """Return the files that `--catalog` means: a file as it is, the catalogs of a folder, the matches of a glob."""
-    return list(dict.fromkeys(path for each in named for path in _expand(each)))
+    return list(dict.fromkeys(file for path in named for file in _expand(path)))
 
 
 def _expand(named: Path) -> list[Path]:

@@ -18,7 +18,7 @@ DECLARATIONS = ("queues", "schedules")
 def declaration(root: yaml.Node) -> yaml.Node | None:
     """Return what a component declares first, or None if it declares nothing."""
     spec = get(root, "spec")
-    return next((found for name in DECLARATIONS if (found := get(spec, name)) is not None), None)
+    return next((node for name in DECLARATIONS if (node := get(spec, name)) is not None), None)
 
 
 def items(findings: Findings, node: yaml.Node, noun: str) -> list[yaml.MappingNode]:
@@ -27,20 +27,20 @@ def items(findings: Findings, node: yaml.Node, noun: str) -> list[yaml.MappingNo
         if not is_null(node):
             findings.at(node, "wrong_type", f"spec.{noun}s must be a list, not {described(node)}")
         return []
-    found = []
+    mappings = []
     for item in node.value:
         if isinstance(item, yaml.MappingNode):
-            found.append(item)
+            mappings.append(item)
         else:
             findings.at(item, "wrong_type", f"a {noun} must be a mapping, not {described(item)}")
-    return found
+    return mappings
 
 
 def name(findings: Findings, node: yaml.Node, field: str) -> str | None:
     """Return the name that a node has, or None with a finding."""
-    found = text(node)
-    if found is not None and queue_fields.is_name(found):
-        return found
+    value = text(node)
+    if value is not None and queue_fields.is_name(value):
+        return value
     findings.at(node, "wrong_name", f"{field} must be {queue_fields.NAME_RULE}, not {described(node)}")
     return None
 
@@ -78,25 +78,25 @@ class FieldReader:
     def unique_name(self, namespace: str, declared: dict[tuple[str, str], str]) -> str | None:
         """Return the name; `declared` has the places of the names so far, without regard to case."""
         node = self.required("name")
-        found = name(self._findings, node, "name") if node is not None else None
-        if node is None or found is None:
+        item_name = name(self._findings, node, "name") if node is not None else None
+        if node is None or item_name is None:
             return None
         here = f"{self._findings.file}:{position(node)[0]}"
-        first = declared.setdefault((namespace, found.lower()), here)
+        first = declared.setdefault((namespace, item_name.lower()), here)
         if first != here:
-            message = f'{self._noun} "{found}" is already declared at {first}'
+            message = f'{self._noun} "{item_name}" is already declared at {first}'
             self._findings.at(node, f"duplicate_{self._noun}", message)
             return None
-        return found
+        return item_name
 
     def endpoint(self) -> str | None:
         """Return the endpoint, a path on the service."""
         node = self.required("endpoint")
         if node is None:
             return None
-        found = text(node)
-        if found and queue_fields.is_endpoint(found):
-            return found
+        path = text(node)
+        if path and queue_fields.is_endpoint(path):
+            return path
         message = f"endpoint must be {queue_fields.ENDPOINT_RULE}, not {described(node)}"
         self._findings.at(node, "wrong_endpoint", message)
         return None
@@ -115,13 +115,13 @@ class FieldReader:
 
     def numbers(self, attributes: Mapping[str, str]) -> dict[str, int]:
         """Return the numbers that are given, by attribute."""
-        found = {attribute: self.number(key) for key, attribute in attributes.items()}
-        return {attribute: value for attribute, value in found.items() if value is not None}
+        numbers = {attribute: self.number(key) for key, attribute in attributes.items()}
+        return {attribute: value for attribute, value in numbers.items() if value is not None}
 
     def text(self, key: str, fallback: str) -> str:
         """Return an optional text."""
         node = get(self._node, key)
-        if node is None or (found := text(node)) is not None:
-            return fallback if node is None else str(found)
+        if node is None or (value := text(node)) is not None:
+            return fallback if node is None else str(value)
         self._findings.at(node, "wrong_type", f"{key} must be a string, not {described(node)}")
         return fallback

@@ -64,9 +64,9 @@ def _check_places(root: yaml.Node, findings: Findings) -> None:
     ]
     for place, node in others:
         for name in DECLARATIONS:
-            if (found := get(node, name)) is not None:
+            if (misplaced := get(node, name)) is not None:
                 message = f"{name} under {place} are ignored; move them to spec.{name}"
-                findings.at(found, f"misplaced_{name}", message, is_error=False)
+                findings.at(misplaced, f"misplaced_{name}", message, is_error=False)
 
 
 def _check_dependency(spec: yaml.Node | None, findings: Findings) -> None:
@@ -109,8 +109,8 @@ def _check_routes(spec: yaml.Node | None, findings: Findings) -> None:
 
 
 def _path(node: yaml.ScalarNode) -> str | None:
-    found = _METHOD.fullmatch(node.value.strip())
-    return found[1] if found else None
+    match = _METHOD.fullmatch(node.value.strip())
+    return match[1] if match else None
 
 
 def _pattern(route: str) -> re.Pattern[str]:
