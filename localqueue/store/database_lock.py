@@ -70,10 +70,10 @@ class DatabaseLock:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._note.read_text())
+            note = json.loads(self._note.read_text())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return note if isinstance(note, dict) else {}
 
 
 def log_of(db: Path) -> Path:

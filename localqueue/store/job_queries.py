@@ -59,13 +59,13 @@ class JobQueries:
     async def jobs_with_short_id(self, short_id: str, limit: int) -> list[Job]:
         """Return jobs with this short ID; this reads every job (about 0.15 s for a million)."""
         sql = f"SELECT {JOB_COLUMNS} FROM jobs NOT INDEXED WHERE seq >= ? AND seq < ? AND substr(id, -8) = ? LIMIT ?"
-        found: list[Job] = []
+        jobs: list[Job] = []
         async with contextlib.aclosing(self._steps()) as steps:
             async for lowest, before in steps:
-                found += map(to_job, await self._rows(sql, (lowest, before, short_id, limit - len(found))))
-                if len(found) == limit:
+                jobs += map(to_job, await self._rows(sql, (lowest, before, short_id, limit - len(jobs))))
+                if len(jobs) == limit:
                     break
-        return found
+        return jobs
 
     async def _steps(self, before: int = 2**62) -> AsyncGenerator[tuple[int, int], None]:
         """Yield ranges of seqs below one, newest first: the first seq, and the one after the last.
@@ -113,17 +113,17 @@ class JobQueries:
 
     async def search(self, wanted: JobFilter, now_ms: int, running: Sequence[int], seconds: float) -> SearchResult:
         """Return the newest jobs that fit, as far as they are found within that time."""
-        end, found, searched = monotonic() + seconds, list[Job](), 0
+        end, jobs, searched = monotonic() + seconds, list[Job](), 0
         async with contextlib.aclosing(self._steps(wanted.before)) as steps:
             async for lowest, before in steps:
-                step = replace(wanted, after=before, limit=wanted.limit - len(found))
-                found += map(to_job, await self._rows(*job_listing.newest_from(step, lowest, now_ms, running)))
+                step = replace(wanted, after=before, limit=wanted.limit - len(jobs))
+                jobs += map(to_job, await self._rows(*job_listing.newest_from(step, lowest, now_ms, running)))
                 searched += (await self._rows(statements.COUNT_RANGE, (lowest, before)))[0][0]
-                if len(found) == wanted.limit:
-                    return SearchResult(found, searched, found[-1].seq)
+                if len(jobs) == wanted.limit:
+                    return SearchResult(jobs, searched, jobs[-1].seq)
                 if monotonic() >= end:
-                    return SearchResult(found, searched, lowest)
-        return SearchResult(found, searched, None)
+                    return SearchResult(jobs, searched, lowest)
+        return SearchResult(jobs, searched, None)
 
     async def failures(self, wanted: JobFilter) -> list[FailureGroup]:
         """Return the failed jobs by queue, status and summary."""
@@ -180,9 +180,9 @@ class JobQueries:
         )  # a separate one: this takes a while and nothing should wait for it
         try:
             await read_rows(connection, "PRAGMA cache_size = -128")  # KiB: each page is needed once
-            found = str((await read_rows(connection, "PRAGMA quick_check(1)"))[0][0])
-            [[without]] = await read_rows(connection, statements.WITHOUT_PAYLOAD) if found == "ok" else [[0]]
-            return f"{counted(without, 'job')} without a payload" if without else found
+            integrity = str((await read_rows(connection, "PRAGMA quick_check(1)"))[0][0])
+            [[without]] = await read_rows(connection, statements.WITHOUT_PAYLOAD) if integrity == "ok" else [[0]]
+            return f"{counted(without, 'job')} without a payload" if without else integrity
         finally:
             await connection.interrupt()
             await connection.close()
