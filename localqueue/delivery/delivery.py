@@ -95,9 +95,9 @@ class Delivery:
 
 
 @functools.lru_cache(maxsize=1024)
-def _headers(authority: str, given: tuple[tuple[str, str], ...], size: int) -> Headers:
+def _headers(authority: str, headers: tuple[tuple[str, str], ...], size: int) -> Headers:
     """Return all headers of a request; most deliveries of a queue share them."""
-    pairs = (("Host", authority), *given, ("User-Agent", USER_AGENT), ("Content-Length", str(size)))
+    pairs = (("Host", authority), *headers, ("User-Agent", USER_AGENT), ("Content-Length", str(size)))
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in pairs]
 
 

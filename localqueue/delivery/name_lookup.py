@@ -32,18 +32,18 @@ async def look_up(host: str, port: int) -> Infos:
 
 def _ask(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Infos], host: str, port: int) -> None:
     try:
-        found, error = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), None
+        infos, error = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), None
     except Exception as problem:  # any other one, too: nobody else would end the callers' wait
-        found, error = [], problem
+        infos, error = [], problem
     with contextlib.suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(_answer, answer, found, error)
+        loop.call_soon_threadsafe(_answer, answer, infos, error)
 
 
-def _answer(answer: asyncio.Future[Infos], found: Infos, error: Exception | None) -> None:
+def _answer(answer: asyncio.Future[Infos], infos: Infos, error: Exception | None) -> None:
     if answer.done():
         return
     if error is None:
-        answer.set_result(found)
+        answer.set_result(infos)
     else:
         answer.set_exception(error)
         answer.exception()  # the callers may have left
