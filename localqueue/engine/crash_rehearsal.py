@@ -43,7 +43,7 @@ async def take_report(db: Path, store: Store) -> str:
         return ""
     with contextlib.suppress(OSError):
         path.unlink()
-    again = [text for each in content["attempts"] if (text := await _again(each, store))]
+    again = [text for attempt in content["attempts"] if (text := await _again(attempt, store))]
     return _report(content["point"], again)
 
 

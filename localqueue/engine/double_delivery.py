@@ -15,12 +15,12 @@ def differences(first: Outcome, second: Outcome) -> list[str]:
 
     A second body with `skipped: true` isn't a difference: in the platform reference, it means that the job is done.
     """
-    found = []
+    sentences = []
     if (first.kind, first.status) != (second.kind, second.status):
-        found.append(f"the first delivery {_ending(first)}, the second one {_ending(second)}")
+        sentences.append(f"the first delivery {_ending(first)}, the second one {_ending(second)}")
     if not json_body.says(_body(second), "skipped", True) and not _is_same(_body(first), _body(second)):
-        found.append("the bodies of the responses differ")
-    return found
+        sentences.append("the bodies of the responses differ")
+    return sentences
 
 
 def _ending(outcome: Outcome) -> str:
@@ -66,7 +66,7 @@ class DoubleDelivery:
         except OutOfResources as error:
             self._report(events.Warned(f"{error.message}; {queue.namespace}/{queue.name} was not delivered twice"))
             return
-        if found := differences(first, second):
+        if sentences := differences(first, second):
             job_id = json.loads(request.body)["jobId"]
             where = f"{queue.namespace}/{queue.name} {job_id[-8:]}"
-            self._report(events.Warned(f"{where}, delivered twice: {'; '.join(found)} (--deliver-twice)"))
+            self._report(events.Warned(f"{where}, delivered twice: {'; '.join(sentences)} (--deliver-twice)"))

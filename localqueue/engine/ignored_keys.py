@@ -50,8 +50,8 @@ class IgnoredKeys:
 def _warning(job: Job, keys: Sequence[str], is_data_missing: bool) -> str:
     named = [repr(safe(key)) for key in keys]
     more = f" and {len(named) - MAX_KEYS} more" if len(named) > MAX_KEYS else ""
-    found = f"POST /jobs: unknown {'key' if len(keys) == 1 else 'keys'} {', '.join(named[:MAX_KEYS])}{more} (ignored)"
+    warning = f"POST /jobs: unknown {'key' if len(keys) == 1 else 'keys'} {', '.join(named[:MAX_KEYS])}{more} (ignored)"
     if not is_data_missing:
-        return found
+        return warning
     where = f"{job.namespace}/{job.queue} {job.short_id}"
-    return f"{found}, and data is missing: the payload of {where} is null. Did you mean data instead of {named[0]}?"
+    return f"{warning}, and data is missing: the payload of {where} is null. Did you mean data instead of {named[0]}?"

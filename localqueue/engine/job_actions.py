@@ -165,8 +165,8 @@ class JobActions:
 
     async def _search(self, wanted: JobFilter) -> JobPage:
         now, running = self._clock.now(), list(self._dispatcher.running)
-        found = await self._store.queries.search(wanted, now, running, SEARCH_S)
-        return JobPage([self.snapshot(job) for job in found.jobs], found.next, found.searched)
+        result = await self._store.queries.search(wanted, now, running, SEARCH_S)
+        return JobPage([self.snapshot(job) for job in result.jobs], result.next, result.searched)
 
     async def detailed_page(self, wanted: JobFilter, *, has_attempts: bool = True) -> DetailedPage:
         """Return a page of jobs with data, and attempts if wanted; it ends early where these exceed DETAILS_LIMIT."""
@@ -238,13 +238,13 @@ class JobActions:
         """
         self._active.check_known(namespace, queue, self._enqueuer.numbers)
         merged: dict[tuple[QueueKey, _Cause], FailureGroup] = {}
-        found: dict[_Cause, dict[str, None]] = {}
+        texts_by_cause: dict[_Cause, dict[str, None]] = {}
         for group in await self._store.queries.failures(JobFilter(namespace, queue)):
             cause = (group.status, summaries.group_key(group.summary))
-            found.setdefault(cause, {})[group.summary] = None
+            texts_by_cause.setdefault(cause, {})[group.summary] = None
             name = (group.key, cause)
             merged[name] = _merged(merged[name], group) if name in merged else group
-        patterns = {cause: summaries.pattern(list(texts)) for cause, texts in found.items()}
+        patterns = {cause: summaries.pattern(list(texts)) for cause, texts in texts_by_cause.items()}
         groups = [replace(group, pattern=patterns[cause]) for (_, cause), group in merged.items()]
         return sorted(groups, key=lambda group: (-group.count, -group.last_ms))
 

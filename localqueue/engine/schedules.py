@@ -123,7 +123,7 @@ class Schedules:
         schedules = self._active.catalog.schedules
         if key in schedules:
             return schedules[key]
-        known = ["/".join(each) for each in schedules]
+        known = [f"{namespace}/{name}" for namespace, name in schedules]
         others = ", ".join(nearest(cut("/".join(key), 256), known)[:20]) or "none"
         raise NotFound(
             f"unknown schedule {safe('/'.join(key))!r}; declared: {others}",
