@@ -63,7 +63,7 @@ def _enqueue(url: str, planned: Mapping[str, Probe], worker: Worker) -> dict[str
     replies["absent"] = queue.post(probes.ABSENT)
     with ThreadPoolExecutor(4) as threads:
         bad = probes.make_bad_requests()
-        replies |= zip((each.name for each in bad), threads.map(queue.refuse, bad), strict=True)
+        replies |= zip((request.name for request in bad), threads.map(queue.refuse, bad), strict=True)
     return replies
 
 

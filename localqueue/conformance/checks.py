@@ -59,8 +59,8 @@ def deliveries(tag: str, count: int) -> Check:
     """Return the check that a probe was delivered this often."""
 
     def check(seen: Evidence) -> tuple[bool, str]:
-        found = len(seen.of(tag))
-        return found == count, counted(found, "delivery", "deliveries")
+        delivered = len(seen.of(tag))
+        return delivered == count, counted(delivered, "delivery", "deliveries")
 
     return check
 
@@ -82,8 +82,8 @@ def first(tag: str, value: Callable[[Arrival, Evidence], object], wanted: Callab
         arrival = seen.first(tag)
         if arrival is None:
             return False, "no delivery"
-        found = value(arrival, seen)
-        return found == wanted(seen), str(found)
+        actual = value(arrival, seen)
+        return actual == wanted(seen), str(actual)
 
     return check
 
