@@ -35,8 +35,8 @@ class EnqueueProtocol(PatientProtocol):
     h11 nothing is ever known.
     """
 
-    def __init__(self, *given: Any, known: KnownHeads, **more: Any) -> None:
-        super().__init__(*given, **more)
+    def __init__(self, *arguments: Any, known: KnownHeads, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._known = known
         self._heads: Heads = {}
         self._messages = 0

@@ -53,7 +53,9 @@ class CatalogWatcher:
         now = stamps(self._paths)
         if now == self._seen:
             return
-        empty = [path for path, each in zip(self._paths, now, strict=True) if each is None or each[2] == 0]
+        empty = [
+            path for path, file_stamp in zip(self._paths, now, strict=True) if file_stamp is None or file_stamp[2] == 0
+        ]
         if empty:
             self._wait_for_content(engine, empty)
             return
@@ -107,5 +109,5 @@ async def run(clock: Clock, engine: Engine, catalogs: CatalogWatcher, db: Path) 
 
 
 def _inode(path: Path) -> int | None:
-    found = stamp(path)
-    return None if found is None else found[0]
+    file_stamp = stamp(path)
+    return None if file_stamp is None else file_stamp[0]
