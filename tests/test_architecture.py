@@ -48,6 +48,9 @@ LIBRARIES = {
 }
 """Where a library may be imported: folders, or one file."""
 PACKAGE_LINES, TEST_LINES, FUNCTION_LINES = 400, 500, 45
+VAGUE_NAMES = ("found", "each", "given")
+NAMING_FOLDERS = ("core", "catalog", "store", "delivery", "engine", "conformance", "server")
+"""The folders in which no variable has a vague name."""
 
 
 @functools.cache
@@ -215,6 +218,19 @@ def test_docstrings_of_functions_start_with_a_verb_and_those_of_classes_with_a_n
         f"{named(path)}: {node.name}"
         for path, node in found(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         if not is_right(path, node)
+    ] == []
+
+
+def test_a_variable_is_named_after_what_it_holds() -> None:
+    def bound_name(node: ast.Name | ast.arg | ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> str | None:
+        if isinstance(node, ast.Name):
+            return node.id if isinstance(node.ctx, ast.Store) else None
+        return node.arg if isinstance(node, ast.arg) else node.name
+
+    assert [
+        f"{named(path)}:{node.lineno}: {bound_name(node)}"
+        for path, node in found(ast.Name, ast.arg, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+        if folder_of(path) in NAMING_FOLDERS and bound_name(node) in VAGUE_NAMES
     ] == []
 
 
