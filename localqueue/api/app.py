@@ -78,14 +78,14 @@ async def _known_error(_: Request, error: Exception) -> Response:
 
 def _methods(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
     """Return what a path supports: Starlette's exception names only the methods of its first route."""
-    found: list[Route] = []
+    matching: list[Route] = []
     for route in routes:
         match, child = route.matches(scope)
         if match is not Match.NONE and isinstance(route, Mount):
             return _methods(route.routes, {**scope, **child})
         if match is not Match.NONE and isinstance(route, Route):
-            found.append(route)
-    return sorted({method for route in found if route.path == found[0].path for method in route.methods or ()})
+            matching.append(route)
+    return sorted({method for route in matching if route.path == matching[0].path for method in route.methods or ()})
 
 
 async def _http_error(engine: Engine, request: Request, error: Exception) -> Response:

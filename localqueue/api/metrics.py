@@ -61,25 +61,25 @@ def _lines(
         "jobs_enqueued_total",
         "counter",
         "Jobs accepted since the last reset, including earlier runs.",
-        [("", _labels(each.key), each.enqueued) for each in queues],
+        [("", _labels(snapshot.key), snapshot.enqueued) for snapshot in queues],
     )
     yield from _family(
         "attempts_in_flight",
         "gauge",
         "Running attempts.",
-        [("", _labels(each.key), each.in_flight) for each in queues],
+        [("", _labels(snapshot.key), snapshot.in_flight) for snapshot in queues],
     )
     yield from _family(
         "queue_concurrency",
         "gauge",
         "The largest number of running attempts.",
-        [("", _labels(each.key), each.queue.concurrency) for each in queues if each.queue is not None],
+        [("", _labels(snapshot.key), snapshot.queue.concurrency) for snapshot in queues if snapshot.queue is not None],
     )
     yield from _family(
         "queue_held",
         "gauge",
         "1 while jobs of the queue can't start, because it is paused or in no catalog.",
-        [("", _labels(each.key), int(each.held is not None)) for each in queues],
+        [("", _labels(snapshot.key), int(snapshot.held is not None)) for snapshot in queues],
     )
     yield from _family("attempts_total", "counter", "Ended attempts, by outcome.", _outcomes(tallies))
     yield from _family(
@@ -92,9 +92,9 @@ def _lines(
 
 
 def _jobs(queues: Iterable[QueueSnapshot]) -> Iterator[Sample]:
-    for each in queues:
-        for state, count in each.counts.items():
-            yield "", {**_labels(each.key), "state": state.value}, count
+    for snapshot in queues:
+        for state, count in snapshot.counts.items():
+            yield "", {**_labels(snapshot.key), "state": state.value}, count
 
 
 def _outcomes(tallies: Mapping[QueueKey, Tally]) -> Iterator[Sample]:
@@ -106,8 +106,8 @@ def _outcomes(tallies: Mapping[QueueKey, Tally]) -> Iterator[Sample]:
 def _durations(tallies: Mapping[QueueKey, Tally]) -> Iterator[Sample]:
     for key, tally in sorted(tallies.items()):
         count = 0
-        for bound, found in zip([*(str(ms / 1000) for ms in BOUNDS_MS), "+Inf"], tally.buckets, strict=True):
-            count += found
+        for bound, in_bucket in zip([*(str(ms / 1000) for ms in BOUNDS_MS), "+Inf"], tally.buckets, strict=True):
+            count += in_bucket
             yield "_bucket", {**_labels(key), "le": bound}, count
         yield "_sum", _labels(key), tally.sum_ms / 1000
         yield "_count", _labels(key), count

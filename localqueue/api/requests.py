@@ -77,8 +77,8 @@ def integer(content: Mapping[str, Any], name: str, smallest: int, largest: int) 
     number = as_int(content[name])
     if number is not None and smallest <= number <= largest:
         return number
-    found = safe(repr(content[name]), 60)
-    raise InvalidRequest(f"{name} must be a whole number from {smallest} to {largest}, not {found}")
+    value = safe(repr(content[name]), 60)
+    raise InvalidRequest(f"{name} must be a whole number from {smallest} to {largest}, not {value}")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -151,7 +151,7 @@ def job_details(details: JobDetails, ignored: IgnoredKeys) -> bytes:
     shown = job(details.snapshot)
     if details.attempts is not None:
         shown["ignoredKeys"] = list(ignored.of(details.snapshot.job))
-        shown["attempts"] = [_explained(details, each) for each in details.attempts]
+        shown["attempts"] = [_explained(details, ended) for ended in details.attempts]
     return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
 
 
@@ -237,16 +237,16 @@ def firing(fired: Firing) -> dict[str, Any]:
     }
 
 
-def second_delivery(found: SecondDelivery) -> dict[str, Any]:
+def second_delivery(delivery: SecondDelivery) -> dict[str, Any]:
     """Return both deliveries of a job, and the jobs that were enqueued during the second one."""
     return {
-        "job": job(found.job),
-        "attempt": found.number,
-        "first": _ending(found.first),
-        "second": _ending(found.second),
-        "differences": found.differences,
-        "enqueued": [job(each) for each in found.enqueued],
-        "enqueuedCount": found.enqueued_count,
+        "job": job(delivery.job),
+        "attempt": delivery.number,
+        "first": _ending(delivery.first),
+        "second": _ending(delivery.second),
+        "differences": delivery.differences,
+        "enqueued": [job(snapshot) for snapshot in delivery.enqueued],
+        "enqueuedCount": delivery.enqueued_count,
     }
 
 

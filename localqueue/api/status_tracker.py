@@ -72,8 +72,12 @@ class StatusTracker:
 
     def explained(self, listening: Collection[str]) -> list[Explained]:
         """Return what attempts have ended with, by queue and condition, except that a listening service was down."""
-        found = [self._explained[name] for name in sorted(self._explained)]
-        return [each for each in found if each.explanation.condition != SERVICE_DOWN or each.key[0] not in listening]
+        ordered = [self._explained[name] for name in sorted(self._explained)]
+        return [
+            explained
+            for explained in ordered
+            if explained.explanation.condition != SERVICE_DOWN or explained.key[0] not in listening
+        ]
 
     @property
     def uptime_ms(self) -> int:
@@ -87,7 +91,7 @@ class StatusTracker:
 
     def _probe(self, target: str) -> asyncio.Task[bool]:
         now = asyncio.get_running_loop().time()
-        self._probes = {each: probe for each, probe in self._probes.items() if now - probe[0] < PROBE_S}
+        self._probes = {known: probe for known, probe in self._probes.items() if now - probe[0] < PROBE_S}
         if target not in self._probes:
             self._probes[target] = (now, asyncio.create_task(tcp_connect.listens(target, PROBE_TIMEOUT_S)))
         return self._probes[target][1]

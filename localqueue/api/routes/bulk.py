@@ -26,9 +26,9 @@ async def count_jobs(context: Context, request: Request) -> Response:
 
 async def retry_jobs(context: Context, request: Request) -> Response:
     """Start a new round of every failed job."""
-    given = await requests.read_object(request, (*job_filter.NAMES, "summary"))
-    summary = requests.text(given, "summary") if "summary" in given else None
-    wanted = job_filter.from_body(given, RETRIED)
+    content = await requests.read_object(request, (*job_filter.NAMES, "summary"))
+    summary = requests.text(content, "summary") if "summary" in content else None
+    wanted = job_filter.from_body(content, RETRIED)
     return responses.json_response({"retried": await context.engine.bulk.retry(wanted, summary)})
 
 

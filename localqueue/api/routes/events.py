@@ -44,7 +44,7 @@ class EventStream(Response):
 
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
     """Run coroutines until the first one ends, and cancel the others."""
-    tasks = [asyncio.create_task(each) for each in work]
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

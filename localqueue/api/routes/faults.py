@@ -51,11 +51,11 @@ def _outcomes(body: Mapping[str, Any]) -> tuple[Fault, ...]:
 
 def _faults(context: Context) -> Response:
     scripts = context.engine.faults.scripts
-    found = [
+    faults = [
         {"namespace": namespace, "queue": queue, "outcomes": [str(fault) for fault in script]}
         for (namespace, queue), script in scripts.items()
     ]
-    return responses.json_response({"faults": found})
+    return responses.json_response({"faults": faults})
 
 
 LEFT = schemas.record(

@@ -25,13 +25,13 @@ async def list_jobs(context: Context, request: Request) -> Response:
     jobs = context.engine.jobs
     details = requests.one_of(request, "details", DETAILS)
     if details in ("true", "data"):
-        page = await jobs.detailed_page(_filter(request), has_attempts=details == "true")
-        return responses.json_bytes(serializers.detailed_page(page, context.engine.ignored_keys))
-    found = await jobs.page(_filter(request))
-    previews = await jobs.previews(found.jobs)
-    listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in found.jobs]
-    following = None if found.next is None else str(found.next)
-    return responses.json_response({"jobs": listed, "next": following, "searched": found.searched})
+        detailed = await jobs.detailed_page(_filter(request), has_attempts=details == "true")
+        return responses.json_bytes(serializers.detailed_page(detailed, context.engine.ignored_keys))
+    page = await jobs.page(_filter(request))
+    previews = await jobs.previews(page.jobs)
+    listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
+    following = None if page.next is None else str(page.next)
+    return responses.json_response({"jobs": listed, "next": following, "searched": page.searched})
 
 
 async def get_job(context: Context, request: Request) -> Response:
@@ -95,8 +95,8 @@ async def replay(context: Context, request: Request) -> Response:
 async def deliver_again(context: Context, request: Request) -> Response:
     """Send the latest attempt of a finished job again."""
     await requests.read_object(request, ())
-    found = await context.engine.second_deliveries.deliver(request.path_params["id"])
-    return responses.json_response(serializers.second_delivery(found))
+    delivery = await context.engine.second_deliveries.deliver(request.path_params["id"])
+    return responses.json_response(serializers.second_delivery(delivery))
 
 
 def _job(context: Context, job: Job, status: int = 200) -> Response:

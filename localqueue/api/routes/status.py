@@ -51,9 +51,11 @@ async def status(context: Context, _: Request) -> Response:
             },
             "counts": _counts(queues),
             "warnings": [{"at": iso(warning.at_ms), "message": warning.message} for warning in tracker.warnings],
-            "explanations": [_explained(each) for each in tracker.explained(listening)],
+            "explanations": [_explained(explained) for explained in tracker.explained(listening)],
             "rejected": engine.rejections.total,
-            "rejections": [serializers.rejection(each) for each in engine.rejections.newest_first()[:SHOWN_REJECTIONS]],
+            "rejections": [
+                serializers.rejection(rejection) for rejection in engine.rejections.newest_first()[:SHOWN_REJECTIONS]
+            ],
             "exports": _exports(context.info.url, engine.catalog),
         }
     )
@@ -79,7 +81,7 @@ async def show_metrics(context: Context, _: Request) -> Response:
 async def list_rejections(context: Context, _: Request) -> Response:
     """Respond with the refused requests by reason."""
     rejections = context.engine.rejections
-    content = [serializers.rejection(each) for each in rejections.newest_first()]
+    content = [serializers.rejection(rejection) for rejection in rejections.newest_first()]
     return responses.json_response({"total": rejections.total, "rejections": content})
 
 
