@@ -194,8 +194,8 @@ class Client:
 
     def delete_finished(self, state: str = "finished", **filters: str | int | None) -> int:
         """Delete every finished job that fits, or those of one state; return how many."""
-        given: dict[str, str | int | None] = {"state": state, **filters}
-        answer = self._call("DELETE", "/_localqueue/jobs", parameters=_given(given), work_s=None)
+        parameters: dict[str, str | int | None] = {"state": state, **filters}
+        answer = self._call("DELETE", "/_localqueue/jobs", parameters=_given(parameters), work_s=None)
         return int(_parse(answer)["deleted"])
 
     def retry_failed(self, **filters: str | int | None) -> int:
