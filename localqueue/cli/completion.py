@@ -40,13 +40,13 @@ def complete_schedule(context: click.Context, _: click.Parameter, incomplete: st
 
 
 def _named(declared: list[dict[str, Any]], incomplete: str) -> list[CompletionItem]:
-    count = Counter(each["name"] for each in declared)
+    count = Counter(entry["name"] for entry in declared)
     names = [
         (
-            str(each["name"]) if count[each["name"]] == 1 else f"{each['namespace']}/{each['name']}",
-            f"{each['namespace']} at {each['target']}",
+            str(entry["name"]) if count[entry["name"]] == 1 else f"{entry['namespace']}/{entry['name']}",
+            f"{entry['namespace']} at {entry['target']}",
         )
-        for each in declared
+        for entry in declared
     ]
     return _items(names, incomplete)
 

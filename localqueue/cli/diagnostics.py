@@ -62,8 +62,8 @@ class Setup:
 
 def inspect_setup(url: str | None, folder: Path, environ: Mapping[str, str] = os.environ) -> Setup:
     """Return the current setup of a folder."""
-    found, notes = discovery.discover(folder)
-    paths = [path.relative_to(folder) for path in found]
+    discovered, notes = discovery.discover(folder)
+    paths = [path.relative_to(folder) for path in discovered]
     catalog, findings = _load(paths)
     address = find_server(url, environ, folder)
     status, error = _ask(address)
@@ -188,13 +188,13 @@ def _running(setup: Setup, status: dict[str, Any], place: str) -> Iterator[Check
 
 
 def _explanations(status: dict[str, Any]) -> Iterator[Check]:
-    for each in status.get("explanations", []):
-        found = each["explanation"]
-        where = f"{each['namespace']}/{each['queue']}"
-        hint = found["command"] if found["command"] != "localqueue doctor" else ""
-        since = distance(parse_time(each["lastAt"]) - parse_time(status["now"]))
-        times = f"{counted(each['count'], 'attempt')}, {'' if each['count'] == 1 else 'the latest '}{since}"
-        yield Check("attempts", "note", f"{where}: {times}: {found['text']}", hint)
+    for entry in status.get("explanations", []):
+        meaning = entry["explanation"]
+        where = f"{entry['namespace']}/{entry['queue']}"
+        hint = meaning["command"] if meaning["command"] != "localqueue doctor" else ""
+        since = distance(parse_time(entry["lastAt"]) - parse_time(status["now"]))
+        times = f"{counted(entry['count'], 'attempt')}, {'' if entry['count'] == 1 else 'the latest '}{since}"
+        yield Check("attempts", "note", f"{where}: {times}: {meaning['text']}", hint)
 
 
 def _rejections(status: dict[str, Any]) -> Iterator[Check]:

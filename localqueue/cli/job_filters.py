@@ -50,9 +50,9 @@ class JobFilters:
     @property
     def words(self) -> list[str]:
         """Return the options as words of a command."""
-        given = {"--queue": self.queue, "--namespace": self.namespace, "--search": self.search}
-        given |= {"--status": None if self.status is None else str(self.status), "--since": self.since}
-        return [word for option, value in given.items() if value is not None for word in (option, value)]
+        options = {"--queue": self.queue, "--namespace": self.namespace, "--search": self.search}
+        options |= {"--status": None if self.status is None else str(self.status), "--since": self.since}
+        return [word for option, value in options.items() if value is not None for word in (option, value)]
 
     def key(self, client: Client) -> tuple[str | None, str | None]:
         """Return namespace and name of the queue. Raises ClientError for an unknown or an ambiguous one."""

@@ -12,19 +12,19 @@ from localqueue.core.text import nearest, safe
 
 def find_queue(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
     """Return the key of the queue that `NAME` or `NAMESPACE/NAME` means. Raises ErrorResponse."""
-    return _find("queue", [(each["namespace"], each["name"]) for each in client.queues()], argument, namespace)
+    return _find("queue", [(queue["namespace"], queue["name"]) for queue in client.queues()], argument, namespace)
 
 
 def check_namespace(client: Client, namespace: str) -> None:
     """Check that a service of this name has queues. Raises ErrorResponse."""
-    namespaces = {each["namespace"] for each in client.queues()}
+    namespaces = {queue["namespace"] for queue in client.queues()}
     if namespace not in namespaces:
         raise _unknown_namespace(namespace, namespaces)
 
 
 def find_schedule(client: Client, argument: str, namespace: str | None = None) -> QueueKey:
     """Return the key of the schedule that `NAME` or `NAMESPACE/NAME` means. Raises ErrorResponse."""
-    keys = [(each["namespace"], each["name"]) for each in client.schedules()["schedules"]]
+    keys = [(schedule["namespace"], schedule["name"]) for schedule in client.schedules()["schedules"]]
     return _find("schedule", keys, argument, namespace)
 
 

@@ -34,7 +34,9 @@ def check(files: tuple[Path, ...], form: str) -> None:
     paths, notes = catalog_files(files)
     catalog, findings = _load(paths)
     findings = tuple(
-        sorted((*notes, *findings, *linter.lint(paths)), key=lambda each: (each.file, each.line, each.column))
+        sorted(
+            (*notes, *findings, *linter.lint(paths)), key=lambda finding: (finding.file, finding.line, finding.column)
+        )
     )
     is_empty = not any(service.queues or service.schedules for service in catalog.services)
     has_errors = any(finding.is_error for finding in findings)

@@ -153,7 +153,9 @@ class Run:
         paused = [queue.key for queue in await engine.queues() if queue.held == "paused"]
         services = engine.catalog.services
         listening = await engine.services.probe()
-        engine.use(replace(engine.catalog, services=tuple(each for each in services if listening[each.namespace])))
+        engine.use(
+            replace(engine.catalog, services=tuple(service for service in services if listening[service.namespace]))
+        )
         gone = {service.namespace: service.target for service in services if not listening[service.namespace]}
         return Undeliverable(
             paused, gone, [namespace for namespace in gone if not engine.services.has_listened(namespace)]

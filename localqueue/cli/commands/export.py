@@ -35,7 +35,7 @@ def exported_job(client: Client, id_: str) -> ExportedJob:
     """Return what the formats write. Raises ClientError if no catalog declares its queue."""
     job, data = client.job(id_), client.job_data(id_)
     key = (job["namespace"], job["queue"])
-    queue = next((each for each in client.queues() if (each["namespace"], each["name"]) == key), None)
+    queue = next((queue for queue in client.queues() if (queue["namespace"], queue["name"]) == key), None)
     if queue is None or queue["target"] is None:
         raise ClientError(
             f"no catalog declares the queue {safe('/'.join(key))}, so its endpoint is unknown",

@@ -39,7 +39,7 @@ def add(client: Client, queue: str, outcomes: tuple[str, ...], namespace: str | 
     MS later; `lost-ack` calls it, and its response is lost. On the virtual clock, none takes real time.
     """
     if len(outcomes) > 1:
-        joined = ",".join(each.strip(",") for each in outcomes)
+        joined = ",".join(outcome.strip(",") for outcome in outcomes)
         raise click.UsageError(f"separate the outcomes by commas, without spaces: {safe(joined)}")
     words = [word.strip() for word in outcomes[0].split(",")]
     try:

@@ -244,10 +244,10 @@ def _last(attempt: Found | None) -> Cell:
 def _no_job(client: Client, is_filtered: bool) -> str:
     if is_filtered:
         return "no matching jobs"
-    queues = [each for each in client.queues() if each["held"] != "queue_missing"]
+    queues = [queue for queue in client.queues() if queue["held"] != "queue_missing"]
     if not queues:
         return NO_QUEUE
     name = queues[0]["name"]
-    is_ambiguous = sum(each["name"] == name for each in queues) > 1
+    is_ambiguous = sum(queue["name"] == name for queue in queues) > 1
     argument = f"{queues[0]['namespace']}/{name}" if is_ambiguous else name
     return f"No jobs yet. To enqueue one: {suggestion('enqueue', argument, EXAMPLE)}"

@@ -53,7 +53,7 @@ def job(client: Client, id_: str, full: bool, curl: bool, is_json: bool, is_utc:
         print_json(client.job_text(id_))
         return
     content, data, clock = client.job(id_), client.job_data(id_), client.clock()
-    attempts = [decoding.attempt(each) for each in content["attempts"]]
+    attempts = [decoding.attempt(attempt) for attempt in content["attempts"]]
     times, now_ms = read_clock(clock, is_utc)
     is_virtual, columns = clock["mode"] == "virtual", terminal_width() or WIDEST
     page = JobPage(content, attempts, paint, times, now_ms, is_virtual, columns, full)
@@ -147,17 +147,17 @@ class JobPage:
 
     def _explanation(self, index: int) -> dict[str, str] | None:
         """Return what the end of an attempt means, or None; its text and its command."""
-        found = self.job["attempts"][index]["explanation"] if 0 <= index < len(self.attempts) else None
-        return None if found is None else {"text": str(found["text"]), "command": str(found["command"])}
+        meaning = self.job["attempts"][index]["explanation"] if 0 <= index < len(self.attempts) else None
+        return None if meaning is None else {"text": str(meaning["text"]), "command": str(meaning["command"])}
 
     def _explained(self, index: int) -> Iterator[str]:
-        found = self._explanation(index)
-        if found is None:
+        meaning = self._explanation(index)
+        if meaning is None:
             return
-        for line in self._block(sentence(safe(found["text"], 500)), 4):
+        for line in self._block(sentence(safe(meaning["text"], 500)), 4):
             yield f"  {self.paint('warn', '│')} {line}"
-        if self.job["shortId"] not in found["command"]:
-            yield f"  {self.paint('warn', '│')} {self.paint('bold', safe(found['command'], 500))}"
+        if self.job["shortId"] not in meaning["command"]:
+            yield f"  {self.paint('warn', '│')} {self.paint('bold', safe(meaning['command'], 500))}"
 
     def _times(self, attempt: Attempt) -> str:
         late_ms = attempt.started_ms - attempt.due_ms
@@ -232,7 +232,7 @@ class JobPage:
 
     def _next_number(self) -> int:
         """Return the number of the next attempt: an interrupted one runs again."""
-        last = next((each for each in reversed(self.attempts) if each.round == self.job["round"]), None)
+        last = next((attempt for attempt in reversed(self.attempts) if attempt.round == self.job["round"]), None)
         return 1 if last is None else last.number + last.outcome.kind.is_counted
 
     def _time(self, ms: int) -> str:

@@ -64,9 +64,9 @@ def cancel(client: Client, ids: tuple[str, ...], unfinished: bool, filters: JobF
     if not unfinished:
         _each(ids, client.cancel, "cancelled")
         return
-    given = filters.parameters(client)
-    _confirm("Cancel", UNFINISHED, client, given, yes)
-    click.echo(f"cancelled {counted(client.cancel_unfinished(**given), 'job')}")
+    parameters = filters.parameters(client)
+    _confirm("Cancel", UNFINISHED, client, parameters, yes)
+    click.echo(f"cancelled {counted(client.cancel_unfinished(**parameters), 'job')}")
 
 
 @click.command()
@@ -116,17 +116,17 @@ def delete(
     if ids:
         _each(ids, client.delete, "deleted")
         return
-    given = filters.parameters(client)
-    _confirm("Delete", [state] if state else FINISHED, client, given, yes)
-    click.echo(f"deleted {counted(client.delete_finished(state or 'finished', **given), 'job')}")
+    parameters = filters.parameters(client)
+    _confirm("Delete", [state] if state else FINISHED, client, parameters, yes)
+    click.echo(f"deleted {counted(client.delete_finished(state or 'finished', **parameters), 'job')}")
 
 
 def _confirm(
-    verb: str, states: Sequence[str], client: Client, given: Mapping[str, str | int | None], is_sure: bool
+    verb: str, states: Sequence[str], client: Client, parameters: Mapping[str, str | int | None], is_sure: bool
 ) -> None:
     """Ask on a terminal whether to change as many jobs as there are in these states."""
     if not is_sure and sys.stdin.isatty():
-        counts = client.job_counts(**given)
+        counts = client.job_counts(**parameters)
         count = sum(counts[state] for state in states)
         if count:
             click.confirm(f"{verb} {counted(count, f'{states[0]} job' if len(states) == 1 else 'job')}?", abort=True)
@@ -161,9 +161,9 @@ def replay(client: Client, id_: str, data: str | None, same_id: bool) -> None:
     if same_id:
         if data is not None:
             raise click.UsageError("--data can't be used with --same-id, which sends the original data")
-        found = client.deliver_again(id_)
-        click.echo(second_delivery.describe(found))
-        sys.exit(int(found["second"]["outcome"] != "completed"))
+        delivery = client.deliver_again(id_)
+        click.echo(second_delivery.describe(delivery))
+        sys.exit(int(delivery["second"]["outcome"] != "completed"))
     job = client.replay(id_, None if data is None else json_argument.read(data))
     click.echo(safe(job["id"]))
 

@@ -34,20 +34,20 @@ def schedules(client: Client, is_json: bool, is_utc: bool, paint: Painter) -> No
 
     The clock fires them only under `localqueue up --schedules`.
     """
-    found = client.schedules()
+    listing = client.schedules()
     if is_json:
-        print_json(json.dumps(found))
+        print_json(json.dumps(listing))
         return
-    if not found["schedules"]:
+    if not listing["schedules"]:
         click.echo("no schedules are declared: add them under spec.schedules of the catalog")
         return
     times, now_ms = read_clock(client.clock(), is_utc)
     titles = ("schedule", "cron", "timezone", "endpoint", "next", "latest")
     columns = [Column(title, least=8) for title in titles]
-    rows = [_row(each, times, now_ms) for each in found["schedules"]]
+    rows = [_row(schedule, times, now_ms) for schedule in listing["schedules"]]
     for line in table.lines(columns, rows, paint, terminal_width()):
         click.echo(line)
-    if not found["enabled"]:
+    if not listing["enabled"]:
         click.echo(phrases.NOT_FIRED)
 
 

@@ -37,8 +37,8 @@ def tail(client: Client, queue: str | None, is_json: bool, is_utc: bool, paint: 
     With --json, prints every event of the server as one JSON object per line. It survives restarts of the server.
     """
     namespace, name = find_queue(client, queue) if queue else (None, None)
-    count = Counter(each["name"] for each in client.queues())
-    ambiguous = {each for each, times in count.items() if times > 1}
+    count = Counter(declared["name"] for declared in client.queues())
+    ambiguous = {queue_name for queue_name, times in count.items() if times > 1}
 
     line_of = _as_json if is_json else EventLines(is_utc, paint, ambiguous)
 

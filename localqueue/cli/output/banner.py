@@ -81,7 +81,10 @@ def _service(service: Service) -> list[str]:
 def _schedules(schedules: Sequence[Schedule]) -> list[str]:
     """Return the schedules as a table that fits the terminal."""
     columns = [Column("schedule", least=10), Column("endpoint", least=10), Column("cron"), Column("timezone")]
-    rows = [[Cell(text) for text in (each.name, each.endpoint, each.cron, each.timezone)] for each in schedules]
+    rows = [
+        [Cell(text) for text in (schedule.name, schedule.endpoint, schedule.cron, schedule.timezone)]
+        for schedule in schedules
+    ]
     return _table(columns, rows)
 
 

@@ -20,27 +20,27 @@ Failure = dict[str, Any]
 
 def show(client: Client, namespace: str | None, queue: str | None, is_json: bool, is_utc: bool, paint: Painter) -> None:
     """Print the causes, the most frequent one first, each with the command that retries its jobs."""
-    found = client.failures(namespace, queue)
+    failures = client.failures(namespace, queue)
     if is_json:
-        print_json(json.dumps({"failures": found}, ensure_ascii=False))
+        print_json(json.dumps({"failures": failures}, ensure_ascii=False))
         return
-    if not found:
+    if not failures:
         click.echo("no failed jobs")
         return
     times, now_ms = read_clock(client.clock(), is_utc)
-    for failures in _causes(found):
-        first, last = min(each["firstAt"] for each in failures), max(each["lastAt"] for each in failures)
-        span = " to ".join(dict.fromkeys(times.moment(parse_time(each), now_ms) for each in (first, last)))
-        for line in _lines(failures, span, namespace, paint):
+    for group in _causes(failures):
+        first, last = min(failure["firstAt"] for failure in group), max(failure["lastAt"] for failure in group)
+        span = " to ".join(dict.fromkeys(times.moment(parse_time(at), now_ms) for at in (first, last)))
+        for line in _lines(group, span, namespace, paint):
             click.echo(line)
 
 
-def _causes(found: list[Failure]) -> list[list[Failure]]:
+def _causes(failures: list[Failure]) -> list[list[Failure]]:
     """Return the failures of each cause, those of several queues together, the most frequent cause first."""
     causes: dict[tuple[int | None, str], list[Failure]] = {}
-    for failure in found:
+    for failure in failures:
         causes.setdefault((failure["status"], failure["cause"]), []).append(failure)
-    return sorted(causes.values(), key=lambda failures: -_count(failures))
+    return sorted(causes.values(), key=lambda group: -_count(group))
 
 
 def _count(failures: list[Failure]) -> int:

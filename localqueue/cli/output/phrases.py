@@ -126,10 +126,10 @@ def ending_word(outcome: Outcome) -> str:
     return outcome.error.code if outcome.error is not None else outcome.kind.value
 
 
-def explanation(where: str, found: Explanation, paint: Painter, *, with_command: bool) -> str:
+def explanation(where: str, meaning: Explanation, paint: Painter, *, with_command: bool) -> str:
     """Return what the end of an attempt means, and on a line of its own the command that helps."""
-    text = f"{paint('warn', 'note')}: {safe(where)}: {safe(found.text, 500)}"
-    return f"{text}\n  {paint('bold', safe(found.command, 500))}" if with_command else text
+    text = f"{paint('warn', 'note')}: {safe(where)}: {safe(meaning.text, 500)}"
+    return f"{text}\n  {paint('bold', safe(meaning.command, 500))}" if with_command else text
 
 
 def many_failed(count: int, url: str | None, paint: Painter) -> str:

@@ -13,33 +13,33 @@ BODY, LINE = 300, 500
 ADVICE = "if the handler enqueued them, it did its work twice: make it check first whether this jobId is already done"
 
 
-def describe(found: Mapping[str, Any]) -> str:
+def describe(delivery: Mapping[str, Any]) -> str:
     """Return both deliveries, how they differ, and what was enqueued meanwhile."""
-    return "\n".join(safe(line, LINE) for line in _lines(found))
+    return "\n".join(safe(line, LINE) for line in _lines(delivery))
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    job = found["job"]
-    yield f"{job['namespace']}/{job['queue']} {job['shortId']}, attempt {found['attempt']}, delivered again"
+def _lines(delivery: Mapping[str, Any]) -> Iterator[str]:
+    job = delivery["job"]
+    yield f"{job['namespace']}/{job['queue']} {job['shortId']}, attempt {delivery['attempt']}, delivered again"
     for title in ("first", "second"):
-        yield f"  {title:<6}  {_ending(found[title])}".rstrip()
-    if any(found[title]["response"] is not None for title in ("first", "second")):
-        yield f"  {_comparison(found)}"
-    yield f"  {counted(found['enqueuedCount'], 'job')} enqueued during the second delivery{_ids(found)}"
-    if found["enqueuedCount"]:
+        yield f"  {title:<6}  {_ending(delivery[title])}".rstrip()
+    if any(delivery[title]["response"] is not None for title in ("first", "second")):
+        yield f"  {_comparison(delivery)}"
+    yield f"  {counted(delivery['enqueuedCount'], 'job')} enqueued during the second delivery{_ids(delivery)}"
+    if delivery["enqueuedCount"]:
         yield f"  {ADVICE}"
 
 
-def _comparison(found: Mapping[str, Any]) -> str:
-    response = found["second"]["response"]
+def _comparison(delivery: Mapping[str, Any]) -> str:
+    response = delivery["second"]["response"]
     if response is not None and json_body.says(response["body"].encode(), "skipped", True):
         return "the handler skipped the second delivery (skipped: true)"
-    is_different = any("bodies" in text for text in found["differences"])
+    is_different = any("bodies" in text for text in delivery["differences"])
     return f"the bodies of the responses {'differ' if is_different else 'are equal'}"
 
 
-def _ids(found: Mapping[str, Any]) -> str:
-    named = [f"{job['queue']} {job['shortId']}" for job in found["enqueued"][:5]]
+def _ids(delivery: Mapping[str, Any]) -> str:
+    named = [f"{job['queue']} {job['shortId']}" for job in delivery["enqueued"][:5]]
     return f": {', '.join(named)}" if named else ""
 
 

@@ -54,7 +54,7 @@ def _fitted(cell: Cell, room: int | None, taken: int) -> str:
 def _widths(columns: Sequence[Column], natural: list[int], room: int | None) -> list[int]:
     widths = list(natural)
     while room is not None and (over := sum(widths) + len(GAP) * (len(widths) - 1) - room) > 0:
-        shrinkable = [at for at, each in enumerate(widths) if each > (columns[at].least or each)]
+        shrinkable = [at for at, width in enumerate(widths) if width > (columns[at].least or width)]
         if shrinkable:
             widest = max(shrinkable, key=lambda at: widths[at])
             widths[widest] -= 1
