@@ -13,13 +13,13 @@ Duration = str | timedelta
 _ID = re.compile(r"[0-9A-Fa-f-]{1,36}")
 
 
-def to_ms(given: Duration) -> int:
+def to_ms(length: Duration) -> int:
     """Return a duration such as `"5s"` or a timedelta in ms. Raises TypeError, ValueError."""
-    if isinstance(given, timedelta):
-        return given // timedelta(milliseconds=1)
-    if not isinstance(given, str):
-        raise TypeError(f'{given!r} is not a duration; use one like "5s", or a timedelta')
-    return parse_duration(given)
+    if isinstance(length, timedelta):
+        return length // timedelta(milliseconds=1)
+    if not isinstance(length, str):
+        raise TypeError(f'{length!r} is not a duration; use one like "5s", or a timedelta')
+    return parse_duration(length)
 
 
 def to_time(time: str | datetime) -> str:
@@ -41,6 +41,6 @@ def to_id(job: Job | str) -> str:
     return id_
 
 
-def written(given: Duration) -> str:
+def written(length: Duration) -> str:
     """Return a duration for a message, such as `5s`."""
-    return given if isinstance(given, str) else duration(to_ms(given))
+    return length if isinstance(length, str) else duration(to_ms(length))

@@ -33,20 +33,20 @@ def unexpected_message(queue: str, matcher: Matcher, matches: Sequence[Job]) -> 
     return f"expected no jobs {_wanted(queue, matcher)}, got {len(matches)}:\n{list_jobs(matches)}"
 
 
-def not_idempotent_message(found: Mapping[str, Any], before: Any, after: Any) -> str:
+def not_idempotent_message(delivery: Mapping[str, Any], before: Any, after: Any) -> str:
     """Return why `assert_idempotent` failed, or "" if nothing happened twice."""
-    job, effects = found["job"], list(_effects(found, before, after))
+    job, effects = delivery["job"], list(_effects(delivery, before, after))
     begin = f"{job['queue']} {job['shortId']} isn't idempotent; its second delivery, with the same jobId,"
     return "\n  ".join([begin, *effects, ADVICE]) if effects else ""
 
 
-def _effects(found: Mapping[str, Any], before: Any, after: Any) -> Iterator[str]:
-    second = found["second"]
+def _effects(delivery: Mapping[str, Any], before: Any, after: Any) -> Iterator[str]:
+    second = delivery["second"]
     if second["outcome"] != "completed":
         yield f"failed: {second['error']['message']}"
-    if found["enqueuedCount"]:
-        names = ", ".join(f"{job['queue']} {job['shortId']}" for job in found["enqueued"][:LISTED])
-        yield f"enqueued {counted(found['enqueuedCount'], 'job')}: {names}"
+    if delivery["enqueuedCount"]:
+        names = ", ".join(f"{job['queue']} {job['shortId']}" for job in delivery["enqueued"][:LISTED])
+        yield f"enqueued {counted(delivery['enqueuedCount'], 'job')}: {names}"
     if before != after:
         yield f"changed the result of `unchanged`: {cut(repr(before), LINE)} before, {cut(repr(after), LINE)} after"
 

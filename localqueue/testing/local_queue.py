@@ -225,7 +225,7 @@ class LocalQueue(QueueServer):
 
     def _enqueued(self, key: QueueKey | None) -> int:
         queues = self.client.queues()
-        return sum(int(each["enqueued"]) for each in queues if key in (None, (each["namespace"], each["name"])))
+        return sum(int(queue["enqueued"]) for queue in queues if key in (None, (queue["namespace"], queue["name"])))
 
     def ledger(self) -> str:
         """Return every attempt, one per line, with times since the start."""
@@ -263,9 +263,9 @@ class LocalQueue(QueueServer):
         """
         __tracebackhide__ = True
         before = copy.deepcopy(unchanged()) if unchanged is not None else None
-        found = self.client.deliver_again(to_id(job))
+        delivery = self.client.deliver_again(to_id(job))
         after = unchanged() if unchanged is not None else None
-        if message := assertions.not_idempotent_message(found, before, after):
+        if message := assertions.not_idempotent_message(delivery, before, after):
             raise AssertionError(message)
 
     def refute_enqueued(

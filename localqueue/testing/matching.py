@@ -32,12 +32,12 @@ class Matcher:
         return None if reason is None else reason()
 
     def _reason(self, data: Any) -> Reason | None:
-        found = None if self.data is ANY else _difference(self.data, data)
-        if found is None and self.data_contains is not ANY:
-            found = _difference(self.data_contains, data, is_partial=True)
-        if found is None and self.where is not None and not self.where(data):
+        reason = None if self.data is ANY else _difference(self.data, data)
+        if reason is None and self.data_contains is not ANY:
+            reason = _difference(self.data_contains, data, is_partial=True)
+        if reason is None and self.where is not None and not self.where(data):
             return lambda: "`where` returned a false value"
-        return found
+        return reason
 
     def __str__(self) -> str:
         parts = [] if self.data is ANY else [f"with data {shown(self.data)}"]
@@ -88,8 +88,8 @@ def _object_difference(expected: Mapping[Any, Any], actual: Any, is_partial: boo
     for key in actual:
         if key not in keyed and not is_partial:
             return partial("{} is unexpected".format, _at(path, key))
-    found = (_difference(value, actual[key], is_partial, _at(path, key)) for key, value in keyed.items())
-    return next((each for each in found if each is not None), None)
+    reasons = (_difference(value, actual[key], is_partial, _at(path, key)) for key, value in keyed.items())
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _array_difference(expected: Sequence[Any], actual: Any, is_partial: bool, path: str) -> Reason | None:
@@ -98,8 +98,8 @@ def _array_difference(expected: Sequence[Any], actual: Any, is_partial: bool, pa
     if len(actual) != len(expected):
         return partial("{} has {} elements, not {}".format, path or "the array", len(actual), len(expected))
     pairs = enumerate(zip(expected, actual, strict=True))
-    found = (_difference(each, other, is_partial, f"{path}[{index}]") for index, (each, other) in pairs)
-    return next((each for each in found if each is not None), None)
+    reasons = (_difference(element, other, is_partial, f"{path}[{index}]") for index, (element, other) in pairs)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _differs(path: str, expected: Any, actual: Any) -> str:

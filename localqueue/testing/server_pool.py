@@ -53,5 +53,5 @@ class ServerPool:
 
 def _absolute(catalog: Any, folder: Path) -> Any:
     if isinstance(catalog, list | tuple):
-        return [_absolute(each, folder) for each in catalog]
+        return [_absolute(entry, folder) for entry in catalog]
     return folder / catalog if isinstance(catalog, str | Path) else catalog

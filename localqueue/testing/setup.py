@@ -33,7 +33,7 @@ def catalog_paths(source: CatalogSource | Sequence[CatalogSource] | None, folder
             )
         return paths
     sources = source if isinstance(source, list | tuple) else [source]
-    paths = [_catalog_path(each, folder / f"catalog-{number}.yaml") for number, each in enumerate(sources)]
+    paths = [_catalog_path(entry, folder / f"catalog-{number}.yaml") for number, entry in enumerate(sources)]
     return [path.absolute() for path in discovery.expand(paths)]
 
 
@@ -65,7 +65,7 @@ def _value(option: Option, value: Any) -> Any:
     if value is None:
         return None
     if option.many:
-        return tuple(_value(dataclasses.replace(option, many=False), each) for each in _listed(value))
+        return tuple(_value(dataclasses.replace(option, many=False), element) for element in _listed(value))
     if option.kind is Path and isinstance(value, str):
         return Path(value)
     if option.name == "start" and isinstance(value, datetime):
