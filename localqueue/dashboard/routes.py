@@ -38,13 +38,13 @@ def files() -> dict[str, File]:
 
 
 def _files(folder: Traversable, prefix: str) -> list[tuple[str, File]]:
-    found: list[tuple[str, File]] = []
+    rows: list[tuple[str, File]] = []
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _files(entry, f"{prefix}{entry.name}/")
+            rows += _files(entry, f"{prefix}{entry.name}/")
         elif media_type := MEDIA_TYPES.get(PurePosixPath(entry.name).suffix):
-            found.append((prefix + entry.name, File(entry.read_bytes(), media_type)))
-    return found
+            rows.append((prefix + entry.name, File(entry.read_bytes(), media_type)))
+    return rows
 
 
 def routes() -> list[Route]:
@@ -55,10 +55,10 @@ def routes() -> list[Route]:
         return _send(table["index.html"])
 
     async def static(request: Request) -> Response:
-        found = table.get(request.path_params["name"])
-        if found is None:
+        file = table.get(request.path_params["name"])
+        if file is None:
             raise HTTPException(404)
-        return _send(found)
+        return _send(file)
 
     return [Route("/", page), Route("/static/{name:path}", static)]
 

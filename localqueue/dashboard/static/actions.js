@@ -30,7 +30,7 @@ const ACTIONS = {
   cancel: ({ id }) => onJob(id, "/cancel", "Cancelled"),
   try: ({ due }) => tryNow(due),
   replay: ({ id }) => dialogs.replay(id),
-  enqueue: (given) => dialogs.enqueue([given, state.route, state.list.jobs[0] ?? {}].find((each) => each.queue) ?? {}),
+  enqueue: (dataset) => dialogs.enqueue([dataset, state.route, state.list.jobs[0] ?? {}].find(({ queue }) => queue) ?? {}),
   pause: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "pause")).then(refreshed),
   resume: ({ namespace, queue }) => api.post(api.queuePath(namespace, queue, "resume")).then(refreshed),
   retryAll: ({ namespace, queue }) => retryAll(namespace, queue),
@@ -42,10 +42,10 @@ const ACTIONS = {
   delete: ({ id }) => bulk.deleteOne(id),
   deleteFinished: ({ namespace, queue }) => bulk.deleteFinished(namespace, queue),
   reset: () => bulk.reset(),
-  edit: (given) => queueSettings.edit(given),
+  edit: (dataset) => queueSettings.edit(dataset),
   editNone: () => queueSettings.close(),
   save: ({ text }) => queueSettings.save(text),
-  undoSetting: (given) => queueSettings.undo(given),
+  undoSetting: (dataset) => queueSettings.undo(dataset),
   nav() {
     state.isNavOpen = !state.isNavOpen;
   },
@@ -102,22 +102,22 @@ export function listen() {
  */
 function isMeant(event, element) {
   const what = element?.dataset.key ?? event.target;
-  const found = { what, x: event.clientX, y: event.clientY, at: performance.now(), isSent: false };
-  const isSamePlace = Math.abs(clicked.x - found.x) < SAME_PX && Math.abs(clicked.y - found.y) < SAME_PX;
-  const isDouble = event.detail > 0 && isSamePlace && found.at - clicked.at <= DOUBLE_CLICK_MS;
+  const click = { what, x: event.clientX, y: event.clientY, at: performance.now(), isSent: false };
+  const isSamePlace = Math.abs(clicked.x - click.x) < SAME_PX && Math.abs(clicked.y - click.y) < SAME_PX;
+  const isDouble = event.detail > 0 && isSamePlace && click.at - clicked.at <= DOUBLE_CLICK_MS;
   const isIgnored = isDouble && (clicked.isSent || clicked.what !== what);
-  clicked = isIgnored ? { ...clicked, at: found.at } : found; // nor is a third click meant
+  clicked = isIgnored ? { ...clicked, at: click.at } : click; // nor is a third click meant
   return !isIgnored;
 }
 
 /** Run an action; its button is busy meanwhile, and an error is shown. */
-export async function run(name, given = {}, element = null, isShifted = false) {
-  const busy = busyName(name, given);
+export async function run(name, dataset = {}, element = null, isShifted = false) {
+  const busy = busyName(name, dataset);
   if (state.busy.has(busy)) return;
   state.busy.add(busy);
   changed();
   try {
-    const sent = ACTIONS[name](given, element, isShifted);
+    const sent = ACTIONS[name](dataset, element, isShifted);
     clicked.isSent = sent instanceof Promise && !STEPS.includes(name);
     await sent;
   } catch (error) {
@@ -135,9 +135,9 @@ async function onJob(id, what, said) {
 }
 
 async function retryCause(namespace, queue, cause) {
-  const found = state.causes.find(({ key }) => key === cause);
-  if (!found) return; // its jobs have been retried meanwhile
-  const { status, pattern: summary } = found;
+  const match = state.causes.find(({ key }) => key === cause);
+  if (!match) return; // its jobs have been retried meanwhile
+  const { status, pattern: summary } = match;
   const place = { ...(namespace ? { namespace } : {}), ...(queue ? { queue } : {}) };
   const { retried } = await api.post("jobs/retry", JSON.stringify({ ...place, summary, ...(status === null ? {} : { status }) }));
   toast(`${format.count(retried, "failed job")} retried`);

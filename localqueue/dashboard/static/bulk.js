@@ -36,7 +36,7 @@ async function onRows(action, jobs) {
   if (!isSure) return;
   selection.clear();
   if (action === "delete") leave(jobs.map((job) => job.id));
-  const failures = await each(jobs.map((job) => job.id), CALLS[action]);
+  const failures = await callEach(jobs.map((job) => job.id), CALLS[action]);
   const changed = jobs.length - failures.length;
   const unexpected = failures.find((error) => error.code !== "wrong_state" && error.code !== "unknown_job");
   const rest = failures.length ? `; ${format.count(failures.length, "job")} had changed meanwhile` : "";
@@ -46,7 +46,7 @@ async function onRows(action, jobs) {
 }
 
 /** Call something for each ID, a few at once; return the errors. */
-async function each(ids, call) {
+async function callEach(ids, call) {
   const [left, errors] = [[...ids], []];
   const work = async () => {
     while (left.length) await call(left.shift()).catch((error) => errors.push(error));
@@ -94,13 +94,13 @@ function whereOf({ namespace, queue, state: jobState, id, q }) {
 export async function deleteFinished(namespace, queue) {
   const filter = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value));
   const counts = await api.get(`jobs/counts?${new URLSearchParams(filter)}`);
-  const found = selection.ACTIONS.delete.filter((name) => counts[name] > 0);
-  const total = found.reduce((sum, name) => sum + counts[name], 0);
+  const states = selection.ACTIONS.delete.filter((name) => counts[name] > 0);
+  const total = states.reduce((sum, name) => sum + counts[name], 0);
   const title = question("delete", format.count(total, "finished job"));
-  const where = `${found.map((name) => `${format.number(counts[name])} ${name}`).join(", ")}, in ${whereOf(filter).replace("jobs in ", "")}`;
+  const where = `${states.map((name) => `${format.number(counts[name])} ${name}`).join(", ")}, in ${whereOf(filter).replace("jobs in ", "")}`;
   if (!(await confirm({ ...title, where, text: WHAT_FOLLOWS.delete }))) return;
   leave();
-  toast(`${format.count(await CHANGES.delete(filter, found), "job")} deleted`);
+  toast(`${format.count(await CHANGES.delete(filter, states), "job")} deleted`);
   await refreshed();
 }
 

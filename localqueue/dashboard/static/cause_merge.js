@@ -5,11 +5,11 @@ export function mergeCauses(failures) {
   const causes = new Map();
   for (const { namespace, queue, status, cause, summary, pattern, count, lastAt } of failures) {
     const key = `${status} ${cause}`;
-    const found = causes.get(key) ?? { key, status, summary, pattern, count: 0, lastAt, queues: [] };
-    found.count += count;
-    found.lastAt = lastAt > found.lastAt ? lastAt : found.lastAt;
-    found.queues.push({ namespace, queue, count });
-    causes.set(key, found);
+    const merged = causes.get(key) ?? { key, status, summary, pattern, count: 0, lastAt, queues: [] };
+    merged.count += count;
+    merged.lastAt = lastAt > merged.lastAt ? lastAt : merged.lastAt;
+    merged.queues.push({ namespace, queue, count });
+    causes.set(key, merged);
   }
   return [...causes.values()].sort((one, other) => other.count - one.count);
 }

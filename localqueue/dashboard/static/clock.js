@@ -20,11 +20,11 @@ export function set({ mode, now: iso, offsetMs = state.clock?.offsetMs ?? 0 }) {
 }
 
 /** Follow an advance of the clock; its event may be a little old, so in real time only the distance counts. */
-export function move(found) {
-  if (found.mode === "virtual" || state.clock === null) set(found);
+export function move(reading) {
+  if (reading.mode === "virtual" || state.clock === null) set(reading);
   else {
-    serverAheadMs += found.offsetMs - state.clock.offsetMs;
-    state.clock = { ...state.clock, offsetMs: found.offsetMs };
+    serverAheadMs += reading.offsetMs - state.clock.offsetMs;
+    state.clock = { ...state.clock, offsetMs: reading.offsetMs };
   }
 }
 

@@ -73,9 +73,9 @@ function isMatch(match, node) {
 function withKept(node) {
   if (marks.has(node)) return marks.get(node);
   const comments = document.createTreeWalker(node, NodeFilter.SHOW_COMMENT);
-  const found = [];
-  while (comments.nextNode()) found.push(comments.currentNode);
-  for (const mark of found) mark.replaceWith(marks.get(mark));
+  const nodes = [];
+  while (comments.nextNode()) nodes.push(comments.currentNode);
+  for (const mark of nodes) mark.replaceWith(marks.get(mark));
   return node;
 }
 

@@ -17,7 +17,7 @@ let isFetched = false;
 let hasMissed = false;
 
 const HANDLERS = {
-  hello: (found) => clock.set(found),
+  hello: (reading) => clock.set(reading),
   job: ({ job }) => note(job.state === "running" ? { ...job, startedAt: job.startedAt ?? clock.iso() } : job),
   attempt({ job, attempt }) {
     note({ ...job, last: attempt, summary: attempt.summary });
@@ -29,7 +29,7 @@ const HANDLERS = {
     state.queues = queues;
     if (rejected !== state.rejected) seeRejections();
   },
-  clock: (found) => clock.move(found),
+  clock: (reading) => clock.move(reading),
   catalog: () => fetching.overview(),
   deleted: () => fetching.allSoon(),
   reset() {
@@ -55,7 +55,7 @@ export function start() {
   addEventListener("pagehide", () => ask("leave"));
   addEventListener("pageshow", (event) => event.persisted && ask("follow"));
   addEventListener("focus", () => {
-    if (state.services.some((each) => !each.listening)) fetching.overview(); // somebody may have started it meanwhile
+    if (state.services.some(({ listening }) => !listening)) fetching.overview(); // somebody may have started it meanwhile
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && hasMissed) fetchAll();
@@ -133,7 +133,7 @@ export function reconnect() {
 
 /** Update whether the service is listening: an attempt shows it. */
 function updateListening(job, attempt) {
-  const service = state.services.find((each) => each.namespace === job.namespace);
+  const service = state.services.find(({ namespace }) => namespace === job.namespace);
   if (service === undefined) return;
   if (attempt.status !== null) service.listening = true;
   if (attempt.error?.code === "connect_refused") service.listening = false;

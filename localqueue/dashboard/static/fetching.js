@@ -69,8 +69,8 @@ export async function list({ isAgain = false } = {}) {
     const isRead = isAgain && isListRead();
     const page = await firstPages(isRead ? state.list.jobs.length : 0, signal);
     const latest = isRead ? (state.list.jobs[0]?.seq ?? Infinity) : Infinity;
-    const unseen = page.jobs.filter((each) => each.seq > latest).map((each) => each.id);
-    const jobs = unchanged(page.jobs.filter((each) => each.seq <= latest));
+    const unseen = page.jobs.filter((job) => job.seq > latest).map((job) => job.id);
+    const jobs = unchanged(page.jobs.filter((job) => job.seq <= latest));
     state.list = { jobs, next: page.next, isLoading: false, isLoadingMore: false, error: null, unseen: new Set(unseen) };
     replay(page.jobs);
   } catch (error) {
@@ -91,8 +91,8 @@ async function recent() {
   const { namespace, queue } = state.route;
   if (queue === null) return;
   try {
-    const found = await api.get(api.queuePath(namespace, queue, "recent"));
-    state.recent = { ...found, namespace, queue, at: performance.now() };
+    const minute = await api.get(api.queuePath(namespace, queue, "recent"));
+    state.recent = { ...minute, namespace, queue, at: performance.now() };
   } catch {
     state.recent = null; // the list says what is wrong
   }
@@ -101,9 +101,9 @@ async function recent() {
 
 /** Return the jobs, those that are as before as the same objects: their rows are not drawn again. */
 function unchanged(jobs) {
-  const known = new Map(state.list.jobs.map((each) => [each.id, each]));
+  const known = new Map(state.list.jobs.map((job) => [job.id, job]));
   const isSame = (one, other) => Object.keys(one).every((name) => JSON.stringify(one[name]) === JSON.stringify(other[name]));
-  return jobs.map((each) => (known.has(each.id) && isSame(each, known.get(each.id)) ? known.get(each.id) : each));
+  return jobs.map((job) => (known.has(job.id) && isSame(job, known.get(job.id)) ? known.get(job.id) : job));
 }
 
 /** Return the first jobs of the list, at least so many. */
@@ -127,9 +127,9 @@ export async function causes() {
   causesTimer = null;
   const { namespace, queue, state: jobState } = state.route;
   if (jobState !== "failed") return;
-  const given = Object.entries({ namespace, queue }).filter(([, value]) => value !== null);
+  const parameters = Object.entries({ namespace, queue }).filter(([, value]) => value !== null);
   try {
-    state.causes = mergeCauses((await api.get(`failures?${new URLSearchParams(given)}`)).failures);
+    state.causes = mergeCauses((await api.get(`failures?${new URLSearchParams(parameters)}`)).failures);
   } catch {
     state.causes = []; // the list says what is wrong
   }
@@ -143,24 +143,24 @@ export function previews() {
 
 async function fetchPreviews() {
   const { list: mine, route } = state;
-  const wanted = new Set(mine.jobs.filter(hasNoPreview).map((each) => each.id));
-  const found = new Map();
+  const wanted = new Set(mine.jobs.filter(hasNoPreview).map((job) => job.id));
+  const fetched = new Map();
   [previewTimer, previewedAt] = [null, performance.now()];
   try {
     for (let [at, after] = [0, undefined]; at < PREVIEW_PAGES && after !== null; at += 1) {
       const page = await api.get(query(route, after, MOST));
-      for (const each of page.jobs) found.set(each.id, each);
-      after = [...wanted].every((id) => found.has(id)) ? null : page.next;
+      for (const job of page.jobs) fetched.set(job.id, job);
+      after = [...wanted].every((id) => fetched.has(id)) ? null : page.next;
     }
-    mine.jobs = mine.jobs.map((each) => (wanted.has(each.id) ? { preview: null, ...found.get(each.id), ...each } : each));
+    mine.jobs = mine.jobs.map((job) => (wanted.has(job.id) ? { preview: null, ...fetched.get(job.id), ...job } : job));
   } catch (error) {
     markUnreachable(error);
   }
   changed();
 }
 
-function hasNoPreview(each) {
-  return each.preview === undefined;
+function hasNoPreview(job) {
+  return job.preview === undefined;
 }
 
 /** Fetch the next page and append it. */
@@ -171,8 +171,8 @@ export async function more() {
   changed();
   try {
     const page = await api.get(query(state.route, before.next));
-    const known = new Set(before.jobs.map((each) => each.id));
-    before.jobs = [...before.jobs, ...page.jobs.filter((each) => !known.has(each.id))];
+    const known = new Set(before.jobs.map((job) => job.id));
+    before.jobs = [...before.jobs, ...page.jobs.filter((job) => !known.has(job.id))];
     before.next = page.next;
   } finally {
     before.isLoadingMore = false;
@@ -204,14 +204,14 @@ export async function job() {
 async function loadInto(open) {
   try {
     const isFirst = open.text === null;
-    const [found, text] = await Promise.all([
+    const [fetched, text] = await Promise.all([
       api.get(api.jobPath(open.id)),
       isFirst ? api.getText(api.jobPath(open.id, "/data")) : open.text,
     ]);
     const before = open.job?.attempts?.length ?? 0;
-    if (open.selected === null && before > 0 && before < found.attempts.length && isResponseRead()) open.selected = before - 1;
+    if (open.selected === null && before > 0 && before < fetched.attempts.length && isResponseRead()) open.selected = before - 1;
     if (isFirst) open.size = format.size(new Blob([text]).size);
-    Object.assign(open, { job: found, text, error: null });
+    Object.assign(open, { job: fetched, text, error: null });
   } catch (error) {
     open.error = error;
   }
@@ -224,7 +224,7 @@ export function follow(route) {
   state.route = route;
   if (!isSameList(route, before)) {
     selection.clear();
-    state.list.jobs = state.list.jobs.filter((each) => belongs(each, route)); // the known part of the new list
+    state.list.jobs = state.list.jobs.filter((job) => belongs(job, route)); // the known part of the new list
     list();
   }
   if (route.namespace !== before.namespace || route.queue !== before.queue) {

@@ -31,7 +31,7 @@ export function ago(ms) {
 }
 
 function inOneUnit(ms) {
-  const [size, name] = UNITS.find(([each]) => ms >= each);
+  const [size, name] = UNITS.find(([least]) => ms >= least);
   return `${Math.floor(ms / size)} ${name}`;
 }
 

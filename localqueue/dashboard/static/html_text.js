@@ -19,17 +19,17 @@ export function pageText(response) {
 /** Return text and line breaks; white space is kept within `pre` alone. */
 function parts(page) {
   const [first, ...rest] = page.split(TAG);
-  const found = [collapsed(first)];
+  const pieces = [collapsed(first)];
   let within = "";
   for (let at = 0; at < rest.length; at += 2) {
     const [tag, text] = [rest[at].toLowerCase(), rest[at + 1]];
     const name = tag.replace("/", "");
     if (["script", "style", "pre"].includes(name)) within = tag.startsWith("/") ? "" : name;
-    if (!INLINE.has(name)) found.push("\n");
-    if (within === "pre") found.push(text);
-    else if (within === "") found.push(collapsed(text));
+    if (!INLINE.has(name)) pieces.push("\n");
+    if (within === "pre") pieces.push(text);
+    else if (within === "") pieces.push(collapsed(text));
   }
-  return found;
+  return pieces;
 }
 
 function collapsed(text) {

@@ -65,7 +65,7 @@ export function belongs(job, route) {
     (route.namespace === null || job.namespace === route.namespace) &&
     (route.queue === null || job.queue === route.queue) &&
     (route.state === null || job.state === route.state) &&
-    (route.q === null || state.list.jobs.some((each) => each.id === job.id)) && // a new job may lack the text
+    (route.q === null || state.list.jobs.some((listed) => listed.id === job.id)) && // a new job may lack the text
     (route.id === null || job.id.startsWith(route.id) || job.shortId.startsWith(route.id))
   );
 }

@@ -75,16 +75,16 @@ function stringEnd(text, at) {
 
 /** Yield a JSON text as tokens with line breaks and indentation between them; a part of it costs no more than that part. */
 export function* pieces(text) {
-  const given = new Lookahead(tokens(text));
+  const lookahead = new Lookahead(tokens(text));
   let depth = 0;
   const lineBreak = () => ({ kind: "space", text: `\n${INDENT.repeat(Math.min(depth, MOST_INDENTS))}` });
-  while (given.peek() !== undefined) {
-    const length = "[{".includes(given.peek().text) ? shortLength(given, depth) : 0;
+  while (lookahead.peek() !== undefined) {
+    const length = "[{".includes(lookahead.peek().text) ? shortLength(lookahead, depth) : 0;
     if (length) {
-      yield* onOneLine(given.take(length));
+      yield* onOneLine(lookahead.take(length));
       continue;
     }
-    const [token] = given.take();
+    const [token] = lookahead.take();
     if (token.text === "{" || token.text === "[") {
       yield token;
       depth += 1;
@@ -97,7 +97,7 @@ export function* pieces(text) {
       yield token;
       yield lineBreak();
     } else if (token.text === ":") yield { kind: "punctuation", text: ": " };
-    else yield keyOrValue(token, given.peek());
+    else yield keyOrValue(token, lookahead.peek());
   }
 }
 
@@ -111,11 +111,11 @@ function keyOrValue(token, next) {
 }
 
 /** Return how many tokens a list of plain values, or an inner object of them, has if it fits on a line; else 0. */
-function shortLength(given, depth) {
-  const first = given.peek().text;
+function shortLength(lookahead, depth) {
+  const first = lookahead.peek().text;
   let length = 0;
   for (let end = 1; length <= SHORT; end += 1) {
-    const text = given.peek(end)?.text;
+    const text = lookahead.peek(end)?.text;
     if (text === undefined) return 0;
     if (text === "]" || text === "}") return first === "[" || depth > 0 || end === 1 ? end + 1 : 0;
     if (text === "{" || text === "[") return 0;
@@ -124,8 +124,8 @@ function shortLength(given, depth) {
   return 0;
 }
 
-function onOneLine(given) {
-  return given.map((token, at) => (",:".includes(token.text) ? { ...token, text: `${token.text} ` } : keyOrValue(token, given[at + 1])));
+function onOneLine(taken) {
+  return taken.map((token, at) => (",:".includes(token.text) ? { ...token, text: `${token.text} ` } : keyOrValue(token, taken[at + 1])));
 }
 
 /** Return a JSON text, laid out, as text. */

@@ -74,7 +74,7 @@ function act(name) {
   else if (selection.count(selection.ACTIONS.retry)) run("onSelection", { action: "retry" });
   else {
     const id = document.activeElement?.dataset?.id;
-    const job = state.list.jobs.find((each) => each.id === id);
+    const job = state.list.jobs.find((listed) => listed.id === id);
     if (job?.state === "retrying") run("try", { id, due: job.dueAt });
     else if (job) run("retry", { id });
   }

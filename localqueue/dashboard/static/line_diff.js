@@ -8,20 +8,20 @@ export const MOST_LINES = 400; // of each list: the time grows with the product
 export function compare(before, after) {
   if (Math.max(before.length, after.length) > MOST_LINES) return null;
   const common = commonAfter(before, after);
-  const found = [];
+  const lines = [];
   for (let [at, to] = [0, 0]; at < before.length || to < after.length; ) {
     if (at < before.length && before[at] === after[to]) {
-      found.push({ kind: "same", text: before[at] });
+      lines.push({ kind: "same", text: before[at] });
       [at, to] = [at + 1, to + 1];
     } else if (to === after.length || (at < before.length && common[at + 1][to] >= common[at][to + 1])) {
-      found.push({ kind: "removed", text: before[at] });
+      lines.push({ kind: "removed", text: before[at] });
       at += 1;
     } else {
-      found.push({ kind: "added", text: after[to] });
+      lines.push({ kind: "added", text: after[to] });
       to += 1;
     }
   }
-  return found;
+  return lines;
 }
 
 /** Return a table: how many lines are common from line `at` of one list and line `to` of the other one on. */

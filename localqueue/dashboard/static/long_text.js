@@ -68,8 +68,8 @@ export class LongText {
 }
 
 /** Yield pieces of JSON with the characters that escapes in its strings mean; line breaks in them are breaks, too. */
-function* unescaped(given) {
-  for (const piece of given) {
+function* unescaped(escaped) {
+  for (const piece of escaped) {
     if (!piece.text.startsWith('"') || !piece.text.includes("\\")) yield piece;
     else if (piece.kind === "key") yield { ...piece, text: `"${JSON.parse(piece.text)}"` };
     else for (const line of lines(`"${JSON.parse(piece.text)}"`)) yield { ...line, end: piece.end };
@@ -92,8 +92,8 @@ function* lines(text) {
 }
 
 /** Yield pieces that aren't too long; no pair of characters that belong together is cut in two. */
-function* cut(given) {
-  for (const piece of given) {
+function* cut(uncut) {
+  for (const piece of uncut) {
     for (let at = 0, end = 0; at === 0 || at < piece.text.length; at = end) {
       end = at + LONGEST;
       if (/[\ud800-\udbff\r]/.test(piece.text[end - 1] ?? "")) end += 1;

@@ -37,12 +37,12 @@ export function toggleUtc() {
 
 /** Return the refused requests that aren't dismissed: of a dismissed reason, another one was refused. */
 export function rejections() {
-  return state.rejections.filter((each) => each.count > (state.dismissed[reasonOf(each)] ?? 0));
+  return state.rejections.filter((rejection) => rejection.count > (state.dismissed[reasonOf(rejection)] ?? 0));
 }
 
 /** Dismiss the refused requests that are shown. */
 export function dismissRejections() {
-  remember(Object.fromEntries(state.rejections.map((each) => [reasonOf(each), each.count])));
+  remember(Object.fromEntries(state.rejections.map((rejection) => [reasonOf(rejection), rejection.count])));
 }
 
 /** Forget what was dismissed if fewer requests have been refused: the server was reset or restarted meanwhile. */

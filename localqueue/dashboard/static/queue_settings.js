@@ -45,7 +45,7 @@ export async function save(text) {
 }
 
 function firstValue({ namespace, queue, setting }) {
-  return state.queues.find((each) => each.namespace === namespace && each.name === queue)?.changed[setting];
+  return state.queues.find((known) => known.namespace === namespace && known.name === queue)?.changed[setting];
 }
 
 /** Undo a change. */

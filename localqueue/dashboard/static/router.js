@@ -8,15 +8,15 @@ export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split("?");
   const parts = path.split("/").map(decoded);
   const scope = parts.splice(0, { queues: 3, namespaces: 2 }[parts[0]] ?? 0);
-  const given = new URLSearchParams(query);
-  const state = given.get("state");
+  const parameters = new URLSearchParams(query);
+  const state = parameters.get("state");
   return {
     namespace: scope[1] || null,
     queue: scope[2] || null,
     job: (parts[0] === "jobs" && parts[1]) || null,
     state: STATES.includes(state) ? state : null,
-    id: given.get("id") || null,
-    q: given.get("q") || null,
+    id: parameters.get("id") || null,
+    q: parameters.get("q") || null,
   };
 }
 

@@ -22,11 +22,11 @@ export function isSearch() {
 /** Return the number of jobs in a state, in the namespace or the queue that is shown. */
 export function total(name) {
   const { namespace, queue } = state.route;
-  const shown = (state.queues ?? []).filter((each) => (namespace === null || each.namespace === namespace) && (queue === null || each.name === queue));
-  return shown.reduce((sum, each) => sum + each.counts[name], 0);
+  const shown = (state.queues ?? []).filter((known) => (namespace === null || known.namespace === namespace) && (queue === null || known.name === queue));
+  return shown.reduce((sum, known) => sum + known.counts[name], 0);
 }
 
 /** Return whether another namespace in view has a queue of the same name. */
 export function isAmbiguous({ namespace, queue }) {
-  return state.route.namespace === null && (state.queues ?? []).some((each) => each.name === queue && each.namespace !== namespace);
+  return state.route.namespace === null && (state.queues ?? []).some((known) => known.name === queue && known.namespace !== namespace);
 }

@@ -55,7 +55,7 @@ export function toggle(id, isRange = false) {
   const [from, to] = [isRange ? rows.indexOf(state.selection.latest) : -1, rows.indexOf(id)];
   const isOn = !ids.has(id);
   const changed = from === -1 ? [id] : rows.slice(Math.min(from, to), Math.max(from, to) + 1);
-  for (const each of changed) ids[isOn ? "add" : "delete"](each);
+  for (const row of changed) ids[isOn ? "add" : "delete"](row);
   state.selection = { ids, counts: null, latest: id };
 }
 

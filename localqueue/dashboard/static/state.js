@@ -41,12 +41,12 @@ export function heldBy(job) {
 
 /** Return the queue of a job, if it is known. */
 export function queueOf(job) {
-  return state.queues?.find((each) => each.namespace === job.namespace && each.name === job.queue) ?? null;
+  return state.queues?.find((queue) => queue.namespace === job.namespace && queue.name === job.queue) ?? null;
 }
 
 /** Return the name under which an action is busy. */
-export function busyName(name, given = {}) {
-  return [name, given.id ?? given.namespace, given.queue, given.cause].filter(Boolean).join(" ");
+export function busyName(name, dataset = {}) {
+  return [name, dataset.id ?? dataset.namespace, dataset.queue, dataset.cause].filter(Boolean).join(" ");
 }
 
 let draw = () => {};

@@ -20,6 +20,6 @@ export function fail(error) {
 }
 
 export function dismiss(which) {
-  state.toasts = state.toasts.filter((each) => each.number !== Number(which));
+  state.toasts = state.toasts.filter(({ number }) => number !== Number(which));
   changed();
 }

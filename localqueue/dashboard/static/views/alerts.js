@@ -37,9 +37,9 @@ function storage() {
 
 function catalogs() {
   const { refused, warnings } = state.catalog;
-  const found = refused.length ? refused : warnings;
-  if (found.length === 0) return null;
-  const lines = found.map((each) => h("li", {}, h("code", {}, finding(each))));
+  const findings = refused.length ? refused : warnings;
+  if (findings.length === 0) return null;
+  const lines = findings.map((problem) => h("li", {}, h("code", {}, finding(problem))));
   const what = refused.length ? "Catalog error. The last valid version is still in use." : "Catalog warning.";
   return notice("catalogs", "warn", h("strong", {}, what), h("ul", {}, lines));
 }
@@ -50,10 +50,10 @@ function finding({ file, line, column, code, message }) {
 
 /** Show refused requests by reason: the sender may not log the response. */
 function rejections() {
-  const found = preferences.rejections();
-  if (found.length === 0) return null;
-  const lines = found.slice(0, SHOWN_REASONS).map((each) => h("li", {}, h("code", {}, `${each.code}: `, foreign(each.message)), ` (${format.count(each.count, "request")})`, each.hint ? h("p", { class: "dim" }, foreign(each.hint)) : null));
-  const rest = found.length > SHOWN_REASONS ? h("p", { class: "dim" }, `${format.count(found.length - SHOWN_REASONS, "more reason")}. `, "To list them: ", h("code", {}, "localqueue doctor")) : null;
+  const reasons = preferences.rejections();
+  if (reasons.length === 0) return null;
+  const lines = reasons.slice(0, SHOWN_REASONS).map((reason) => h("li", {}, h("code", {}, `${reason.code}: `, foreign(reason.message)), ` (${format.count(reason.count, "request")})`, reason.hint ? h("p", { class: "dim" }, foreign(reason.hint)) : null));
+  const rest = reasons.length > SHOWN_REASONS ? h("p", { class: "dim" }, `${format.count(reasons.length - SHOWN_REASONS, "more reason")}. `, "To list them: ", h("code", {}, "localqueue doctor")) : null;
   return notice("rejections", "warn", h("strong", {}, "Some requests were refused. "), "Nothing was enqueued. ",
     button(["Dismiss", spoken(" refused requests")], "dismissRejections", {}, { kind: "quiet" }), h("ul", {}, lines), rest);
 }
@@ -61,7 +61,7 @@ function rejections() {
 /** Show services that aren't running; where a job is open, its page does. */
 function services() {
   if (state.route.job !== null) return [];
-  return state.services.filter((each) => each.listening === false && each.queues > 0).map((service) =>
+  return state.services.filter((service) => service.listening === false && service.queues > 0).map((service) =>
     notice(`service ${service.namespace}`, "warn", h("strong", {}, `${service.namespace} isn't running. `), "Nothing is listening on ", h("code", {}, service.target),
       ", so its jobs will fail. Start it, or point localqueue elsewhere: ", h("code", {}, upWithTarget(service.namespace)), "."));
 }

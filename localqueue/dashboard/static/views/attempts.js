@@ -22,7 +22,7 @@ const REDRAWN = 2; // ticks
 export function view(job, selected) {
   const all = (job.attempts ?? []).map((attempt, index) => ({ ...attempt, index }));
   const chosen = choose(all, selected);
-  const rounds = [...new Set([...all.map((each) => each.round), job.round])].sort((one, other) => one - other);
+  const rounds = [...new Set([...all.map((attempt) => attempt.round), job.round])].sort((one, other) => one - other);
   return h("section", { class: "attempts", "aria-label": "Attempts" }, rounds.map((round) => roundView(job, round, all, chosen)));
 }
 
@@ -31,7 +31,7 @@ function choose(all, selected) {
 }
 
 function roundView(job, round, all, chosen) {
-  const made = all.filter((each) => each.round === round);
+  const made = all.filter((attempt) => attempt.round === round);
   const attempts = made.slice(-SHOWN);
   const isLatest = round === job.round;
   const waiting = isLatest ? pendingRow(job, attempts) : null;
@@ -41,11 +41,11 @@ function roundView(job, round, all, chosen) {
   const rows = [
     made.length > SHOWN ? h("p", { class: "dim" }, `The latest ${SHOWN} of ${format.number(made.length)} attempts.`) : null,
     axis(scale),
-    h("ol", {}, attempts.map((each, at) => h("li", {}, attemptRow(each, attempts[at - 1], scale, each.index === chosen))),
+    h("ol", {}, attempts.map((attempt, at) => h("li", {}, attemptRow(attempt, attempts[at - 1], scale, attempt.index === chosen))),
       waiting ? h("li", { class: "pending" }, waitingRow(waiting, attempts.at(-1), scale)) : null),
   ];
   if (job.round === 1) return h("div", { class: "round", "data-key": `${job.id} only` }, rows);
-  return h("details", { class: "round", "data-key": `${job.id} ${round}`, open: isLatest || attempts.some((each) => each.index === chosen) },
+  return h("details", { class: "round", "data-key": `${job.id} ${round}`, open: isLatest || attempts.some((attempt) => attempt.index === chosen) },
     h("summary", {}, `Round ${round}`, h("span", { class: "dim" }, ` ${format.count(made.length, "attempt")}`)), rows);
 }
 
@@ -62,8 +62,8 @@ function startOf(job) {
 }
 
 function makeScale(attempts, waiting) {
-  const starts = attempts.map((each) => format.ms(each.dueAt));
-  const ends = attempts.map((each) => format.ms(each.endedAt));
+  const starts = attempts.map((attempt) => format.ms(attempt.dueAt));
+  const ends = attempts.map((attempt) => format.ms(attempt.endedAt));
   const from = Math.min(...starts, waiting?.at ?? Infinity);
   const to = Math.max(...ends, waiting?.at ?? -Infinity, waiting?.kind === "running" ? clock.now() : -Infinity);
   return { from, span: Math.max(to - from, 1), isPending: waiting !== null };
@@ -77,7 +77,7 @@ function place({ from, span }, at) {
 const percent = (value) => `${value.toFixed(2)}%`;
 
 function axis(scale) {
-  const step = STEPS.find((each) => scale.span / each <= MOST_TICKS) ?? scale.span;
+  const step = STEPS.find((ms) => scale.span / ms <= MOST_TICKS) ?? scale.span;
   const ticks = Array.from({ length: Math.floor(scale.span / step) + 1 }, (_, at) => at * step);
   return h("div", { class: "attempt axis", "aria-hidden": "true" }, h("span", {}), s("svg", { class: "track" },
     ticks.map((tick) => {
@@ -152,15 +152,15 @@ export function response(job, selected) {
   const attempt = all[chosen];
   if (!attempt) return null;
   const title = `Response to attempt ${attempt.number} of ${attempt.maxAttempts}${job.round > 1 ? `, round ${attempt.round}` : ""}`;
-  const { response: found } = attempt;
+  const { response } = attempt;
   const same = compared.sameAs(all, chosen);
   const heading = [h("h2", {}, title), h("strong", { class: outcomeShape(attempt.outcome) }, ending(attempt))];
   return h("section", { class: "response", "data-key": `response ${job.id} ${chosen}`, "aria-label": title },
-    found ? null : h("div", { class: "section-head" }, heading),
+    response ? null : h("div", { class: "section-head" }, heading),
     attempt.error && saysMore(attempt) ? h("p", { class: "error" }, textBlock.foreign(format.sentence(attempt.error.message))) : null,
-    found ? responseBody(heading, found, same && { label: same, open: selected === null }) : null,
+    response ? responseBody(heading, response, same && { label: same, open: selected === null }) : null,
     same ? null : compared.changes(all, chosen),
-    found ? headers(found.headers) : null,
+    response ? headers(response.headers) : null,
     h("p", { class: "dim reason" }, attempt.injected ? ["Scripted outcome ", h("code", {}, attempt.injected)] : ["Sent to ", h("code", {}, attempt.request.url)], `, started `, h("code", {}, format.time(attempt.startedAt)), `, took ${format.duration(attempt.durationMs)}. `, format.sentence(attempt.reason)),
     h("p", {},
       button("Copy as curl", "copyCurl", { index: attempt.index ?? chosen }, { kind: "quiet", title: "The delivery: it calls the handler" }),
@@ -185,9 +185,9 @@ function type(response) {
   return h("span", { class: "dim" }, textBlock.foreign(response.headers["content-type"] ?? "no content type"));
 }
 
-function headers(found) {
-  const names = Object.keys(found);
+function headers(received) {
+  const names = Object.keys(received);
   if (names.length === 0) return null;
   return h("details", { class: "headers" }, h("summary", {}, format.count(names.length, "header")),
-    h("dl", {}, names.map((name) => [h("dt", {}, textBlock.foreign(name)), h("dd", {}, textBlock.foreign(found[name]))])));
+    h("dl", {}, names.map((name) => [h("dt", {}, textBlock.foreign(name)), h("dd", {}, textBlock.foreign(received[name]))])));
 }

@@ -33,7 +33,7 @@ function cause({ key, status, summary, pattern, count, lastAt, queues }) {
 
 function places(queues) {
   if (queues.length === 1) return name(queues[0]);
-  return queues.map((each) => `${name(each)} ${format.number(each.count)}`).join(", ");
+  return queues.map((place) => `${name(place)} ${format.number(place.count)}`).join(", ");
 }
 
 function name({ namespace, queue }) {

@@ -14,7 +14,7 @@ let made = 0;
 /** Return which earlier attempt had the same status and body, as a sentence, or null. */
 export function sameAs(all, at) {
   const attempt = all[at];
-  const first = isWhole(attempt.response) ? all.slice(0, at).find((each) => isSame(each, attempt)) : undefined;
+  const first = isWhole(attempt.response) ? all.slice(0, at).find((earlier) => isSame(earlier, attempt)) : undefined;
   if (!first) return null;
   return `Same ${attempt.response.truncated ? "first 64 KiB" : "response"} as ${nameOf(first, attempt)}`;
 }

@@ -7,21 +7,21 @@ import { busyName, state } from "../state.js";
  * Return a button that runs an action. It never turns into the button of another action, and while its own runs it
  * does nothing; `disabled` would take the focus away from it.
  */
-export function button(label, action, given = {}, { kind = "", title = null } = {}) {
-  const isBusy = state.busy.has(busyName(action, given));
-  const key = `${action} ${Object.values(given).join(" ")}`;
-  return h("button", { type: "button", class: kind, title, "aria-disabled": isBusy && "true", "data-key": key, "data-do": action, ...data(given) }, label);
+export function button(label, action, dataset = {}, { kind = "", title = null } = {}) {
+  const isBusy = state.busy.has(busyName(action, dataset));
+  const key = `${action} ${Object.values(dataset).join(" ")}`;
+  return h("button", { type: "button", class: kind, title, "aria-disabled": isBusy && "true", "data-key": key, "data-do": action, ...data(dataset) }, label);
 }
 
 /** Return a checkbox that runs an action. */
-export function checkbox(label, isOn, action, given = {}, { isMixed = false } = {}) {
-  const box = h("input", { type: "checkbox", "aria-label": label, checked: isOn, "data-do": action, ...data(given) });
+export function checkbox(label, isOn, action, dataset = {}, { isMixed = false } = {}) {
+  const box = h("input", { type: "checkbox", "aria-label": label, checked: isOn, "data-do": action, ...data(dataset) });
   box.indeterminate = isMixed;
   return h("label", { class: "pick" }, box);
 }
 
-function data(given) {
-  return Object.fromEntries(Object.entries(given).map(([name, value]) => [`data-${name}`, value]));
+function data(dataset) {
+  return Object.fromEntries(Object.entries(dataset).map(([name, value]) => [`data-${name}`, value]));
 }
 
 /** Return text that only a screen reader says. */

@@ -23,11 +23,11 @@ const MEANINGS = {
 
 /** Ask for a new job; the form starts with the payload of the queue's latest job. */
 export async function enqueue({ namespace, queue }) {
-  const queues = (state.queues ?? []).filter((each) => each.held !== "queue_missing");
+  const queues = (state.queues ?? []).filter((known) => known.held !== "queue_missing");
   if (queues.length === 0) throw new Error("No queues yet. Declare one under spec.queues in a catalog.");
-  const first = queues.find((each) => each.namespace === namespace && each.name === queue) ?? queues[0];
-  const choice = h("select", { id: "new-queue", name: "queue" }, queues.map((each, at) =>
-    h("option", { value: at, selected: each === first }, queues.some((other) => other.namespace !== each.namespace) ? `${each.namespace} / ${each.name}` : each.name)));
+  const first = queues.find((known) => known.namespace === namespace && known.name === queue) ?? queues[0];
+  const choice = h("select", { id: "new-queue", name: "queue" }, queues.map((known, at) =>
+    h("option", { value: at, selected: known === first }, queues.some((other) => other.namespace !== known.namespace) ? `${known.namespace} / ${known.name}` : known.name)));
   const chosen = () => queues[Number(choice.value)];
   const editor = payloadEditor(await template(first));
   let untouched = editor.area.value;

@@ -17,7 +17,7 @@ const CATALOG = `spec:
 
 export function view(queue) {
   const { route } = state;
-  const declared = state.queues.filter((each) => each.held !== "queue_missing");
+  const declared = state.queues.filter((known) => known.held !== "queue_missing");
   if (route.queue !== null && queue === null) return unknownQueue(route);
   if (route.state !== null || route.id !== null) return noMatch(route);
   return declared.length === 0 ? noQueue() : noJob(queue ?? declared[0]);

@@ -68,7 +68,7 @@ function ignored({ job, text }) {
   const keys = job.ignoredKeys ?? [];
   if (keys.length === 0) return null;
   return h("p", { class: "ignored" }, icon("warning"), " The request had unknown keys, which were ignored: ",
-    keys.map((each, at) => [at ? ", " : "", h("code", {}, textBlock.foreign(JSON.stringify(each)))]), ". ",
+    keys.map((key, at) => [at ? ", " : "", h("code", {}, textBlock.foreign(JSON.stringify(key)))]), ". ",
     text === "null" ? ["Did you mean ", h("code", {}, "data"), "?"] : null);
 }
 
@@ -87,8 +87,8 @@ function facts(job) {
 
 /** Return links to the replays of this job in the list. */
 function replays(job) {
-  const found = state.list.jobs.filter((each) => each.replayOf === job.id);
-  if (found.length === 0) return null;
-  const links = found.map((each) => h("a", { href: router.href({ ...state.route, job: each.id }) }, h("code", {}, each.shortId), ` ${each.state}`));
+  const jobs = state.list.jobs.filter((other) => other.replayOf === job.id);
+  if (jobs.length === 0) return null;
+  const links = jobs.map((replay) => h("a", { href: router.href({ ...state.route, job: replay.id }) }, h("code", {}, replay.shortId), ` ${replay.state}`));
   return [h("dt", {}, "replayed as"), h("dd", { class: "links" }, links)];
 }

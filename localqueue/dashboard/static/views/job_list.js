@@ -32,7 +32,7 @@ export function listen(showUnseen) {
 
 function openQueue() {
   const { namespace, queue } = state.route;
-  return state.queues?.find((each) => each.namespace === namespace && each.name === queue) ?? null;
+  return state.queues?.find((known) => known.namespace === namespace && known.name === queue) ?? null;
 }
 
 function queueHead(queue) {
@@ -71,15 +71,15 @@ function extra() {
 function retryAll({ namespace, queue }) {
   const failed = total("failed");
   if (failed === 0) return null;
-  const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
-  return button([icon("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", given);
+  const place = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
+  return button([icon("retrying"), `Retry ${format.number(failed)} failed`], "retryAll", place);
 }
 
 function deleteFinished({ namespace, queue }) {
   const finished = selection.ACTIONS.delete.reduce((sum, name) => sum + total(name), 0);
   if (finished === 0) return null;
-  const given = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
-  return button(`Delete ${format.number(finished)} finished…`, "deleteFinished", given, { kind: extra() });
+  const place = Object.fromEntries(Object.entries({ namespace, queue }).filter(([, value]) => value !== null));
+  return button(`Delete ${format.number(finished)} finished…`, "deleteFinished", place, { kind: extra() });
 }
 
 function tabs() {
@@ -103,9 +103,9 @@ function list(queue) {
   if (error) return h("div", { id: "rows" }, emptyState.broken(error));
   if (jobs.length === 0) return h("div", { id: "rows", "data-key": "empty" }, isLoading || state.queues === null ? null : emptyState.view(queue));
   const rows = jobs.map(row);
-  drawn = new Map(rows.map((each) => [each.id, each]));
+  drawn = new Map(rows.map((entry) => [entry.id, entry]));
   return h("div", { id: "rows", "data-key": "rows" },
-    rows.map((each) => (each.isDrawn ? keep(each.node) : each.node)),
+    rows.map((entry) => (entry.isDrawn ? keep(entry.node) : entry.node)),
     next === null ? null : button(isLoadingMore ? "Loading…" : "Older jobs", "more", {}, { kind: "more" }));
 }
 

@@ -38,9 +38,9 @@ function words(attempt) {
 
 /** Return {head, rest, action}: what happened, what follows, and the button for it. */
 export function explain(job, attempts) {
-  const last = attempts.filter((each) => each.round === job.round).at(-1) ?? null;
-  const found = STATES[job.state](job, last, attempts);
-  return { ...found, rest: [explanation(job, last), found.rest] };
+  const last = attempts.filter((attempt) => attempt.round === job.round).at(-1) ?? null;
+  const status = STATES[job.state](job, last, attempts);
+  return { ...status, rest: [explanation(job, last), status.rest] };
 }
 
 const STATES = {

@@ -28,14 +28,14 @@ export function view(queue) {
 }
 
 function setting(queue, name, around = (label) => label) {
-  const given = { namespace: queue.namespace, queue: queue.name, setting: name };
+  const dataset = { namespace: queue.namespace, queue: queue.name, setting: name };
   const { editing } = state;
   if (editing?.setting === name && editing.queue === queue.name && editing.namespace === queue.namespace) return field(queue[name], name, editing.problem);
   const isChanged = Object.hasOwn(queue.changed, name);
   const [before, read] = READ[name];
-  const label = button([before, read(queue[name])], "edit", given, { kind: "quiet", title: `Change ${name} until reset` });
+  const label = button([before, read(queue[name])], "edit", dataset, { kind: "quiet", title: `Change ${name} until reset` });
   return h("span", { class: `setting ${isChanged ? "is-changed" : ""}`, "data-key": name }, around(label),
-    isChanged ? [` changed until reset, was ${read(queue.changed[name])} `, button("Undo", "undoSetting", given, { kind: "quiet", title: `Undo the change of ${name}` })] : null);
+    isChanged ? [` changed until reset, was ${read(queue.changed[name])} `, button("Undo", "undoSetting", dataset, { kind: "quiet", title: `Undo the change of ${name}` })] : null);
 }
 
 function field(value, name, problem) {
@@ -48,12 +48,12 @@ function field(value, name, problem) {
 
 /** Return how many attempts completed and failed in each of the last seconds, and how long they took. */
 function recent(queue) {
-  const found = state.recent;
-  if (found?.namespace !== queue.namespace || found.queue !== queue.name) return null;
-  const [completed, failed] = [found.completed, found.failed].map((counts) => shifted(counts, found.at));
+  const minute = state.recent;
+  if (minute?.namespace !== queue.namespace || minute.queue !== queue.name) return null;
+  const [completed, failed] = [minute.completed, minute.failed].map((counts) => shifted(counts, minute.at));
   const [good, bad] = [completed, failed].map((counts) => counts.reduce((sum, count) => sum + count, 0));
   const said = good + bad === 0 ? "no attempts in the last 60 s" : `${format.number(good)} completed, ${format.number(bad)} failed in the last 60 s`;
-  return h("div", { class: "recent" }, sparkline(completed, failed, said), h("span", {}, said), durations(found.durations));
+  return h("div", { class: "recent" }, sparkline(completed, failed, said), h("span", {}, said), durations(minute.durations));
 }
 
 /** Return the counts as of now: what is fetched ages, and an event brings what is new. */

@@ -17,9 +17,9 @@ export function view() {
 }
 
 function namespaces() {
-  const found = new Map(state.services.map((service) => [service.namespace, []]));
-  for (const queue of state.queues) found.set(queue.namespace, [...(found.get(queue.namespace) ?? []), queue]);
-  return [...found];
+  const groups = new Map(state.services.map((service) => [service.namespace, []]));
+  for (const queue of state.queues) groups.set(queue.namespace, [...(groups.get(queue.namespace) ?? []), queue]);
+  return [...groups];
 }
 
 function all() {
@@ -33,7 +33,7 @@ function all() {
 }
 
 function namespace(name, queues) {
-  const service = state.services.find((each) => each.namespace === name);
+  const service = state.services.find((known) => known.namespace === name);
   const id = `namespace-${name}`;
   const { route } = state;
   const isHere = route.namespace === name && route.queue === null;

@@ -10,7 +10,7 @@ import { outcomeWord } from "./job_status.js";
 
 /** Return the schedules of a namespace. */
 export function view(namespace) {
-  const own = state.schedules.filter((each) => each.namespace === namespace);
+  const own = state.schedules.filter((schedule) => schedule.namespace === namespace);
   return own.length === 0 ? null : h("ul", { class: "schedules", "aria-label": `Schedules of ${namespace}` }, own.map(row));
 }
 

@@ -35,8 +35,8 @@ export function block(title, text, { name = title, note = null, extra = null, em
 
 /** Return the formatted text, and whether it has escapes: built once, because that is slow, and kept while it is shown. */
 function laidOut(name, text) {
-  const known = laid.find((each) => each.name === name && each.text === text && each.isReadable === state.isReadable) ?? new LongText(text, name, state.isReadable);
-  laid = [known, ...laid.filter((each) => each !== known)].slice(0, KEPT);
+  const known = laid.find((shown) => shown.name === name && shown.text === text && shown.isReadable === state.isReadable) ?? new LongText(text, name, state.isReadable);
+  laid = [known, ...laid.filter((shown) => shown !== known)].slice(0, KEPT);
   return [[keep(known.node), known.isWhole ? null : more(name, known)], known.isEscaped];
 }
 
@@ -47,5 +47,5 @@ function more(name, shown) {
 
 /** Show more of a text on the page. */
 export function showMore(name) {
-  laid.find((each) => each.name === name)?.extend();
+  laid.find((shown) => shown.name === name)?.extend();
 }
