@@ -17,7 +17,7 @@ async function startLocalQueue({ catalog, clock = "virtual", target, options = {
   const [wrong] = Object.keys(unknown);
   if (wrong !== undefined) throw new TypeError(`unknown key "${wrong}"; known: catalog, clock, target, options`);
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "localqueue-"));
-  const catalogs = [catalog ?? []].flat().map((each, index) => catalogFile(each, path.join(folder, `catalog-${index}.yaml`)));
+  const catalogs = [catalog ?? []].flat().map((source, index) => catalogFile(source, path.join(folder, `catalog-${index}.yaml`)));
   const words = ["up", "--port", "0", "--ephemeral", "--log", "json", "--clock", clock, "--stop-on-eof"];
   words.push(...catalogs.flatMap((file) => ["--catalog", file]), ...(target ? ["--target", String(target)] : []), ...flags(options));
   // Its standard input ends with this process, however that ends: jest calls no exit handlers, and may kill its workers.
@@ -43,7 +43,7 @@ function flags(options) {
   return Object.entries(options).flatMap(([name, value]) => {
     const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     if (value === false || value === undefined || value === null) return [];
-    return [value].flat().flatMap((each) => (each === true ? [flag] : [flag, String(each)]));
+    return [value].flat().flatMap((element) => (element === true ? [flag] : [flag, String(element)]));
   });
 }
 
@@ -60,7 +60,7 @@ function firstLine(child) {
       if (!output.includes("\n")) return;
       child.stdout.off("data", read);
       child.stdout.resume(); // nobody reads the rest, and it must not block the process
-      for (const each of [child, child.stdin, child.stdout, child.stderr]) each.unref(); // a forgotten close() must not hold the test run
+      for (const handle of [child, child.stdin, child.stdout, child.stderr]) handle.unref(); // a forgotten close() must not hold the test run
       resolve(JSON.parse(output.slice(0, output.indexOf("\n"))));
     });
   });
@@ -107,12 +107,12 @@ class LocalQueue {
   /** Return the jobs that fit, oldest first, with their data and attempts. */
   async jobs({ queue, state, namespace } = {}) {
     if (queue !== undefined) namespace = await this.#namespaceOf(queue, namespace);
-    const found = [];
+    const jobs = [];
     for (let after = null; ; ) {
-      const given = Object.entries({ queue, state, namespace, after }).filter(([, value]) => value !== undefined && value !== null);
-      const page = await this.#control("GET", `/jobs?${new URLSearchParams([["details", "true"], ["limit", "200"], ...given])}`);
-      found.push(...page.jobs);
-      if (page.next === null) return found.reverse();
+      const parameters = Object.entries({ queue, state, namespace, after }).filter(([, value]) => value !== undefined && value !== null);
+      const page = await this.#control("GET", `/jobs?${new URLSearchParams([["details", "true"], ["limit", "200"], ...parameters])}`);
+      jobs.push(...page.jobs);
+      if (page.next === null) return jobs.reverse();
       after = page.next;
     }
   }
@@ -137,10 +137,10 @@ class LocalQueue {
   /** Run until every job has finished; reject with what is left if that takes too long. */
   async drain({ timeout = "30s", settle = 0, queue, namespace } = {}) {
     if (queue !== undefined) namespace = await this.#namespaceOf(queue, namespace);
-    const found = await this.#control("POST", "/drain", { timeoutMs: milliseconds(timeout), settleMs: milliseconds(settle), queue, namespace });
-    if (found.idle) return found.attempts;
-    const listed = found.unfinished.map((job) => `  ${job.queue} ${job.jobId.slice(-8)} ${job.state}, attempt ${job.attempt}/${job.maxAttempts}`);
-    throw new Error(`${found.unfinishedCount} unfinished jobs after ${timeout}:\n${listed.join("\n")}`);
+    const drained = await this.#control("POST", "/drain", { timeoutMs: milliseconds(timeout), settleMs: milliseconds(settle), queue, namespace });
+    if (drained.idle) return drained.attempts;
+    const listed = drained.unfinished.map((job) => `  ${job.queue} ${job.jobId.slice(-8)} ${job.state}, attempt ${job.attempt}/${job.maxAttempts}`);
+    throw new Error(`${drained.unfinishedCount} unfinished jobs after ${timeout}:\n${listed.join("\n")}`);
   }
 
   /** Script the outcomes of the next attempts of a queue; a status or "timeout" needs no service. */
@@ -149,7 +149,7 @@ class LocalQueue {
       this.#pending = this.#pending.then(async () =>
         this.#call("POST", "/_localqueue/faults", { namespace: await this.#namespaceOf(queue, namespace), queue, outcomes }));
       const done = this.#pending.then(() => undefined);
-      for (const each of [this.#pending, done]) each.catch(() => {}); // if nobody waits for it, the next call reports it
+      for (const promise of [this.#pending, done]) promise.catch(() => {}); // if nobody waits for it, the next call reports it
       return done;
     };
     return { replies };
@@ -213,10 +213,10 @@ class LocalQueue {
 
   async #namespaceOf(name, namespace) {
     const { queues } = await this.#call("GET", "/_localqueue/queues");
-    const found = queues.filter((each) => each.name === name && (namespace === undefined || each.namespace === namespace));
-    if (found.length === 1) return found[0].namespace;
-    if (found.length > 1) throw new Error(`several services have a queue "${name}": ${found.map((each) => each.namespace).join(", ")}; give a namespace`);
-    throw new Error(`unknown queue "${name}"; declared: ${queues.map((each) => each.name).join(", ") || "none"}`);
+    const matching = queues.filter((queue) => queue.name === name && (namespace === undefined || queue.namespace === namespace));
+    if (matching.length === 1) return matching[0].namespace;
+    if (matching.length > 1) throw new Error(`several services have a queue "${name}": ${matching.map((queue) => queue.namespace).join(", ")}; give a namespace`);
+    throw new Error(`unknown queue "${name}"; declared: ${queues.map((queue) => queue.name).join(", ") || "none"}`);
   }
 
   /** Wait for the replies that are being scripted; a failure is reported once. */
@@ -289,7 +289,7 @@ function equals(expected, data) {
 function contains(expected, data) {
   if (expected === null || typeof expected !== "object" || typeof expected.asymmetricMatch === "function") return equals(expected, data);
   if (data === null || typeof data !== "object") return false;
-  if (Array.isArray(expected)) return Array.isArray(data) && expected.length === data.length && expected.every((each, index) => contains(each, data[index]));
+  if (Array.isArray(expected)) return Array.isArray(data) && expected.length === data.length && expected.every((element, index) => contains(element, data[index]));
   return Object.keys(expected).every((name) => name in data && contains(expected[name], data[name]));
 }
 
