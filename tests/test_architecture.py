@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 Node = TypeVar("Node", bound=ast.AST)
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "localqueue"
@@ -48,9 +50,13 @@ LIBRARIES = {
 }
 """Where a library may be imported: folders, or one file."""
 PACKAGE_LINES, TEST_LINES, FUNCTION_LINES = 400, 500, 45
-VAGUE_NAMES = ("found", "each", "given")
-NAMING_FOLDERS = ("core", "catalog", "store", "delivery", "engine", "conformance", "server")
-"""The folders in which no variable has a vague name."""
+VAGUE_NAMES = {"found", "each", "given"}
+JAVASCRIPT_BINDING = re.compile(
+    r"\b(?:const|let|var)\s+(?:\w+|[\[{].*?[\]}]\s*(?==|of\b|in\b))"  # declared, also by destructuring
+    r"|,\s*\w+\s*=(?![=>])"  # declared after another one, or a parameter with a default
+    r"|\w+\s*=>|\((?:[^()]|\([^()]*\))*\)\s*(?:=>|\{)",  # the parameters of arrows, functions, methods and catch
+    re.DOTALL,
+)
 
 
 @functools.cache
@@ -230,7 +236,7 @@ def test_a_variable_is_named_after_what_it_holds() -> None:
     assert [
         f"{named(path)}:{node.lineno}: {bound_name(node)}"
         for path, node in found(ast.Name, ast.arg, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
-        if folder_of(path) in NAMING_FOLDERS and bound_name(node) in VAGUE_NAMES
+        if bound_name(node) in VAGUE_NAMES
     ] == []
 
 
@@ -251,3 +257,35 @@ def test_no_module_of_the_dashboard_imports_itself_by_way_of_others() -> None:
         graph[str(path)] = {str((path.parent / each).resolve()) for each in found}
     assert any(graph.values())
     assert_no_circle(graph)
+
+
+def javascript_names(text: str) -> set[str]:
+    """Return the variables and parameters of JavaScript code, without keys, properties, comments and texts."""
+    code = re.sub(r'/\*.*?\*/|(?:^|\s)//[^\n]*|"[^"\n]*"', "", text, flags=re.DOTALL | re.MULTILINE)
+    bindings = " ".join(JAVASCRIPT_BINDING.findall(code))
+    return set(re.findall(r"(?<![\w$])(?<!(?<!\.\.)\.)[a-z]\w*(?![\w$]|\s*:)", bindings))
+
+
+def test_variables_of_the_javascript_say_what_they_hold() -> None:
+    scripts = [*files(PACKAGE / "dashboard" / "static", "*.js"), *files(ROOT / "npm" / "localqueue", "*.cjs")]
+    names = {named(path): javascript_names(path.read_text()) for path in scripts}
+    assert {"queue", "job"} <= set().union(*names.values())
+    assert {path: vague for path, used in names.items() if (vague := used & VAGUE_NAMES)} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["const found = 1;", "let at = 0, found = 1;", "const { found } = job;", "const { name: found = [] } = job;",
+     "const [first, found] = jobs;", "for (const found of jobs) run(found);", "jobs.map(found => 1);",
+     "jobs.map((found) => 1);", "jobs.map((job, found = {}) => 1);", "call(({ name, ...found }) => 1);",
+     "function* run(name, found) {", "  async #run(found, { isOn = false } = {}) {", "} catch (found) {"],
+)  # fmt: skip
+def test_every_way_to_declare_a_name_in_javascript_is_seen(code: str) -> None:
+    assert "found" in javascript_names(code)
+
+
+@pytest.mark.parametrize(
+    "code", ["({ found: job }) => 1", "if (run(job).found) {", "/* (found) => */", 'if (run("not found")) {']
+)
+def test_keys_properties_comments_and_texts_of_javascript_are_no_variables(code: str) -> None:
+    assert "found" not in javascript_names(code)
