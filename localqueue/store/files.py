@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -20,10 +21,14 @@ def unusable(path: Path, error: OSError) -> DatabaseUnusable:
 
 
 def check_name(db: Path) -> None:
-    """Refuse a path that names no file, such as `:memory:`. Raises DatabaseUnusable."""
-    if not db.name or str(db).startswith((":", "file:")):
-        name = "an empty path" if not db.name else str(db)
-        raise DatabaseUnusable(f"{name} isn't a database file", "For a temporary database: --ephemeral")
+    """Refuse a path that names no file: a folder, or `:memory:`. Raises DatabaseUnusable."""
+    if os.path.isdir(db):  # unlike Path.is_dir, it takes names that are too long
+        raise DatabaseUnusable(
+            f"{db} isn't a database file but a folder",
+            f"Name a file in it: --db {shlex.quote(str(db / 'queue.db'))}, or use a temporary database: --ephemeral",
+        )
+    if str(db).startswith((":", "file:")):
+        raise DatabaseUnusable(f"{db} isn't a database file", "For a temporary database: --ephemeral")
 
 
 def prepare_folder(path: Path) -> None:

@@ -26,13 +26,24 @@ def test_the_folder_of_a_database_is_created(tmp_path: Path) -> None:
     assert (tmp_path / "jobs/today/queue.db").exists()
 
 
-@pytest.mark.parametrize("name", [":memory:", "", "file:x?mode=memory"])
-def test_a_database_that_is_not_a_file_is_refused_and_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (":memory:", ":memory: isn't a database file\n"),
+        ("file:x?mode=memory", "file:x?mode=memory isn't a database file\n"),
+        (".", ". isn't a database file but a folder\nName a file in it: --db queue.db, or"),
+        ("", ". isn't a database file but a folder\n"),
+        ("..", ".. isn't a database file but a folder\nName a file in it: --db ../queue.db, or"),
+    ],
+)
+def test_a_database_that_is_not_a_file_is_refused_and_leaves_nothing_behind(
+    tmp_path: Path, name: str, message: str
+) -> None:
     """Rule storage.file."""
     write_catalog(tmp_path)
     code, error = Server(tmp_path, "--port", "0", f"--db={name}").finish()
     assert (code, "Traceback" in error) == (1, False)
-    assert "isn't a database file" in error and "--ephemeral" in error
+    assert f"Error: {message}" in error and "--ephemeral" in error
     assert [path.name for path in tmp_path.iterdir()] == ["catalog-info.yaml"]
 
 
