@@ -188,7 +188,7 @@ def _fail(writes: list[Write], error: Exception) -> None:
             write.done.set_exception(
                 StorageUnavailable(
                     f"the database can't be written: {error}",
-                    "Nothing was stored. Free some space or release the file; localqueue then continues by itself.",
+                    "Free some space or release the file; localqueue then continues by itself.",
                 )
             )
             write.done.exception()  # no warning if the caller was cancelled
