@@ -51,7 +51,7 @@ def _make_private_folder(folder: Path) -> None:
         _check_owned(folder)
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        ignore.write_text("*\n")
+        write_private(ignore, "*\n")  # whole or not at all: a full disk must not leave an empty one
 
 
 def open_private(path: Path) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,24 @@ def test_a_small_file_that_cannot_be_written_whole_stays_as_it_was(
     with pytest.raises(DatabaseUnusable):
         files.write_private(path, "after")
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow, as on a full disk: it can be created, but stays empty."""
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+
+
+def test_a_folder_that_a_full_disk_left_behind_ignores_itself_in_git_after_the_next_start(tmp_path: Path) -> None:
+    """Rule security.files."""
+    db = tmp_path / ".localqueue" / "queue.db"
+    with full_disk(), pytest.raises(DatabaseUnusable):
+        files.prepare_folder(db)
+    assert list(db.parent.iterdir()) == []
+    files.prepare_folder(db)
+    assert (db.parent / ".gitignore").read_text() == "*\n"
