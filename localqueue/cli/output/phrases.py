@@ -90,11 +90,11 @@ def delivery(
     queue = f"{job.namespace}/{job.queue}" if with_namespace else job.queue
     number = f"attempt {attempt.number}/{attempt.max_attempts}"
     tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
-    outcome = paint(tone, f"{safe(outcome_word(attempt)):<{word}}")
+    outcome = paint(tone, f"{safe(outcome_word(attempt)) + injected_mark(attempt):<{word}}")
     return (
         f"{paint('dim', at)}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
         f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
-        f"{injected_mark(attempt)}{_why(attempt, paint) if is_wide else ''}"
+        f"{_why(attempt, paint) if is_wide else ''}"
     ).rstrip()
 
 
