@@ -90,12 +90,19 @@ def delivery(
     queue = f"{job.namespace}/{job.queue}" if with_namespace else job.queue
     number = f"attempt {attempt.number}/{attempt.max_attempts}"
     tone = "good" if attempt.outcome.kind is OutcomeKind.COMPLETED else "bad"
+    following = safe(_next(job, attempt, is_wide))
+    if is_wide:
+        following = f"{_round(attempt)}{following}{_why(attempt, paint)}"
     outcome = paint(tone, f"{safe(outcome_word(attempt)) + injected_mark(attempt):<{word}}")
     return (
         f"{paint('dim', at)}  {safe(queue):<{name}} {safe(job.short_id)}  {number:<12} "
-        f"{outcome} {duration(attempt.duration_ms):>{took}}  {safe(_next(job, attempt, is_wide))}"
-        f"{_why(attempt, paint) if is_wide else ''}"
+        f"{outcome} {duration(attempt.duration_ms):>{took}}  {following}"
     ).rstrip()
+
+
+def _round(attempt: Attempt) -> str:
+    """Return the round of a job that was retried by hand: its attempts count from 1 again."""
+    return f"round {attempt.round}, " if attempt.round > 1 else ""
 
 
 def _why(attempt: Attempt, paint: Painter) -> str:
