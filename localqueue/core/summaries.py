@@ -18,6 +18,9 @@ READ = 16 * 1024
 DEEPEST = 8
 """How many levels of JSON are looked at: a body may be nested thousands of levels deep."""
 FIELDS = ("message", "error", "detail", "title", "reason")
+PLACES = ("path", "loc", "param", "instancePath")
+"""The fields of a validation error that say where the payload is wrong."""
+LONGEST_PLACE = 60
 EMPTY_TITLE = "Error"
 """The title of every error page of Express; the message follows it."""
 _SPACE = re.compile(r"\s+")
@@ -29,8 +32,8 @@ _VARIABLE = re.compile(r"([0-9a-f]{8}-[0-9a-f-]{27}|0x[0-9a-fA-F]+|\b[0-9a-fA-F]
 def summarize(outcome: Outcome) -> str | None:
     """Return why an attempt failed, at most LONGEST characters, or None if it didn't fail.
 
-    From JSON the message, from HTML the first words that aren't the title of Express, from a stack trace the exception,
-    else the first line; without a response the error.
+    From JSON the message, after the place of a validation error, from HTML the first words that aren't the title of
+    Express, from a stack trace the exception, else the first line; without a response the error.
     """
     if outcome.error is None or not outcome.kind.is_counted:
         return None
@@ -78,19 +81,36 @@ def _message(content: Any, levels: int = DEEPEST) -> str:
         return content
     if levels == 0:
         return ""
-    return next((message for part in _parts(content) if (message := _message(part, levels - 1))), "")
+    if isinstance(content, list):
+        return next((text for part in content[:3] if (text := _placed(part, _message(part, levels - 1)))), "")
+    return next((text for part in _parts(content) if (text := _message(part, levels - 1))), "")
 
 
 def _parts(content: Any) -> list[Any]:
     """Return where a message may be, each part once: twice at each level would take forever."""
-    if isinstance(content, list):
-        return content[:3]
     if not isinstance(content, dict):
         return []
-    names: tuple[str, ...] = (*FIELDS, "msg", "errors")
+    names: tuple[str, ...] = (*FIELDS, "msg", "errors", "issues")
     if isinstance(content.get("error"), dict):
         names = ("error", *(name for name in names if name != "error"))
     return [content.get(name) for name in names]
+
+
+def _placed(error: Any, message: str) -> str:
+    """Return the message of an element of a list, after the place in the payload that a validator says is wrong."""
+    place = cut(_place(error), LONGEST_PLACE)
+    is_said = re.search(rf"\b{re.escape(place)}\b", message)
+    return message if not place or not message or is_said else f"{place}: {message}"
+
+
+def _place(error: Any) -> str:
+    """Return `items.0.id`, as zod, pydantic, express-validator and ajv say it in turn, or an empty text."""
+    if not isinstance(error, dict):
+        return ""
+    place = next((error[name] for name in PLACES if error.get(name)), "")
+    parts = place.strip("/").split("/") if isinstance(place, str) else place if isinstance(place, list) else []
+    named = [str(part) for part in parts[:DEEPEST] if isinstance(part, str | int)]
+    return ".".join(named[1:] if named[:1] == ["body"] else named)
 
 
 def _of_text(text: str) -> str:

@@ -62,6 +62,34 @@ def test_the_summary_says_why(body: str, summary: str) -> None:
     assert failed(body) == summary
 
 
+ZOD = '{"code": "invalid_type", "path": ["items", 0, "id"], "message": "Required"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "summary"),
+    [
+        ('{"errors": [{"path": ["claimId"], "message": "Required"}]}', "claimId: Required"),
+        (f'{{"error": {{"issues": [{ZOD}], "name": "ZodError"}}}}', "items.0.id: Required"),
+        ('{"detail": [{"loc": ["body", "claimId"], "msg": "Field required"}]}', "claimId: Field required"),
+        ('{"detail": [{"loc": ["body", 1, "id"], "msg": "Field required"}]}', "1.id: Field required"),
+        ('{"errors": [{"type": "field", "msg": "Invalid value", "path": "claimId"}]}', "claimId: Invalid value"),
+        ('{"errors": [{"msg": "Invalid value", "param": "claimId"}]}', "claimId: Invalid value"),
+        ('{"errors": [{"instancePath": "/claim/id", "message": "must be string"}]}', "claim.id: must be string"),
+        ('[{"path": ["id"], "message": "Invalid"}]', "id: Invalid"),
+        ('{"errors": [{"path": ["claimId"], "message": "claimId is required"}]}', "claimId is required"),
+        ('{"errors": [{"instancePath": "", "message": "must be an object"}]}', "must be an object"),
+        ('{"errors": [{"path": [{"claimId": 1}, null], "message": "Required"}]}', "Required"),
+        ('{"errors": [{"path": {"in": "body"}, "message": "Required"}]}', "Required"),
+        ('{"errors": [{"path": ["claimId"]}]}', '{"errors": [{"path": ["claimId"]}]}'),
+        ('{"status": 404, "error": "Not Found", "path": "/internal/jobs/x"}', "Not Found"),
+        (f'{{"errors": [{{"path": ["{"x" * 500}"], "message": "Required"}}]}}', f"{'x' * 59}…: Required"),
+    ],
+)
+def test_the_summary_of_a_validation_error_names_the_place(body: str, summary: str) -> None:
+    """Rule failures.summary."""
+    assert failed(body) == summary
+
+
 def test_a_page_is_read_as_text_whatever_its_first_bytes_are() -> None:
     assert failed("<p>no <b>database</b></p>", "text/html; charset=utf-8") == "no database"
     assert failed("<html><body><h1>Service Unavailable</h1></body></html>", "") == "Service Unavailable"
