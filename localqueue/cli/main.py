@@ -122,9 +122,14 @@ class Commands(click.Group):
         return super().resolve_command(context, words)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command of the words. Raises UsageError, saying what to type instead if that is known."""
+        """Run the command of the words; exit silently after Ctrl-C.
+
+        Raises UsageError, saying what to type instead if that is known.
+        """
         try:
             return super().invoke(context)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
         except click.UsageError as error:
             hint = None if error.ctx is None else _hint(error, error.ctx)
             if hint is None:

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from localqueue import __version__
-from localqueue.cli.main import INTERRUPTED
 from localqueue.cli.output.event_log import JsonLog, TextLog
 from localqueue.cli.output.line_output import LineOutput
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
@@ -49,7 +48,7 @@ def up(stop_on_eof: bool, **options: Any) -> None:
         raise SystemExit(explain(error)) from None
     except KeyboardInterrupt:  # before the signals are handled: nothing has started
         work.close()
-        raise SystemExit(INTERRUPTED) from None
+        raise
     finally:
         output.flush()
 
