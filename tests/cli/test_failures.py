@@ -201,3 +201,19 @@ def test_on_a_terminal_a_change_of_many_jobs_asks_first_and_says_how_many(causes
     with localqueue_on_terminal("cancel", "--unfinished", "--url", causes.server.url) as found:
         assert found.wait_end() == 0
     assert len(causes.server.get("/jobs")["jobs"]) == 14
+
+
+def test_a_reset_on_a_terminal_asks_first_unless_there_are_no_jobs(causes: Shop) -> None:
+    """Rule cli.bulk."""
+    command = ("reset", "--url", causes.server.url)
+    with localqueue_on_terminal(*command) as found:
+        found.wait_for("Delete 14 jobs and restore the initial state? [y/N]")
+        found.type("n\r")
+        assert found.wait_end() == 1
+    assert len(causes.server.get("/jobs")["jobs"]) == 14
+    for words in ((*command, "--yes"), command):
+        with localqueue_on_terminal(*words) as found:
+            assert found.wait_end() == 0
+        assert causes.server.get("/jobs")["jobs"] == []
+    causes.server.enqueue()
+    assert causes.shown("reset").startswith("Reset.")

@@ -10,12 +10,14 @@ from typing import Any
 
 import click
 
+from localqueue.cli import confirmation
 from localqueue.cli.options import DURATION, as_json, print_json, with_client, with_utc
 from localqueue.cli.output import progress, table
 from localqueue.cli.output.table import Cell, Column
 from localqueue.cli.output.terminal import Painter, terminal_width
 from localqueue.cli.output.time_format import TimeFormat, read_clock
 from localqueue.client.client import Client
+from localqueue.core.models import JobState
 from localqueue.core.text import counted, fit, safe, safe_json
 from localqueue.core.times import duration as written
 from localqueue.core.times import offset, parse_time
@@ -87,13 +89,15 @@ def _unfinished(result: dict[str, Any]) -> str:
 
 
 @click.command()
+@confirmation.with_yes
 @with_utc
 @with_client
-def reset(client: Client, is_utc: bool) -> None:
+def reset(client: Client, yes: bool, is_utc: bool) -> None:
     """Delete all jobs and restore the initial state.
 
     This also undoes pauses and changes of queues and targets, and cuts off running attempts.
     """
+    confirmation.confirm(client, "Delete", list(JobState), {}, is_sure=yes, rest=" and restore the initial state")
     click.echo(f"Reset. The time is {_now(client.reset(), is_utc)}.")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from localqueue.cli import completion, json_argument
+from localqueue.cli import completion, confirmation, json_argument
 from localqueue.cli.job_filters import JobFilters, with_job_filters
 from localqueue.cli.options import failure, with_client
 from localqueue.cli.output import second_delivery
@@ -53,7 +53,7 @@ def retry(client: Client, ids: tuple[str, ...], failed: bool, filters: JobFilter
 @_IDS
 @click.option("--unfinished", is_flag=True, help="Cancel every unfinished job, or those that the other options select.")
 @with_job_filters
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@confirmation.with_yes
 @with_client
 def cancel(client: Client, ids: tuple[str, ...], unfinished: bool, filters: JobFilters, yes: bool) -> None:
     """Cancel jobs. Running attempts are cut off."""
@@ -65,7 +65,7 @@ def cancel(client: Client, ids: tuple[str, ...], unfinished: bool, filters: JobF
         _each(ids, client.cancel, "cancelled")
         return
     parameters = filters.parameters(client)
-    _confirm("Cancel", UNFINISHED, client, parameters, yes)
+    confirmation.confirm(client, "Cancel", UNFINISHED, parameters, is_sure=yes)
     click.echo(f"cancelled {counted(client.cancel_unfinished(**parameters), 'job')}")
 
 
@@ -101,7 +101,7 @@ def release(client: Client, ids: tuple[str, ...]) -> None:
 @click.option("--finished", is_flag=True, help="Delete every finished job, or those that the other options select.")
 @click.option("--state", type=click.Choice(FINISHED), help="The same as --finished, but only jobs in this state.")
 @with_job_filters
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@confirmation.with_yes
 @with_client
 def delete(
     client: Client, ids: tuple[str, ...], finished: bool, state: str | None, filters: JobFilters, yes: bool
@@ -117,19 +117,8 @@ def delete(
         _each(ids, client.delete, "deleted")
         return
     parameters = filters.parameters(client)
-    _confirm("Delete", [state] if state else FINISHED, client, parameters, yes)
+    confirmation.confirm(client, "Delete", [state] if state else FINISHED, parameters, is_sure=yes)
     click.echo(f"deleted {counted(client.delete_finished(state or 'finished', **parameters), 'job')}")
-
-
-def _confirm(
-    verb: str, states: Sequence[str], client: Client, parameters: Mapping[str, str | int | None], is_sure: bool
-) -> None:
-    """Ask on a terminal whether to change as many jobs as there are in these states."""
-    if not is_sure and sys.stdin.isatty():
-        counts = client.job_counts(**parameters)
-        count = sum(counts[state] for state in states)
-        if count:
-            click.confirm(f"{verb} {counted(count, f'{states[0]} job' if len(states) == 1 else 'job')}?", abort=True)
 
 
 def _each(ids: tuple[str, ...], act: Callable[[str], dict[str, Any]], done: str) -> None:
