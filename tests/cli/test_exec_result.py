@@ -144,6 +144,7 @@ def test_the_result_with_a_service_outside_command(folder: Path, case: Case, clo
         found = execute(folder, *options, sys.executable, "program.py")
         release.set()
     assert (found.returncode, case.line in found.stderr) == (case.code, True), found.stderr
+    assert "add: --clock virtual" not in found.stderr, "no job waits for a retry"
 
 
 def test_command_ends_if_exec_is_killed(folder: Path) -> None:

@@ -195,6 +195,10 @@ class Run:
             self._progress.line(line)
         if problems and not command_code and not is_json:
             self._progress.line(f"localqueue: exit code 1: {'; '.join(problems)}")
+            if summary.waits_for_retries and self._settings.clock == "wall":
+                self._progress.line(
+                    "localqueue: retries wait in real time; to run them without the delays, add: --clock virtual"
+                )
 
 
 def _namespaces(catalog: Catalog) -> list[str]:

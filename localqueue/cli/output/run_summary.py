@@ -55,6 +55,11 @@ class RunSummary:
         """Return whether jobs should have finished by now."""
         return any(jobs.reason == TIMED_OUT for jobs in self.unfinished)
 
+    @property
+    def waits_for_retries(self) -> bool:
+        """Return whether jobs that should have finished by now have a failed attempt, and so wait for a retry."""
+        return any(jobs.reason == TIMED_OUT and jobs.failed for jobs in self.unfinished)
+
     def problems(self, is_failure_allowed: bool) -> list[str]:
         """Return why the run did not succeed; empty if it did."""
         problems = []
