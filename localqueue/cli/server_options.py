@@ -11,11 +11,12 @@ from typing import Any, TextIO
 import click
 
 from localqueue.catalog import discovery, loader, targets
+from localqueue.cli import port_holder
 from localqueue.cli.output.banner import banner
 from localqueue.cli.output.event_log import Banner, Detail, JsonLog, TextLog, Write
 from localqueue.cli.output.terminal import painter, terminal_width
 from localqueue.cli.output.time_format import TimeFormat
-from localqueue.core.errors import CatalogError, LocalqueueError
+from localqueue.core.errors import CatalogError, LocalqueueError, PortInUse
 from localqueue.core.models import Catalog
 from localqueue.core.settings import OPTIONS, Option, Settings
 
@@ -136,7 +137,8 @@ def explain(error: LocalqueueError) -> int:
         for finding in error.findings:
             print(finding, file=sys.stderr)
     else:
-        print(f"Error: {error.message}", file=sys.stderr)
+        message = port_holder.described(error) if isinstance(error, PortInUse) else error.message
+        print(f"Error: {message}", file=sys.stderr)
     if error.hint:
         print(error.hint, file=sys.stderr)
     return 1

@@ -194,6 +194,11 @@ class PortInUse(StartError):
 
     code = "port_in_use"
 
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"port {port} is in use on {host}", "Use another one: --port PORT (--port 0 takes a free one)")
+        self.host = host
+        self.port = port
+
 
 class CommandNotRun(LocalqueueError):
     """The reason why the COMMAND of `exec` can't be run."""

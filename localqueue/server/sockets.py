@@ -73,8 +73,5 @@ def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.so
 
 def _explained(error: OSError, address: tuple[str, int]) -> StartError:
     if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"port {address[1]} is in use on {address[0]}",
-            "Use another one: --port PORT (--port 0 takes a free one)",
-        )
+        return PortInUse(*address)
     return StartError(f"can't listen on {address[0]}:{address[1]}: {error.strerror}")

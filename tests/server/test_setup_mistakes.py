@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import JSON, Server, answering, http, localqueue, serving, until, working, write_catalog
+from localqueue.cli import port_holder
+from tests.support import JSON, WAIT_S, Server, answering, http, localqueue, serving, until, working, write_catalog
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -132,3 +133,46 @@ def test_doctor_finds_a_folder_in_which_up_can_t_start(tmp_path: Path, monkeypat
     found = localqueue("doctor", env={"IEC_QUEUE_URL": "http://localhost:9"})
     assert found.exit_code == 1
     assert f"{tmp_path} is read-only, so `up` can't create its database there" in found.stdout
+
+
+def start_on(url: str, folder: Path) -> str:
+    """Start a server on the port of a URL, which is in use; return what it says."""
+    found = localqueue("up", "--ephemeral", "--port", url.rpartition(":")[2], "--catalog", str(write_catalog(folder)))
+    assert found.exit_code == 1 and "Traceback" not in found.stderr
+    return found.stderr
+
+
+HINT = "Use another one: --port PORT (--port 0 takes a free one)\n"
+
+
+def test_a_port_that_another_localqueue_holds_is_refused_with_its_pid_and_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule cli.up."""
+    monkeypatch.setattr(port_holder, "WAIT_S", WAIT_S)
+    write_catalog(tmp_path)
+    with serving(tmp_path, "--target", NOWHERE) as other:
+        holder = f"pid {other.process.pid}, database {tmp_path}/.localqueue/queue.db"
+        port = other.ready["port"]
+        error = f"Error: port {port} is in use on 127.0.0.1 by another localqueue, {holder}\n{HINT}"
+        assert start_on(other.url, tmp_path) == error
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["hello", '{"name": "other"}', '{"name": "localqueue"}', '{"name": "localqueue", "pid": "x", "storage": null}'],
+)
+def test_a_port_that_another_program_holds_is_refused_without_more(tmp_path: Path, status: str) -> None:
+    """Rule cli.hostile-server."""
+    with answering({"*": status}) as url:
+        assert start_on(url, tmp_path) == f"Error: port {url.rpartition(':')[2]} is in use on 127.0.0.1\n{HINT}"
+
+
+def test_a_port_whose_holder_never_responds_does_not_hold_up_the_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule cli.hostile-server."""
+    monkeypatch.setattr(port_holder, "WAIT_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert start_on(f"http://127.0.0.1:{port}", tmp_path) == f"Error: port {port} is in use on 127.0.0.1\n{HINT}"
