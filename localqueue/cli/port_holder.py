@@ -27,16 +27,16 @@ def described(error: PortInUse) -> str:
 
 def _ask(host: str, port: int) -> dict[str, Any]:
     """Return the status of a localqueue, or nothing; a thread, because a server may send a byte now and then."""
-    found: dict[str, Any] = {}
+    status: dict[str, Any] = {}
 
     def ask() -> None:
         with (
             contextlib.suppress(ClientError),
             connect(f"http://{f'[{host}]' if ':' in host else host}:{port}", timeout_s=WAIT_S) as client,
         ):
-            found.update(client.check())
+            status.update(client.check())
 
     thread = threading.Thread(target=ask, name="port holder", daemon=True)
     thread.start()
     thread.join(WAIT_S)
-    return found
+    return status
