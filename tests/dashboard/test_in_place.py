@@ -174,6 +174,16 @@ def test_ctrl_enter_that_is_held_down_enqueues_one_job(wall: Board) -> None:
     assert len(wall.worker.bodies) == 1
 
 
+def test_a_job_can_be_enqueued_before_the_page_knows_the_queues(wall: Board) -> None:
+    """Rule dashboard.actions."""
+    wall.open()
+    wall.page.evaluate("""import('./static/state.js').then(({ state }) => {
+        state.queues = null;
+        document.querySelector('[data-do=enqueue]').click();
+    })""")
+    expect(wall.page.get_by_label("Payload (JSON)")).to_be_visible()
+
+
 def test_the_focus_stays_on_its_button_and_goes_to_no_other_one_when_that_is_gone(wall: Board) -> None:
     """Rule dashboard.still: least of all to Cancel."""
     id_ = fail(wall, 500, 500, 500)

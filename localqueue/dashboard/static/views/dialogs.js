@@ -23,7 +23,8 @@ const MEANINGS = {
 
 /** Ask for a new job; the form starts with the payload of the queue's latest job. */
 export async function enqueue({ namespace, queue }) {
-  const queues = (state.queues ?? []).filter((known) => known.held !== "queue_missing");
+  const declared = state.queues ?? (await api.get("queues")).queues; // asked for before they are known
+  const queues = declared.filter((known) => known.held !== "queue_missing");
   if (queues.length === 0) throw new Error("No queues yet. Declare one under spec.queues in a catalog.");
   const first = queues.find((known) => known.namespace === namespace && known.name === queue) ?? queues[0];
   const choice = h("select", { id: "new-queue", name: "queue" }, queues.map((known, at) =>
