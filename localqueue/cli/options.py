@@ -50,7 +50,8 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     def wrapped(url: str | None, **options: Any) -> None:
         address = find_server(url)
         try:
-            with connect(address.url, address.source) as client:
+            note = functools.partial(_note_owner, address.url) if address.is_default else None
+            with connect(address.url, address.source, on_found=note) as client:
                 command(client, **options)
         except ClientError as error:
             raise failure(error) from None
@@ -58,6 +59,12 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
             raise failure(_not_understood(error)) from None
 
     return wrapped
+
+
+def _note_owner(url: str, status: dict[str, Any]) -> None:
+    """Say whose jobs these are, if a server of another folder has the default port."""
+    path = safe(str(status["storage"]["path"]), 300)
+    click.echo(f"note: this folder has no server; using the one at {url}, whose database is {path}", err=True)
 
 
 def _not_understood(error: Exception) -> ClientError:

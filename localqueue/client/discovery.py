@@ -10,13 +10,20 @@ from pathlib import Path
 from localqueue.core.settings import DEFAULT_PORT
 from localqueue.store import server_file
 
+DEFAULT = "the default"
+
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A URL and where it comes from: `--url`, `IEC_QUEUE_URL`, the path of a server.json, or `the default`."""
+    """A URL and where it comes from: `--url`, `IEC_QUEUE_URL`, the path of a server.json, or DEFAULT."""
 
     url: str
     source: str
+
+    @property
+    def is_default(self) -> bool:
+        """Return whether neither the user nor a folder names the server: it may be anybody's."""
+        return self.source == DEFAULT
 
 
 def find_server(url: str | None, environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> ServerAddress:
@@ -28,4 +35,4 @@ def find_server(url: str | None, environ: Mapping[str, str] = os.environ, folder
     entry = server_file.find(folder or Path.cwd())
     if entry:
         return ServerAddress(entry["url"].rstrip("/"), f"{entry['folder']}/.localqueue/server.json")
-    return ServerAddress(f"http://localhost:{DEFAULT_PORT}", "the default")
+    return ServerAddress(f"http://localhost:{DEFAULT_PORT}", DEFAULT)

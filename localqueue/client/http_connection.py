@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -21,10 +21,13 @@ _JSON = {"Content-Type": "application/json"}
 class HttpConnection:
     """A connection to the server at a URL; `source` says where the URL comes from, for messages."""
 
-    def __init__(self, url: str, timeout_s: float, source: str = "") -> None:
+    def __init__(
+        self, url: str, timeout_s: float, source: str = "", on_found: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         self.url = url
         self._source = source
         self._timeout_s = timeout_s
+        self._on_found = on_found
         self._is_checked = False
         try:
             # Without TLS nothing is verified, and loading the certificates would take 20 ms.
@@ -46,6 +49,8 @@ class HttpConnection:
             status = None
         if not isinstance(status, dict) or status.get("name") != "localqueue":
             raise NotLocalqueue(f"the server at {safe(self.url)} isn't localqueue", self._hint())
+        if self._on_found is not None and not self._is_checked:
+            self._on_found(status)
         self._is_checked = True
         return status
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from localqueue.client import discovery
 from tests.cli.terminal import localqueue_on_terminal
 from tests.conftest import Shop
 from tests.support import answering, localqueue, serving, write_catalog
@@ -238,6 +239,36 @@ def test_without_a_server_one_line_says_how_to_start_one() -> None:
         found = localqueue(*words.split(), "--url", "http://localhost:9")
         assert found.exit_code == 1
         assert found.stderr == "Error: no server is running at http://localhost:9\nStart one: localqueue up\n"
+
+
+@pytest.fixture
+def elsewhere(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Go to a folder without a server, while that of another folder has the default port."""
+    monkeypatch.setattr(discovery, "DEFAULT_PORT", shop.server.ready["port"])
+    monkeypatch.chdir(tmp_path)
+    return shop
+
+
+@pytest.mark.parametrize("words", ["jobs", "status", "jobs --json", "reset", "retry --failed", "delete --finished"])
+def test_in_a_folder_without_a_server_a_command_names_the_database_that_it_uses(elsewhere: Shop, words: str) -> None:
+    """Rule cli.no-server."""
+    database = elsewhere.server.get("/status")["storage"]["path"]
+    found = localqueue(*words.split())
+    assert found.stderr == (
+        f"note: this folder has no server; using the one at {elsewhere.server.url}, whose database is {database}\n"
+    )
+    assert found.exit_code == 0 and "note:" not in found.stdout
+
+
+def test_a_server_that_is_named_or_of_this_folder_needs_no_note(elsewhere: Shop, tmp_path: Path) -> None:
+    """Rule cli.no-server."""
+    url = elsewhere.server.url
+    assert localqueue("jobs", env={"IEC_QUEUE_URL": url}).stderr == localqueue("jobs", "--url", url).stderr == ""
+    assert "note:" not in localqueue("advance").stderr  # a usage error: no server is asked
+    (tmp_path / ".localqueue").mkdir()
+    entry = {"url": url, "pid": elsewhere.server.process.pid, "db": "queue.db", "version": "0.1.0"}
+    (tmp_path / ".localqueue" / "server.json").write_text(json.dumps(entry))
+    assert localqueue("jobs").stderr == ""
 
 
 def test_the_output_may_be_closed_early(shop: Shop) -> None:
