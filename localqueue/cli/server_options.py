@@ -121,7 +121,14 @@ def make_log(
     paint, columns = painter(settings.no_color, stream), terminal_width(stream)
     times = TimeFormat.on(settings.clock, settings.utc)
     return TextLog(
-        write, detail=detail, times=times, paint=paint, columns=columns, banner=banner, has_summary=has_summary
+        write,
+        detail=detail,
+        times=times,
+        paint=paint,
+        columns=columns,
+        banner=banner,
+        has_summary=has_summary,
+        is_wall=settings.clock == "wall",
     )
 
 

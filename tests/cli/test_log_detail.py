@@ -46,6 +46,22 @@ def test_the_log_of_up_says_that_a_reset_deleted_the_jobs(has_summary: bool, log
     assert lines == logged
 
 
+@pytest.mark.parametrize(
+    ("clock", "has_summary", "logged"),
+    [
+        ("wall", False, ["clock advanced: times are now 1 min 5 s ahead of real time"]),
+        ("virtual", False, []),  # it moves only when it is advanced
+        ("wall", True, []),
+    ],
+)
+def test_the_log_of_up_says_that_the_wall_clock_was_advanced(clock: str, has_summary: bool, logged: list[str]) -> None:
+    """Rule time.wall-advance: its times jump; under `exec`, a suite may move time in each test."""
+    lines: list[str] = []
+    log = make_log(Settings(clock=clock), lines.append, io.StringIO(), has_summary=has_summary)
+    log(events.TimeMoved(0, 65_000))
+    assert lines == logged
+
+
 def test_a_fan_out_fits_a_screen_and_its_failures_have_their_lines(tmp_path: Path, monkeypatch: Any) -> None:
     """Rule cli.burst."""
     write_catalog(tmp_path, retries=0, concurrency=50)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from localqueue.cli.commands import tail
+from localqueue.cli.output.terminal import Painter
 from localqueue.client.client import ServerEvent
 from tests.cli.terminal import localqueue_on_terminal
 from tests.conftest import Shop
@@ -53,6 +54,14 @@ def test_tail_shows_a_line_per_delivery_as_up_does(shop: Shop) -> None:
         assert shown(process) == f"00:00:05.000Z  {start} 2/3  204              0 ms  completed"
         shop.shown("reset")
         assert shown(process) == "reset: all jobs were deleted"
+
+
+@pytest.mark.parametrize(("mode", "is_said"), [("wall", True), ("virtual", False)])
+def test_tail_says_that_the_wall_clock_was_advanced(mode: str, is_said: bool) -> None:
+    """Rule cli.tail."""
+    moved = ServerEvent("a-1", "clock", json.dumps({"mode": mode, "now": "2026-01-01T00:00:05.000Z", "offsetMs": 5000}))
+    line = tail.EventLines(True, Painter(False), ())(moved)
+    assert line == ("clock advanced: times are now 5 s ahead of real time" if is_said else None)
 
 
 def test_tail_of_one_queue_leaves_out_the_others(shop: Shop) -> None:

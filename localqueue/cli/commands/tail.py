@@ -117,6 +117,8 @@ class EventLines:
                 return "\n".join(f"warning: {safe(line, 400)}" for line in content["message"].split("\n"))
             case "rejected":
                 return phrases.rejection(decoding.rejection(content), self._paint)
+            case "clock" if content["mode"] == "wall":
+                return self._paint("dim", phrases.clock_moved(int(content["offsetMs"])))
             case "gap":
                 return self._paint("dim", "some events were missed")
             case "reset":

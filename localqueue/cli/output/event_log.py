@@ -61,6 +61,7 @@ class TextLog:
         columns: int | None,
         banner: Banner,
         has_summary: bool,
+        is_wall: bool,
     ) -> None:
         self._write = write
         self._detail = detail
@@ -70,6 +71,7 @@ class TextLog:
         self._columns = columns
         self._banner = banner
         self._has_summary = has_summary
+        self._is_wall = is_wall
         self._url: str | None = None
         self._explained: set[tuple[str, str]] = set()
         self._failed: set[str] = set()
@@ -93,6 +95,8 @@ class TextLog:
                 self._failed.clear()
                 if not self._has_summary:  # under `exec`, a suite may reset before each test
                     self._write("reset: every job is deleted")
+            case events.TimeMoved(_, offset_ms) if self._is_wall and not self._has_summary:
+                self._write(phrases.clock_moved(offset_ms))
             case events.ServiceChanged(namespace, target, is_listening):
                 self._write(phrases.service(namespace, target, is_listening, self._paint))
             case events.HoldChanged(job, is_held, timeout_ms):

@@ -67,6 +67,11 @@ def service(namespace: str, target: str, is_listening: bool, paint: Painter) -> 
     )
 
 
+def clock_moved(offset_ms: int) -> str:
+    """Return why the times of the log have jumped: the wall clock was advanced."""
+    return f"clock advanced: times are now {duration(offset_ms)} ahead of real time"
+
+
 def hold(job: Job, is_held: bool, timeout_ms: int) -> str:
     """Return that a running attempt may take any time, or no longer."""
     where = safe(f"{job.namespace}/{job.queue} {job.short_id}")
