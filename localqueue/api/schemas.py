@@ -158,7 +158,8 @@ ENDED_ATTEMPT = record(
     maxAttempts=POSITIVE,
     startedAt=TIME,
     outcome=OUTCOME,
-    status=or_null(POSITIVE),
+    status=HTTP_STATUS,
+    error=ERROR,
     nextDueAt=or_null(TIME),
 )
 

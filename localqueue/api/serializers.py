@@ -251,11 +251,11 @@ def second_delivery(delivery: SecondDelivery) -> dict[str, Any]:
 
 
 def _ending(outcome: Outcome) -> dict[str, Any]:
-    failure, response = outcome.error, outcome.response
+    response = outcome.response
     return {
         "outcome": outcome.kind.value,
         "status": outcome.status,
-        "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "error": _error(outcome),
         "response": None if response is None else _response(response),
     }
 
@@ -263,7 +263,6 @@ def _ending(outcome: Outcome) -> dict[str, Any]:
 def bare_attempt(ended: Attempt) -> dict[str, Any]:
     """Return an attempt without request and response."""
     outcome = ended.outcome
-    failure = outcome.error
     return {
         "round": ended.round,
         "number": ended.number,
@@ -274,7 +273,7 @@ def bare_attempt(ended: Attempt) -> dict[str, Any]:
         "durationMs": ended.duration_ms,
         "outcome": outcome.kind.value,
         "status": outcome.status,
-        "error": None if failure is None else {"code": failure.code, "message": failure.message},
+        "error": _error(outcome),
         "injected": outcome.injected,
         "summary": ended.summary,
         "nextDueAt": _time(ended.next_due_ms),
@@ -295,8 +294,13 @@ def ended_attempt(event: AttemptEnded) -> dict[str, Any]:
         "startedAt": iso(ended.started_ms),
         "outcome": ended.outcome.kind.value,
         "status": ended.outcome.status,
+        "error": _error(ended.outcome),
         "nextDueAt": _time(ended.next_due_ms),
     }
+
+
+def _error(outcome: Outcome) -> dict[str, str] | None:
+    return None if outcome.error is None else {"code": outcome.error.code, "message": outcome.error.message}
 
 
 def _time(ms: int | None) -> str | None:

@@ -87,6 +87,7 @@ class EndedAttempt:
     started_at: datetime
     outcome: Outcome
     status: int | None
+    error: Failure | None
     next_due_at: datetime | None
 
 
@@ -113,6 +114,7 @@ def job(content: Mapping[str, Any]) -> Job:
 
 def ended_attempt(content: Mapping[str, Any]) -> EndedAttempt:
     """Return an attempt from the result of `advance` or `drain`."""
+    error = content["error"]
     return EndedAttempt(
         job_id=content["jobId"],
         namespace=content["namespace"],
@@ -123,6 +125,7 @@ def ended_attempt(content: Mapping[str, Any]) -> EndedAttempt:
         started_at=_time(content["startedAt"]),
         outcome=content["outcome"],
         status=content["status"],
+        error=None if error is None else Failure(**error),
         next_due_at=_time_or_none(content["nextDueAt"]),
     )
 

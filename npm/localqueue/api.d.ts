@@ -1152,7 +1152,13 @@ export interface components {
             startedAt: string;
             /** @enum {string} */
             outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
+            /** @description status of the response; null without a response */
             status: number | null;
+            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
+            error: {
+                code: string;
+                message: string;
+            } | null;
             /**
              * Format: date-time
              * @example 2026-01-01T00:00:00.000Z

@@ -35,3 +35,14 @@ def test_a_wrong_word_or_queue_changes_nothing(shop: Shop) -> None:
     assert "unknown queue 'wrk'; declared: work" in shop.failing("fault", "add", "shop/wrk", "ok")
     assert "unknown queue 'wrk'" in shop.failing("fault", "clear", "wrk")
     assert shop.server.get("/faults") == {"faults": []}
+
+
+def test_the_table_of_advance_and_drain_names_an_error_as_the_log_does(shop: Shop) -> None:
+    """Rule time.advance."""
+    shop.shown("fault", "add", "shop/work", "refuse,503,timeout")
+    id_ = shop.shown("enqueue", "shop/work").strip()
+    _, *rows, _ = shop.shown("drain").splitlines()
+    outcomes = [row.split("/3", 1)[1].split("00:0")[0].strip() for row in rows]
+    assert outcomes == ["connect_refused", "http_error 503", "timeout"]
+    codes = [attempt["error"]["code"] for attempt in shop.server.job(id_)["attempts"]]
+    assert codes == ["connect_refused", "http_503", "timeout"]

@@ -75,6 +75,7 @@ def test_nothing_is_delivered_on_the_virtual_clock_until_time_is_moved(tmp_path:
                 "startedAt": "2026-01-01T00:00:00.000Z",
                 "outcome": "completed",
                 "status": 200,
+                "error": None,
                 "nextDueAt": None,
             }
         ],

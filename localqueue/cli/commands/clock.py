@@ -150,6 +150,13 @@ def _row(attempt: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
         Cell(attempt["queue"]),
         Cell(attempt["jobId"][-8:]),
         Cell(f"{attempt['number']}/{attempt['maxAttempts']}"),
-        Cell(f"{attempt['outcome']} {attempt['status'] or ''}".rstrip()),
+        Cell(_outcome(attempt)),
         Cell(times.moment(parse_time(due), now_ms) if due else ""),
     ]
+
+
+def _outcome(attempt: dict[str, Any]) -> str:
+    """Return the outcome with its status, or the code of the error as the log has it."""
+    if attempt["status"] is not None:
+        return f"{attempt['outcome']} {attempt['status']}"
+    return str((attempt["error"] or {}).get("code") or attempt["outcome"])
