@@ -7,8 +7,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-LONGEST = 128
+LONGEST = 64
 """How many characters of a word are compared: comparing takes quadratic time."""
+MOST = 30
+"""How many words are compared."""
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
@@ -66,8 +68,15 @@ def sentence(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known words, the one most similar to `word` first."""
-    return sorted(known, key=lambda other: (-_likeness(cut(word, LONGEST), cut(other, LONGEST)), other))
+    """Return the known words, the one most similar to `word` first.
+
+    Of very many, only those that have almost the same letters are compared, and stand before the others.
+    """
+    letters, ordered = set(word[:LONGEST].lower()), sorted(known)
+    if len(ordered) > MOST:
+        ordered.sort(key=lambda other: len(letters.symmetric_difference(other[:LONGEST].lower())))
+    compared = sorted(ordered[:MOST], key=lambda other: (-_likeness(cut(word, LONGEST), cut(other, LONGEST)), other))
+    return compared + ordered[MOST:]
 
 
 def _likeness(word: str, other: str) -> float:

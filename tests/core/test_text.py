@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from localqueue.core.text import safe
+import pytest
+
+from localqueue.core import text
+from localqueue.core.text import nearest, safe
 from localqueue.core.times import duration, iso
 
 
@@ -15,3 +18,26 @@ def test_foreign_text_never_controls_the_terminal() -> None:
 def test_times_and_durations_read_well() -> None:
     assert iso(1_767_225_600_007) == "2026-01-01T00:00:00.007Z"
     assert [duration(ms) for ms in (12, 5000, 125_000, 7_260_000)] == ["12 ms", "5 s", "2 min 5 s", "2 h 1 min"]
+
+
+def test_of_thousands_of_names_only_the_likely_ones_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    likeness = text._likeness
+
+    def counting(word: str, other: str) -> float:
+        compared.append(other)
+        return likeness(word, other)
+
+    monkeypatch.setattr(text, "_likeness", counting)
+    names = [f"queue-{number}" for number in range(5000)] + ["process-claim"]
+    found = nearest("proces-cliam", names)
+    assert found[0] == "process-claim"
+    assert sorted(found) == sorted(names)
+    assert len(compared) == text.MOST
+
+
+def test_a_long_name_is_compared_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    monkeypatch.setattr(text, "_likeness", lambda word, other: lengths.append(len(word) + len(other)) or 0.0)
+    nearest("w" * 1_000_000, ["v" * 1_000_000])
+    assert lengths == [2 * text.LONGEST]
