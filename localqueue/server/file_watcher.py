@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class CatalogWatcher:
             return
         await self._clock.sleep(STABLE_S)
         if stamps(self._paths) == now:
-            self._reload(engine, now)
+            await self._reload(engine, now)
 
     def _wait_for_content(self, engine: Engine, empty: Sequence[Path]) -> None:
         """Report an empty or missing file only if it stays so: editors empty a file before they write it."""
@@ -71,9 +72,9 @@ class CatalogWatcher:
             problem = "is empty or missing" if len(empty) == 1 else "are empty or missing"
             engine.hub(events.Warned(f"{names} {problem}; the last valid catalog is still in use"))
 
-    def _reload(self, engine: Engine, seen: Stamps) -> None:
+    async def _reload(self, engine: Engine, seen: Stamps) -> None:
         try:
-            catalog = self._load()
+            catalog = await asyncio.to_thread(self._load)  # a large catalog takes a second
         except CatalogError as error:
             if stamps(self._paths) == seen:
                 self._accept(seen)

@@ -79,3 +79,29 @@ def test_a_catalog_that_is_rewritten_all_the_time_keeps_its_queues(tmp_path: Pat
             stop.set()
             writer.join()
     assert not [event for event in server.events if event["event"] == "catalog_refused"]
+
+
+def test_the_server_continues_while_a_large_catalog_is_read(tmp_path: Path) -> None:
+    """Rule catalog.reload."""
+    path = write_catalog(tmp_path)
+    has_continued, loops = threading.Event(), list[asyncio.AbstractEventLoop]()
+
+    def load() -> Catalog:
+        if loops:
+            loops[0].call_soon_threadsafe(has_continued.set)
+            assert has_continued.wait(WAIT_S), "the event loop waits for the catalog"
+        return loader.load([path], target="http://127.0.0.1:9")
+
+    async def main() -> None:
+        is_changed = asyncio.Event()
+
+        async def use(_: RunningServer, engine: Engine) -> None:
+            loops.append(asyncio.get_running_loop())
+            engine.hub.add_for((events.CatalogChanged,), lambda _: is_changed.set())
+            path.write_text(path.read_text().replace("retries: 3", "retries: 7"))
+            await is_changed.wait()
+            assert engine.catalog.queues["shop", "work"].retries == 7
+
+        await serve(ServerConfig(Settings(ephemeral=True, port=0), load, [path], lambda _: None), use)
+
+    run_async(main())
