@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import localqueue
@@ -268,7 +268,7 @@ def _without_large_response(attempt: Attempt) -> Attempt:
     response = attempt.outcome.response
     if response is None or len(response.body) + sum(len(value) for _, value in response.headers) <= SMALL_RESPONSE:
         return attempt
-    return replace(attempt, outcome=replace(attempt.outcome, response=None))
+    return attempt.without_response()
 
 
 async def _is_set(event: asyncio.Event, seconds: float) -> bool:

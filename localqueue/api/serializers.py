@@ -146,18 +146,19 @@ def unfinished_job(snapshot: JobSnapshot) -> dict[str, Any]:
     }
 
 
-def job_details(details: JobDetails, ignored: IgnoredKeys) -> bytes:
+async def job_details(details: JobDetails, ignored: IgnoredKeys) -> bytes:
     """Return a job with its attempts, and its data exactly as it was sent."""
-    shown = job(details.snapshot)
+    shown, attempts = job(details.snapshot), b""
     if details.attempts is not None:
         shown["ignoredKeys"] = list(ignored.of(details.snapshot.job))
-        shown["attempts"] = [_explained(details, ended) for ended in details.attempts]
-    return responses.encode(shown)[:-1] + b',"data":' + details.data + b"}"
+        explained = (_explained(details, ended) for ended in details.attempts)
+        attempts = b',"attempts":' + await responses.encode_list(explained, size=1)  # each has up to 64 KiB
+    return b'%b%b,"data":%b}' % (responses.encode(shown)[:-1], attempts, details.data)
 
 
-def detailed_page(page: DetailedPage, ignored: IgnoredKeys) -> bytes:
+async def detailed_page(page: DetailedPage, ignored: IgnoredKeys) -> bytes:
     """Return a page of jobs with their attempts and data."""
-    jobs = b",".join(job_details(details, ignored) for details in page.jobs)
+    jobs = b",".join([await job_details(details, ignored) for details in page.jobs])
     following = responses.encode(None if page.next is None else str(page.next))
     return b'{"jobs":[%b],"next":%b,"searched":%b}' % (jobs, following, responses.encode(page.searched))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
 from localqueue.core.real_time import monotonic, sleep, system_time
 
+T = TypeVar("T")
 JUMP_MS = 1000
 """A difference between wall and monotonic time over this is a jump (a set clock, a laptop that slept)."""
 LAG_S = 0.05
@@ -26,6 +27,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, period_s: float 
 async def yield_to_others() -> None:
     """Let other tasks run."""
     await asyncio.sleep(0)
+
+
+async def in_steps(items: Iterable[T], size: int = 100) -> AsyncIterator[T]:
+    """Yield the items, and let other tasks run after every hundred: a request may have 100,000 of them."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % size == 0:
+            await yield_to_others()
 
 
 async def delay(seconds: float) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from localqueue.core.clock import Deadline
-from localqueue.core.records import record
+from localqueue.core.records import copy_with, record
 
 RESPONSE_BODY_LIMIT = 64 * 1024
 """How many bytes of a response's body are read and kept; the response then counts as complete."""
@@ -263,6 +263,10 @@ class Attempt:
     next_due_ms: int | None
     reason: str
     summary: str | None = None
+
+    def without_response(self) -> Attempt:
+        """Return the attempt without the response, which may be large: for those who keep many attempts."""
+        return copy_with(self, outcome=copy_with(self.outcome, response=None))
 
 
 @record

@@ -13,6 +13,7 @@ from localqueue.core import events
 from localqueue.core.clock import Clock
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.models import QueueKey
+from localqueue.core.records import copy_with
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.running_attempts import AttemptBatch
 from localqueue.engine.schedules import Schedules
@@ -26,7 +27,7 @@ Until = int | None
 
 @dataclass(frozen=True, slots=True)
 class PlayResult:
-    """The attempts that ended, and what stopped the call before its end, None if nothing did."""
+    """The attempts that ended, without responses, and what stopped the call before its end, None if nothing did."""
 
     attempts: EndedAttempts
     stopped_by: StoppedBy | None = None
@@ -184,7 +185,7 @@ class Timeline(ABC):
     def _collecting(self, ended: EndedAttempts) -> Iterator[None]:
         def collect(event: events.Event) -> None:
             if isinstance(event, events.AttemptEnded):
-                ended.append(event)
+                ended.append(copy_with(event, attempt=event.attempt.without_response()))
 
         with self._hub.listening(collect):
             yield

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiosqlite
 
+from localqueue.core import clock
 from localqueue.core.models import Attempt, FailureGroup, Job, JobFilter, JobPreview, LedgerEntry, QueueKey
 from localqueue.core.real_time import monotonic
 from localqueue.core.text import counted
@@ -49,7 +50,7 @@ class JobQueries:
 
     async def ledger(self) -> list[LedgerEntry]:
         """Return every stored attempt, in starting order."""
-        return [to_entry(row) for row in await self._rows(statements.LEDGER)]
+        return [to_entry(row) async for row in clock.in_steps(await self._rows(statements.LEDGER))]
 
     async def job(self, id_: str) -> Job | None:
         """Return the job with this id."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from localqueue.core import real_time
-from localqueue.core.clock import Deadline, WallClock
+from localqueue.core.clock import Deadline, WallClock, in_steps
 from tests.support import run_async
 
 
@@ -85,3 +85,23 @@ def test_an_advance_moves_the_time_by_whole_milliseconds_exactly(monkeypatch: py
         before = clock.now()
         clock.advance(before + 100)
         assert clock.now() == before + 100
+
+
+def test_other_tasks_run_while_many_items_are_handled() -> None:
+    seen: list[int] = []
+
+    async def watch(done: list[int]) -> None:
+        while True:
+            seen.append(len(done))
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        done: list[int] = []
+        watching = asyncio.create_task(watch(done))
+        async for item in in_steps(range(10), size=4):
+            done.append(item)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        assert done == list(range(10)) and {4, 8} <= set(seen) <= {4, 8, 10}
+
+    run_async(main())

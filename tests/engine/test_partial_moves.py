@@ -10,7 +10,7 @@ import pytest
 
 from localqueue.core.clock import VirtualClock, WallClock
 from localqueue.core.errors import InvalidRequest
-from localqueue.core.models import Outcome, OutcomeKind
+from localqueue.core.models import Outcome, OutcomeKind, Response
 from localqueue.testing.local_queue import LocalQueue
 from tests.support import run_async, running_engine, write_catalog
 
@@ -132,5 +132,24 @@ def test_a_scripted_duration_passes_on_the_virtual_clock_and_keeps_its_slot(tmp_
             made = (await engine.drain()).attempts
             assert [(each.attempt.started_ms, each.attempt.ended_ms) for each in made] == [(0, 3000), (3000, 6000)]
             assert engine.now() == 6000
+
+    run_async(main())
+
+
+def test_a_move_does_not_keep_the_responses_of_its_attempts(tmp_path: Path) -> None:
+    class Talkative:
+        def begin(self, queue: Any) -> Any:
+            async def send(request: Any) -> Outcome:
+                return Outcome(OutcomeKind.COMPLETED, 200, response=Response((), b"x" * 65_536, False))
+
+            return send
+
+    async def main() -> None:
+        async with running_engine(write_catalog(tmp_path), VirtualClock(0), Talkative()) as engine:
+            job = await engine.enqueue("shop", "work", b"null")
+            made = (await engine.drain()).attempts
+            assert [each.attempt.outcome for each in made] == [Outcome(OutcomeKind.COMPLETED, 200)]
+            stored = await engine.jobs.details(job)
+            assert stored.attempts is not None and stored.attempts[0].outcome.response is not None
 
     run_async(main())

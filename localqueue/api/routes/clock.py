@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, overload
 
@@ -33,14 +34,14 @@ async def advance(context: Context, request: Request) -> Response:
     """Advance the clock and run everything due by then."""
     move = await requests.read_object(request, ("ms", "to", "settleMs", "timeoutMs"))
     result = await requests.while_connected(request, _advance(context.engine, move))
-    return responses.json_response(await _result(context.engine, result))
+    return await _response(context.engine, result)
 
 
 async def step(context: Context, request: Request) -> Response:
     """Run one attempt."""
     options = await requests.read_object(request, ("timeoutMs",))
     result = await requests.while_connected(request, context.engine.step(_duration(options, "timeoutMs")))
-    return responses.json_response(await _result(context.engine, result))
+    return await _response(context.engine, result)
 
 
 async def drain(context: Context, request: Request) -> Response:
@@ -50,7 +51,7 @@ async def drain(context: Context, request: Request) -> Response:
     names = {name: requests.text(options, name) for name in ("namespace", "queue") if name in options}
     draining = context.engine.drain(timeout_ms, _duration(options, "settleMs", 0), **names)
     result = await requests.while_connected(request, draining)
-    return responses.json_response({"idle": result.stopped_by is None, **await _result(context.engine, result)})
+    return await _response(context.engine, result, idle=result.stopped_by is None)
 
 
 async def reset(context: Context, request: Request) -> Response:
@@ -64,7 +65,7 @@ async def get_ledger(context: Context, request: Request) -> Response:
     """Respond with a line for each attempt."""
     is_json = requests.one_of(request, "format", ("text", "jsonl")) == "jsonl"
     write = ledger.as_json_lines if is_json else ledger.as_text
-    text = write(await context.engine.ledger(), context.engine.start_ms)
+    text = await asyncio.to_thread(write, await context.engine.ledger(), context.engine.start_ms)
     return PlainTextResponse(text, media_type="application/x-ndjson" if is_json else "text/plain")
 
 
@@ -73,18 +74,21 @@ def _clock(engine: Engine) -> dict[str, Any]:
     return {"mode": clock.mode, "now": iso(clock.now_ms), "offsetMs": clock.offset_ms}
 
 
-async def _result(engine: Engine, result: PlayResult) -> dict[str, Any]:
-    """Return the attempts, and the jobs that are still unfinished: a client should notice trouble."""
+async def _response(engine: Engine, result: PlayResult, **more: bool) -> Response:
+    """Respond with the attempts, and the jobs that are still unfinished: a client should notice trouble."""
     counts = [queue.counts for queue in await engine.queues()]
     number = sum(count[state] for count in counts for state in JobState if not state.is_finished)
     unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED) if number else []
-    return {
-        "now": iso(engine.now()),
-        "attempts": [serializers.ended_attempt(event) for event in result.attempts],
-        "stoppedBy": result.stopped_by,
-        "unfinished": [serializers.unfinished_job(snapshot) for snapshot in unfinished],
-        "unfinishedCount": number,
-    }
+    attempts = await responses.encode_list(map(serializers.ended_attempt, result.attempts))
+    before = responses.encode({**more, "now": iso(engine.now())})
+    after = responses.encode(
+        {
+            "stoppedBy": result.stopped_by,
+            "unfinished": [serializers.unfinished_job(snapshot) for snapshot in unfinished],
+            "unfinishedCount": number,
+        }
+    )
+    return responses.json_bytes(b'%b,"attempts":%b,%b' % (before[:-1], attempts, after[1:]))
 
 
 async def _advance(engine: Engine, move: Mapping[str, Any]) -> PlayResult:

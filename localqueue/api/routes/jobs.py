@@ -26,7 +26,7 @@ async def list_jobs(context: Context, request: Request) -> Response:
     details = requests.one_of(request, "details", DETAILS)
     if details in ("true", "data"):
         detailed = await jobs.detailed_page(_filter(request), has_attempts=details == "true")
-        return responses.json_bytes(serializers.detailed_page(detailed, context.engine.ignored_keys))
+        return responses.json_bytes(await serializers.detailed_page(detailed, context.engine.ignored_keys))
     page = await jobs.page(_filter(request))
     previews = await jobs.previews(page.jobs)
     listed = [serializers.listed_job(snapshot, previews.get(snapshot.job.seq)) for snapshot in page.jobs]
@@ -38,7 +38,7 @@ async def get_job(context: Context, request: Request) -> Response:
     """Respond with a job, its data and its attempts."""
     jobs = context.engine.jobs
     details = await jobs.details(await jobs.find(request.path_params["id"]))
-    return responses.json_bytes(serializers.job_details(details, context.engine.ignored_keys))
+    return responses.json_bytes(await serializers.job_details(details, context.engine.ignored_keys))
 
 
 async def get_job_data(context: Context, request: Request) -> Response:
