@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from localqueue.core import events
-from localqueue.core.models import JobState, LedgerEntry, Rejection
+from localqueue.core.models import Attempt, JobState, LedgerEntry, Rejection
+from localqueue.core.records import copy_with
+
+KEPT = 1024
+"""How many bytes of a response are kept: ten thousand jobs may fail in a run."""
 
 
 class RunRecorder:
@@ -19,7 +23,7 @@ class RunRecorder:
         match event:
             case events.AttemptEnded(job, attempt):
                 if job.finished is JobState.FAILED:
-                    self._failed[job.id] = LedgerEntry(job, attempt)
+                    self._failed[job.id] = LedgerEntry(job, _short(attempt))
             case events.Changed(job):
                 self._failed.pop(job.id, None)
             case events.Rejected(rejection):
@@ -41,3 +45,11 @@ class RunRecorder:
     def rejections(self) -> list[Rejection]:
         """Return the refused requests by reason, in the order in which the reasons appeared."""
         return [*self._before_reset, *self._rejections.values()]
+
+
+def _short(attempt: Attempt) -> Attempt:
+    response = attempt.outcome.response
+    if response is None:
+        return attempt
+    kept = copy_with(response, headers=(), body=response.body[:KEPT])
+    return copy_with(attempt, outcome=copy_with(attempt.outcome, response=kept))
