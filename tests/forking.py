@@ -29,7 +29,18 @@ import pytest
 
 from localqueue.cli.main import main as localqueue
 
-PROGRAMS = {"localqueue": functools.partial(localqueue, prog_name="localqueue"), "pytest": pytest.main}
+
+def _probed() -> None:
+    from tests import probe
+
+    probe.main()
+
+
+PROGRAMS = {
+    "localqueue": functools.partial(localqueue, prog_name="localqueue"),
+    "probed": _probed,
+    "pytest": pytest.main,
+}
 PRELOADED = (
     "localqueue.cli.commands.up",
     "localqueue.cli.commands.exec",
@@ -103,6 +114,12 @@ class ForkedPytest(_Forked):
     """A pytest with the same interface; its arguments are those of `python -W error -m pytest`."""
 
     program = "pytest"
+
+
+class ForkedProbed(_Forked):
+    """A `localqueue` whose event loop is probed: see tests.probe."""
+
+    program = "probed"
 
 
 class _Started(subprocess.Popen[Any]):

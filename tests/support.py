@@ -209,8 +209,14 @@ async def running_engine(catalog: Path, clock: Clock, deliverer: Deliverer | Non
 class Server:
     """Hold a `localqueue up` in a process of its own."""
 
-    def __init__(self, folder: Path, *options: str, env: dict[str, str] | None = None) -> None:
-        self.process = ForkedPopen(
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        env: dict[str, str] | None = None,
+        program: type[subprocess.Popen[Any]] = ForkedPopen,
+    ) -> None:
+        self.process = program(
             ["up", "--log", "json", *options],
             cwd=folder,
             stdout=subprocess.PIPE,
@@ -344,9 +350,9 @@ class Stream:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str, port: str = "0", env: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(folder: Path, *options: str, port: str = "0", **more: Any) -> Iterator[Server]:
     """Run `localqueue up`, on a free port where none is given; check at the end that it stops well."""
-    server = Server(folder, "--port", port, *options, env=env)
+    server = Server(folder, "--port", port, *options, **more)
     try:
         server.wait_ready()
         yield server

@@ -29,13 +29,13 @@ def jobs(count: int, seed: int) -> str:
         with serving(Path(folder), "--target", worker.url, "--keep", "1000") as server:
             idle = _descriptors(server)
             _deliver(server, count // 10)
-            before = _resources(server)
+            before = resources(server)
             worker.bodies.clear()
             _deliver(server, count - count // 10)
-            after = _resources(server)
+            after = resources(server)
             until(lambda: _descriptors(server) <= idle + SPARE, "every connection is closed again")
             at_rest = _descriptors(server)
-    return f"{_flat(before, after)}, descriptors {idle} to {at_rest}"
+    return f"{flat(before, after)}, descriptors {idle} to {at_rest}"
 
 
 def dead_port(count: int, seed: int) -> str:
@@ -45,9 +45,9 @@ def dead_port(count: int, seed: int) -> str:
         with serving(Path(folder), "--target", f"http://127.0.0.1:{free_port()}") as server:
             idle = _descriptors(server)
             _deliver(server, count // 10)
-            before = _resources(server)
+            before = resources(server)
             _deliver(server, count - count // 10)
-            after = _resources(server)
+            after = resources(server)
             until(lambda: _descriptors(server) <= idle + SPARE, "every connection is closed again")
             failed = server.get("/status")["counts"]["failed"]
             attempts = 2 * failed
@@ -55,10 +55,10 @@ def dead_port(count: int, seed: int) -> str:
             lines = len(server.events) - attempts
     cpu_ms = (after["cpu_s"] - before["cpu_s"]) * 1000 / (attempts * 0.9)
     assert lines <= SPARE, f"{lines} lines more than attempts"
-    return f"{failed:,} failed jobs, {_flat(before, after)}, {cpu_ms:.2f} ms of CPU time and one line an attempt"
+    return f"{failed:,} failed jobs, {flat(before, after)}, {cpu_ms:.2f} ms of CPU time and one line an attempt"
 
 
-def _flat(before: dict[str, float], after: dict[str, float]) -> str:
+def flat(before: dict[str, float], after: dict[str, float]) -> str:
     """Return what has grown; it must not be much."""
     grown = after["memory_mb"] - before["memory_mb"]
     assert grown < GROWTH_MB, f"memory grew by {grown:.1f} MB"
@@ -95,7 +95,8 @@ def _enqueue(url: str, count: int) -> None:
     connection.close()
 
 
-def _resources(server: Server) -> dict[str, float]:
+def resources(server: Server) -> dict[str, float]:
+    """Return what a server uses, on Linux."""
     process = Path(f"/proc/{server.process.pid}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     ticks = sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))

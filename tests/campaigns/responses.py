@@ -24,7 +24,7 @@ def bodies(count: int, seed: int) -> str:
     rng, before, deepest = random.Random(seed), _outcome(b""), 0
     for number in range(count):
         levels = 2 ** rng.randint(0, 13) if number % 10 == 0 else 0
-        outcome = _outcome(_nested(rng, mutated(rng, rng.choice(BODIES)), levels))
+        outcome = _outcome(hard_body(rng, levels))
         summary = summarize(outcome)
         assert summary is not None and len(summary.encode().decode()) <= LONGEST, outcome
         assert not differences(outcome, outcome)
@@ -33,9 +33,10 @@ def bodies(count: int, seed: int) -> str:
     return f"{count:,} bodies, up to {deepest:,} levels deep, no exception"
 
 
-def _nested(rng: random.Random, body: bytes, levels: int) -> bytes:
+def hard_body(rng: random.Random, levels: int) -> bytes:
+    """Return a damaged body at this many levels of nesting."""
     opening, closing = rng.choice(NESTS)
-    return opening * levels + body + closing * levels
+    return opening * levels + mutated(rng, rng.choice(BODIES)) + closing * levels
 
 
 def _outcome(body: bytes) -> Outcome:

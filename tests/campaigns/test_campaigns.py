@@ -29,7 +29,8 @@ def test_a_lost_job_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_internal_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "_post", lambda *_: 500)
+    monkeypatch.setattr(inputs.hostile, "requests", lambda _: iter(()))
+    monkeypatch.setattr(inputs, "post", lambda *_: (500, b"{}"))
     with pytest.raises(AssertionError):
         inputs.requests(3, 1)
 
