@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import inputs, power_loss
+from localqueue.delivery import delivery
+from tests.campaigns import inputs, power_loss, workers
 from tests.campaigns.__main__ import run
 from tests.campaigns.table import CAMPAIGNS, Campaign
 
@@ -33,6 +34,12 @@ def test_an_internal_error_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "post", lambda *_: (500, b"{}"))
     with pytest.raises(AssertionError):
         inputs.requests(3, 1)
+
+
+def test_a_wrong_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_failure_of", lambda *_: delivery._failed("protocol", ""))
+    with pytest.raises(AssertionError, match="'protocol', None, None\\) instead of"):
+        workers.sequences(30, 1)
 
 
 def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:

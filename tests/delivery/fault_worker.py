@@ -211,6 +211,11 @@ class FaultWorker:
         for each in (*self._accepted, self._listener):
             each.close()  # no transport may have got hold of it
 
+    def let_go(self) -> None:
+        """End the holds so far."""
+        self.release.set()
+        self.release = asyncio.Event()
+
     async def wait_closed(self, count: int) -> None:
         """Return once so many connections have been closed, by either side."""
         await self._wait_until(lambda: self.closed >= count)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, Request
+from localqueue.core.models import Outcome, Request
 from localqueue.delivery.delivery import Delivery
 from localqueue.delivery.http_transport import HttpTransport
 from localqueue.delivery.response_parser import ResponseParser
@@ -23,9 +23,6 @@ IN_PHASE_MS = 5 * SHORT_MS
 """On a busy machine, too, an attempt has got as far as it gets by then."""
 LONG_MS = 10_000
 BODY = b'{"jobId":"1","queue":"work","attempt":1,"data":null}'
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-UNTIL_EOF = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
-FULL = b"x" * RESPONSE_BODY_LIMIT
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 

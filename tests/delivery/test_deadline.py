@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gzip
 import itertools
 import socket
@@ -14,11 +13,11 @@ import pytest
 
 from localqueue.core.models import RESPONSE_BODY_LIMIT, Outcome, OutcomeKind, Request
 from localqueue.core.times import duration
+from tests.delivery.behaviors import LIMITS, PHASES, UNTIL_EOF
 from tests.delivery.fault_worker import (
     OK,
     Exchange,
     FaultWorker,
-    answer,
     hang,
     hang_unread,
     response,
@@ -27,12 +26,9 @@ from tests.delivery.fault_worker import (
 )
 from tests.delivery.support import (
     BODY,
-    CHUNKED,
-    FULL,
     IN_PHASE_MS,
     LONG_MS,
     SHORT_MS,
-    UNTIL_EOF,
     body_of,
     code_of,
     deliver_once,
@@ -40,32 +36,6 @@ from tests.delivery.support import (
     message_of,
 )
 from tests.support import run_async
-
-
-async def drip(head: bytes, piece: bytes, exchange: Exchange) -> None:
-    """Write a head, then a piece every few milliseconds until the other side goes."""
-    loop = asyncio.get_running_loop()
-    exchange.writer.write(head)
-    while not exchange.writer.is_closing():
-        exchange.writer.write(piece)
-        tick = loop.create_future()
-        loop.call_later(0.01, tick.set_result, None)
-        await tick
-
-
-PHASES = {
-    "waiting for the response": [
-        hang(),
-        answer(b"HTTP/1.1 102 Processing\r\n\r\n", then="hold"),
-        answer(b"HTTP/1.1 103 Hints\r\n\r\n", b"HTTP/1.1 200 O", then="hold"),
-        functools.partial(drip, b"HTTP/1.1 200 OK\r\nX: ", b"x"),
-    ],
-    "reading the response": [
-        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", then="hold"),
-        answer(UNTIL_EOF + b"abc", then="hold"),
-        functools.partial(drip, CHUNKED, b"1\r\nx\r\n"),
-    ],
-}
 
 
 def test_the_one_deadline_ends_an_attempt_and_says_in_which_phase(parser, run) -> None:
@@ -220,23 +190,6 @@ def test_only_the_first_64_kib_of_a_body_are_read_and_kept(parser, head) -> None
         assert peak < 4_000_000
 
     run_async(main())
-
-
-LIMITS = {
-    "one less": (status(200, body=FULL[1:]), False),
-    "exactly": (status(200, body=FULL), False),
-    "exactly, chunked": (answer(CHUNKED + b"10000\r\n" + FULL + b"\r\n0\r\n\r\n"), None),
-    "exactly, but open": (answer(CHUNKED + b"10000\r\n" + FULL + b"\r\n", then="hold"), True),
-    "one more": (status(200, body=FULL + b"x"), True),
-    "as much, then silence": (
-        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + FULL, then="hold"),
-        True,
-    ),
-    "as much, then a reset": (
-        answer(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + FULL + b"x", then="reset"),
-        True,
-    ),
-}
 
 
 @pytest.mark.parametrize(("behavior", "is_truncated"), LIMITS.values(), ids=LIMITS)

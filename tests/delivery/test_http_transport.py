@@ -19,6 +19,7 @@ from localqueue.delivery.http_transport import HttpTransport
 from localqueue.delivery.response_parser import ResponseParser
 from localqueue.delivery.transport import Headers
 from localqueue.delivery.url import Url
+from tests.delivery.behaviors import NOT_AGAIN, UNTIL_EOF
 from tests.delivery.fault_worker import (
     OK,
     Behavior,
@@ -33,10 +34,8 @@ from tests.delivery.fault_worker import (
 )
 from tests.delivery.support import (
     BODY,
-    FULL,
     LONG_MS,
     SHORT_MS,
-    UNTIL_EOF,
     body_of,
     code_of,
     delivering,
@@ -81,18 +80,6 @@ def test_a_connection_is_used_again_after_a_2xx_alone(parser, code) -> None:
     outcomes, worker = run_async(deliver_twice(parser, again))
     assert [outcome.status for outcome in outcomes] == [code, 200]
     assert worker.connections == (1 if code < 300 else 2)
-
-
-NOT_AGAIN = {
-    "Connection: close": status(200, "Connection: close"),
-    "HTTP/1.0": answer(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
-    "Keep-Alive: timeout=0": status(200, "Connection: keep-alive", "Keep-Alive: timeout=0"),
-    "stray bytes with the answer": answer(OK + b"stray"),
-    "a second answer": answer(OK + response(500)),
-    "a 204 with a body": answer(response(204, body=b"hello")),
-    "a 204 that announces a body": answer(b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n"),
-    "a body over the limit": status(200, body=FULL + b"x"),
-}
 
 
 @pytest.mark.parametrize("behavior", NOT_AGAIN.values(), ids=NOT_AGAIN)

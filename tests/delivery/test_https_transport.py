@@ -19,6 +19,7 @@ from localqueue.core.explanations import NO_TLS
 from localqueue.core.models import Outcome, Request
 from localqueue.delivery import https_transport
 from localqueue.delivery.delivery import Delivery
+from tests.delivery.behaviors import UNTIL_EOF
 from tests.delivery.fault_worker import (
     Behavior,
     FaultWorker,
@@ -31,7 +32,6 @@ from tests.delivery.support import (
     BODY,
     IN_PHASE_MS,
     LONG_MS,
-    UNTIL_EOF,
     body_of,
     code_of,
     message_of,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localqueue.delivery import response_parser
-from tests.delivery.support import CHUNKED
+from tests.delivery.behaviors import CHUNKED
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Large: %b\r\n\r\nab" % (b"x" * response_parser.KNOWN_HEAD_LIMIT)
