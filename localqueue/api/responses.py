@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from starlette.responses import Response
 
 from localqueue.core import clock
-from localqueue.core.errors import LocalqueueError
+from localqueue.core.errors import LocalqueueError, UnclearFraming
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -39,4 +39,6 @@ def error_response(error: LocalqueueError) -> Response:
     response = json_response(body, error.status)
     if error.status == 503:
         response.headers["Retry-After"] = "1"
+    if isinstance(error, UnclearFraming):
+        response.headers["Connection"] = "close"
     return response

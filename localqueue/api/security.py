@@ -17,6 +17,7 @@ from localqueue.core.errors import (
     InvalidRequest,
     Refused,
     RequestError,
+    UnclearFraming,
     UnsupportedMediaType,
     UriTooLong,
 )
@@ -131,7 +132,7 @@ def _check_peer(scope: Scope) -> None:
 
 def _check_framing(headers: list[tuple[bytes, bytes]]) -> None:
     if _values(headers, b"transfer-encoding") and _values(headers, b"content-length"):
-        raise InvalidRequest("the request has both Content-Length and Transfer-Encoding")
+        raise UnclearFraming("the request has both Content-Length and Transfer-Encoding")
 
 
 def _check_origin(headers: list[tuple[bytes, bytes]], host: str) -> None:

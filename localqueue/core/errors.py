@@ -71,6 +71,10 @@ class InvalidRequest(RequestError):
     """The error of a request with a wrong field or parameter."""
 
 
+class UnclearFraming(RequestError):
+    """The error of a request whose body has no clear end: nothing behind it on the connection is a request."""
+
+
 class Refused(RequestError):
     """The error of a request that the security check refuses."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +12,19 @@ from localqueue.api import security
 from localqueue.core import events
 from localqueue.core.clock import VirtualClock
 from localqueue.engine.rejections import Rejections
+from tests.api.foreign_requests import (
+    BODY,
+    CHANGING_METHODS,
+    FOREIGN_HOSTS,
+    FOREIGN_ORIGINS,
+    LARGE_HEADER,
+    LARGE_TARGET,
+    OTHER_TYPES,
+    READING,
+    WRONG_FRAMINGS,
+    RawRequest,
+    exchange,
+)
 from tests.support import JSON, Server, http, serving, write_catalog
 
 
@@ -25,16 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert found.get("/jobs?queue=other")["jobs"] == []
 
 
-BODY = b'{"namespace":"shop","queue":"other"}'
-
-
 def raw(server: Server, head: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
     """Send bytes, return status, headers and body of the answer."""
-    with socket.create_connection(("127.0.0.1", server.ready["port"]), timeout=20) as connection:
-        connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n" + body)
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
+    sent = head.replace("\n", "\r\n").encode("latin-1") + b"\r\n" + body
+    answer = exchange(server.ready["port"], sent)
     top, _, rest = answer.partition(b"\r\n\r\n")
     lines = top.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
@@ -46,12 +53,6 @@ def post(server: Server, *headers: str, host: str | None = "localhost") -> tuple
     if host is not None:
         lines.append(f"Host: {host}")
     return raw(server, "\n".join(lines) + "\n", BODY)
-
-
-FOREIGN_HOSTS = [
-    "evil.example", "localhost.evil.example", "sub.localhost", "localhost.", "127.1", "0.0.0.0", "2130706433",
-    "user@localhost", "localhost:evil", "[::1", "[::2]", "127.0.0.1.evil.example", "", "localhost,evil.example",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
@@ -83,13 +84,7 @@ def test_a_missing_and_a_doubled_host_are_refused(server: Server) -> None:
     assert post(server, "Content-Type: application/json", "Host: localhost")[0] == 400
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        "Origin: http://evil.example", "Origin: null", "Origin: https://localhost", "Origin: http://127.0.0.1",
-        "Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("header", FOREIGN_ORIGINS)
 def test_a_page_of_another_origin_is_refused_reads_too(server: Server, header: str) -> None:
     """Rule security.origin."""
     status, headers, body = post(server, "Content-Type: application/json", header)
@@ -105,10 +100,7 @@ def test_the_same_origin_passes(server: Server) -> None:
     assert raw(server, head + "Sec-Fetch-Site: same-origin\n")[0] == 200
 
 
-TYPES = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=latin-1"]
-
-
-@pytest.mark.parametrize("header", [*(f"Content-Type: {each}" for each in TYPES), "X-None: 1"])
+@pytest.mark.parametrize("header", [*(f"Content-Type: {each}" for each in OTHER_TYPES), "X-None: 1"])
 def test_a_body_that_is_not_declared_as_json_is_refused(server: Server, header: str) -> None:
     """Rule security.content-type, enqueue.media-type."""
     status, _, body = post(server, header)
@@ -122,7 +114,7 @@ def test_json_by_another_name_passes(kind: str) -> None:
 
 def test_every_changing_method_needs_the_content_type_and_options_gives_nothing_away(server: Server) -> None:
     """Rule security.content-type, security.cors."""
-    for method in ("POST", "PUT", "PATCH", "DELETE"):
+    for method in CHANGING_METHODS:
         head = f"{method} /_localqueue/jobs/x/retry HTTP/1.1\nConnection: close\nHost: localhost\nContent-Length: 0\n"
         assert raw(server, head)[0] == 415
     status, headers, _ = raw(server, "OPTIONS /jobs HTTP/1.1\nConnection: close\nHost: localhost\n")
@@ -140,11 +132,11 @@ def test_every_response_has_the_security_headers(server: Server) -> None:
 
 def test_large_headers_and_targets_are_refused(server: Server) -> None:
     """Rule security.limits."""
-    assert raw(server, f"GET /health HTTP/1.1\nConnection: close\nHost: localhost\nX: {'x' * 17_000}\n")[0] in (
+    assert raw(server, f"GET /health HTTP/1.1\nConnection: close\nHost: localhost\n{LARGE_HEADER}\n")[0] in (
         400,
         431,
     )
-    assert raw(server, f"GET /{'x' * 9000} HTTP/1.1\nConnection: close\nHost: localhost\n")[0] in (400, 414)
+    assert raw(server, f"GET {LARGE_TARGET} HTTP/1.1\nConnection: close\nHost: localhost\n")[0] in (400, 414)
 
 
 def test_a_body_over_the_limit_is_refused_and_the_client_gets_the_response(server: Server) -> None:
@@ -155,10 +147,13 @@ def test_a_body_over_the_limit_is_refused_and_the_client_gets_the_response(serve
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "payload_too_large")
 
 
-def test_length_and_chunks_together_are_refused(server: Server) -> None:
-    head = "POST /jobs HTTP/1.1\nHost: localhost\nConnection: close\nContent-Type: application/json\n"
-    status, _, _ = raw(server, head + "Content-Length: 5\nTransfer-Encoding: chunked\n", b"0\r\n\r\n")
-    assert status == 400
+@pytest.mark.parametrize(("framing", "body"), WRONG_FRAMINGS)
+def test_nothing_behind_a_request_without_a_clear_end_is_read(
+    server: Server, framing: tuple[str, ...], body: bytes
+) -> None:
+    """Rule security.framing; the fixture checks that no job was created."""
+    sent = bytes(RawRequest(headers=(), framing=framing, body=body)) + bytes(READING)
+    assert re.findall(rb"HTTP/1.1 (\d+)", exchange(server.ready["port"], sent)) == [b"400"]
 
 
 @pytest.mark.parametrize(
