@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.campaigns import crashes, endurance, inputs, power_loss, responses, simulation, store_failures, workers
+from tests.campaigns import crashes, endurance, gate, inputs, power_loss, responses, simulation, store_failures, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ CAMPAIGNS = (
     Campaign("responses", responses.bodies, 2000, 1_000_000, "damaged responses give a summary and no exception"),
     Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),
     Campaign("workers", workers.sequences, 80, 10_000, "each attempt at a bad service is recorded as what it was"),
+    Campaign("gate", gate.requests, 120, 20_000, "no foreign request creates a job or reads one"),
     Campaign("endurance", endurance.jobs, 1000, 100_000, "memory, descriptors and threads stay flat"),
     Campaign(
         "dead-port",

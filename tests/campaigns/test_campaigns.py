@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localqueue.delivery import delivery
-from tests.campaigns import inputs, power_loss, workers
+from tests.campaigns import gate, inputs, power_loss, workers
 from tests.campaigns.__main__ import run
 from tests.campaigns.table import CAMPAIGNS, Campaign
 
@@ -40,6 +40,12 @@ def test_a_wrong_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_failure_of", lambda *_: delivery._failed("protocol", ""))
     with pytest.raises(AssertionError, match="'protocol', None, None\\) instead of"):
         workers.sequences(30, 1)
+
+
+def test_a_request_that_passes_the_checks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "FAULTS", {"host": [{"host": "127.0.0.1"}]})
+    with pytest.raises(AssertionError, match="201 Created"):
+        gate.requests(1, 1)
 
 
 def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
