@@ -115,6 +115,7 @@ class Worker:
     answer: Answer = lambda _: 200
     bodies: list[bytes] = field(default_factory=list)
     port: int = 0
+    connections: set[object] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -124,20 +125,32 @@ class Worker:
     def jobs(self) -> list[dict[str, Any]]:
         return [json.loads(body) for body in self.bodies]
 
+    def reply(self, path: str, body: bytes) -> Reply:
+        """Return the reply to a request."""
+        self.bodies.append(body)
+        return self.answer(json.loads(body))
+
 
 @contextlib.contextmanager
 def working(answer: Answer = lambda _: 200, port: int = 0) -> Iterator[Worker]:
     """Run a worker on a thread, on a free port where none is given."""
-    worker = Worker(answer)
+    with listening(Worker(answer), port) as worker:
+        yield worker
+
+
+W = TypeVar("W", bound=Worker)
+
+
+@contextlib.contextmanager
+def listening(worker: W, port: int = 0) -> Iterator[W]:
+    """Run this worker on a thread, on a free port where none is given."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            worker.bodies.append(body)
-            reply = worker.answer(json.loads(body))
+            reply = worker.reply(self.path, self.rfile.read(int(self.headers["Content-Length"])))
             status, content, headers = (reply, b"ok", {}) if isinstance(reply, int) else reply
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
@@ -151,6 +164,14 @@ def working(answer: Answer = lambda _: 200, port: int = 0) -> Iterator[Worker]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 200
+
+        def process_request(self, request: Any, address: Any) -> None:
+            worker.connections.add(request)
+            super().process_request(request, address)
+
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            worker.connections.discard(request)
 
         def handle_error(self, *_: object) -> None:
             pass  # localqueue was killed in the middle of a request

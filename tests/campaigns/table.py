@@ -20,7 +20,7 @@ class Campaign:
 
 
 CAMPAIGNS = (
-    Campaign("kills", crashes.kills, 5, 2000, "kill -9 at random moments loses no acknowledged job"),
+    Campaign("kills", crashes.kills, 5, 2000, "kill -9 at random moments loses no job and breaks no rule"),
     Campaign("points", crashes.points, 1, 20, "neither does a crash at a named point"),
     Campaign("double-starts", crashes.double_starts, 1, 200, "of 20 servers on one database, one runs"),
     Campaign("power-loss", power_loss.cuts, 50, 20_000, "a log that is cut behind an acknowledgement has its job"),

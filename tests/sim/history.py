@@ -1,7 +1,7 @@
 """Write down what can be seen of a run from outside, in order: the one thing that the checker looks at.
 
 Whoever can see these facts can write them: the simulation sees all of them, a campaign against a process sees the
-calls, what arrived at the worker, and the database afterwards.
+calls, what arrived at the service, and the database afterwards.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Opened:
 
     `keep` is how many finished jobs are kept, `mode` says on which clock. `periods` has for each schedule by how many
     ms it fires. If jobs wait until their service listens, `silent` has the namespaces that don't, else it is None.
+    `is_remote`: this is the launch of a real process, of which an attempt is seen when it arrives at the service.
     """
 
     queues: Mapping[QueueKey, Queue]
@@ -32,6 +33,7 @@ class Opened:
     mode: str
     periods: Mapping[str, int] = field(default_factory=dict)
     silent: frozenset[str] | None = None
+    is_remote: bool = False
 
 
 @dataclass(slots=True)
@@ -285,6 +287,14 @@ class History:
         """Return what two equal histories have in common."""
         lines = map(self.line, range(len(self.entries)))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_delivery(body: bytes, url: str) -> Arrived:
+    """Read a delivery as it came; `data` is what lies between its key and the last brace, byte for byte."""
+    head, found, rest = body.partition(b',"data":')
+    fields = json.loads(head + b"}")
+    assert found and list(fields) == ["jobId", "queue", "attempt"], body[:200]
+    return Arrived(fields["jobId"], fields["queue"], fields["attempt"], rest[:-1], url)
 
 
 def row_of(attempt: Attempt) -> Row:

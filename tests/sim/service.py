@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +16,7 @@ from localqueue.delivery.transport import Headers, Transport
 from localqueue.delivery.url import Url
 from localqueue.engine.executor import Deliverer, Send
 from localqueue.engine.fault_injector import FaultInjector
-from tests.sim.history import Arrived, Fired, History, Responded, Started, Wrong
+from tests.sim.history import Arrived, Fired, History, Responded, Started, Wrong, read_delivery
 
 FIRING = b"{}"
 """The body of a schedule's firing."""
@@ -109,7 +108,7 @@ class _Transport:
         self._is_busy = True
         self.phase = "wait"
         address = f"{url.scheme}://{url.authority}{url.target.decode()}"
-        arrived = _fired(url, dict(headers)) if body == FIRING else _arrived(body, address)
+        arrived = _fired(url, dict(headers)) if body == FIRING else read_delivery(body, address)
         self._service.history.add(arrived)
         self._service.calls[arrived.key[0]] += 1
         try:
@@ -185,14 +184,6 @@ class _Response:
             self._transport._ended(self._arrived, kind)
 
 
-def _arrived(body: bytes, url: str) -> Arrived:
-    """Read a delivery as it came; `data` is what lies between its key and the last brace, byte for byte."""
-    head, found, rest = body.partition(b',"data":')
-    fields = json.loads(head + b"}")
-    assert found and list(fields) == ["jobId", "queue", "attempt"], body[:200]
-    return Arrived(fields["jobId"], fields["queue"], fields["attempt"], rest[:-1], url)
-
-
 def _fired(url: Url, headers: dict[bytes, bytes]) -> Fired:
     """Read a firing as it came."""
     at = datetime.fromisoformat(headers[b"X-Fired-At"].decode())
@@ -215,7 +206,7 @@ class Tap(FaultInjector):
         send = super().begin(queue)
 
         async def deliver(request: Request) -> Outcome:
-            arrived = _arrived(request.body, request.url)
+            arrived = read_delivery(request.body, request.url)
             started.id, started.attempt, started.data, started.url = (
                 arrived.id,
                 arrived.attempt,

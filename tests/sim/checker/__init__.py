@@ -1,4 +1,4 @@
-"""Check a history against what must hold of every history.
+"""Check a history, of the simulation or of real processes, against what must hold of every history.
 
 The rules are those of docs/semantics.md; the invariants, by their short names:
 
@@ -14,7 +14,7 @@ about the same job overlap, either order is right, and the job's state is unknow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.sim import history
@@ -23,9 +23,9 @@ from tests.sim.checker.calls import Calls
 from tests.sim.checker.expected import FINAL, Expected, Problem
 from tests.sim.checker.process import Process
 from tests.sim.checker.schedules import Schedules
-from tests.sim.history import History
+from tests.sim.history import Entry, History
 
-__all__ = ["Problem", "check"]
+__all__ = ["Checker", "Problem", "check"]
 
 _BETWEEN = (history.Opened, history.Crashed, history.Disk)
 """What is seen of a process that is not open: it has not found its time yet."""
@@ -33,46 +33,71 @@ _BETWEEN = (history.Opened, history.Crashed, history.Disk)
 
 def check(found: History, *, is_settled: bool = True) -> list[Problem]:
     """Return the problems of a history. `is_settled`: every job had the chance to finish."""
-    expected = Expected(found)
-    attempts = Attempts(expected)
-    calls, process, schedules = Calls(expected), Process(expected, attempts), Schedules(expected)
-    handlers: dict[type, Callable[[Any], None]] = {
-        history.Opened: process.opened,
-        history.Configured: process.configured,
-        history.Scripted: attempts.scripted,
-        history.Listening: process.listening,
-        history.Fired: schedules.fired,
-        history.FiringEnded: schedules.ended,
-        history.Crashed: process.crashed,
-        history.Stopped: process.stopped,
-        history.Disk: process.disk,
-        history.Trouble: process.trouble,
-        history.Tick: calls.tick,
-        history.Wrong: lambda fact: expected.report("I10", fact.what),
-        history.Called: calls.called,
-        history.Returned: calls.returned,
-        history.Gone: calls.gone,
-        history.Moved: calls.moved,
-        history.Started: attempts.started,
-        history.Arrived: attempts.arrived,
-        history.Responded: attempts.responded,
-        history.Ended: attempts.ended,
-    }
-    for index, entry in enumerate(found):
+    checker = Checker()
+    checker.follow(found.entries)
+    if is_settled:
+        checker.settle()
+    return checker.problems
+
+
+class Checker:
+    """Check a history piece by piece; no call may return in a later piece than it begins in."""
+
+    def __init__(self) -> None:
+        self._expected = expected = Expected()
+        attempts = Attempts(expected)
+        calls, process = Calls(expected), Process(expected, attempts)
+        self._schedules = schedules = Schedules(expected)
+        self._followed = 0
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            history.Opened: process.opened,
+            history.Configured: process.configured,
+            history.Scripted: attempts.scripted,
+            history.Listening: process.listening,
+            history.Fired: schedules.fired,
+            history.FiringEnded: schedules.ended,
+            history.Crashed: process.crashed,
+            history.Stopped: process.stopped,
+            history.Disk: process.disk,
+            history.Trouble: process.trouble,
+            history.Tick: calls.tick,
+            history.Wrong: lambda fact: expected.report("I10", fact.what),
+            history.Called: calls.called,
+            history.Returned: calls.returned,
+            history.Gone: calls.gone,
+            history.Moved: calls.moved,
+            history.Started: attempts.started,
+            history.Arrived: attempts.arrived,
+            history.Responded: attempts.responded,
+            history.Ended: attempts.ended,
+        }
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return what was found so far."""
+        return self._expected.problems
+
+    def follow(self, entries: Sequence[Entry]) -> None:
+        """Check what has happened since."""
+        facts = [entry.fact for entry in entries]
+        self._expected.answers = {fact.call: fact.code for fact in facts if isinstance(fact, history.Returned)}
+        for entry in entries:
+            self._follow(entry)
+
+    def _follow(self, entry: Entry) -> None:
+        expected, index = self._expected, self._followed
         went_back = entry.now < expected.now and not isinstance(entry.fact, _BETWEEN)
         if entry.real > expected.real:
             expected.instant = index
         expected.index, expected.now, expected.real = index, entry.now, entry.real
         if went_back and not expected.outstanding("reset"):
             expected.report("I5", "time went back")
-        schedules.follow(entry.fact)
-        handlers[type(entry.fact)](entry.fact)
-    if is_settled:
-        _settled(expected)
-    return expected.problems
+        self._schedules.follow(entry.fact)
+        self._handlers[type(entry.fact)](entry.fact)
+        self._followed += 1
 
-
-def _settled(expected: Expected) -> None:
-    for job in expected.jobs.values():
-        if job.is_there and job.state not in FINAL:
-            expected.report("I2", f"{job.id} ends as {job.state}")
+    def settle(self) -> None:
+        """Check that every job has finished, now that each had the chance to."""
+        for job in self._expected.jobs.values():
+            if job.is_there and job.state not in FINAL:
+                self._expected.report("I2", f"{job.id} ends as {job.state}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,7 +42,10 @@ class Calls:
     def _enqueue(self, number: int, key: QueueKey, data: bytes) -> None:
         here = self._expected
         code = here.answers.get(number)
-        job = Job(number, key, data, here.now, here.now, here.now, here.index)
+        earliest, latest = here.now - here.slack_ms, here.now
+        if here.is_remote:
+            latest = sys.maxsize  # until the call returns
+        job = Job(number, key, data, earliest, latest, earliest, latest, here.index)
         job.is_deleted = code not in ("ok", None)
         job.is_known = code == "ok" and not here.outstanding("reset")
         here.jobs[data] = job
@@ -127,9 +131,13 @@ class Calls:
     # jobs
 
     def _enqueued(self, job: Job, id_: str) -> None:
-        self._expected.learn(job, id_)
+        here = self._expected
+        here.learn(job, id_)
+        if here.is_remote:
+            job.created_latest = here.now + here.slack_ms
+            job.due_latest = job.due_latest if job.rows else job.created_latest
         if job.running is None and not job.rows:
-            job.since = self._expected.index
+            job.since = here.index
 
     def _cancelled(self, job: Job, call: Call, _: Any) -> None:
         here = self._expected

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localqueue.core.models import Queue, QueueKey
-from tests.sim import history
 from tests.sim.checker.scripted import UNKNOWN
-from tests.sim.history import History, Row, Started
+from tests.sim.history import Row, Started
 
 COUNTED = ("http_error", "timeout", "connection_error")
 FINAL = ("completed", "failed", "cancelled")
 NOTICED_S = 1.0
 """Within how many seconds it is noticed that a service listens."""
+CLOCKS_MS = 2
+"""By how much two processes may read one clock differently; each rounds to whole ms."""
 PLAYS = ("advance", "advance_to", "advance_to_next", "drain")
 
 
@@ -44,6 +45,7 @@ class RunningAttempt:
     is_free: bool = False  # its slot
     answer: str | None = None
     answer_s: float = 0.0  # when that was, in real time
+    answer_ms: int = 0  # and on the queue's clock
     is_held: bool = False
     held_s: float = -1000.0  # when it was held or released the last time
 
@@ -56,6 +58,7 @@ class Job:
     queue: QueueKey
     data: bytes
     created: int
+    created_latest: int
     due: int
     due_latest: int
     since: int  # the fact that made it ready to start
@@ -161,9 +164,8 @@ class Call:
 class Expected:
     """The expected state at one moment of a history, and the problems found so far."""
 
-    def __init__(self, found: History) -> None:
-        facts = [entry.fact for entry in found]
-        self.answers = {fact.call: fact.code for fact in facts if isinstance(fact, history.Returned)}
+    def __init__(self) -> None:
+        self.answers: dict[int, str] = {}  # the codes of the calls, also of those that have not returned yet
         self.problems: list[Problem] = []
         self.index = self.now = 0
         self.real = 0.0
@@ -178,9 +180,14 @@ class Expected:
         self.trouble, self.trouble_s = -1, -1000.0  # when the disk failed the last time
         self.newest = -1  # the attempt started last of those that have ended
         self.lost_verbs: set[str] = set()  # calls that were running when the process died
-        self.keep, self.is_virtual = 0, True
+        self.keep, self.is_virtual, self.is_remote = 0, True, False
         self.silent: set[str] = set()  # the namespaces whose jobs wait, because their services have not listened yet
         self.latest_ms = 0  # the latest time that something was said to have happened at
+
+    @property
+    def slack_ms(self) -> int:
+        """Return by how much the times of a fact and of a row may differ."""
+        return CLOCKS_MS if self.is_remote else 0
 
     def report(self, rule: str, what: str) -> None:
         """Note a problem."""
@@ -210,7 +217,7 @@ class Expected:
         if other is not None and other is not job and other.is_there:
             self.report("I1", f"the id {id_} was given twice")
         if job.id == "" and (made := int(id_[:8] + id_[9:13], 16)) in job.admitted:
-            job.created = job.due = job.due_latest = made
+            job.created = job.created_latest = job.due = job.due_latest = made
         job.id = id_
         self.by_id[id_] = job
 

@@ -26,7 +26,7 @@ class Process:
     def opened(self, fact: history.Opened) -> None:
         """Check that the time continues where it was."""
         here = self._expected
-        here.is_virtual, self._was_open = fact.mode == "virtual", True
+        here.is_virtual, here.is_remote, self._was_open = fact.mode == "virtual", fact.is_remote, True
         if here.is_virtual and here.now < here.latest_ms:
             here.report("time.stored", f"time went back by {here.latest_ms - here.now} ms over a restart")
         here.keep, here.lost_verbs = fact.keep, set()
@@ -39,12 +39,13 @@ class Process:
 
     def _clamp(self, fact: history.Opened) -> None:
         """Follow that after a restart nothing is due later than now and the delay; opening takes some time."""
+        opening_ms = 0 if fact.is_remote else OPENING_MS  # the launch comes before the opening
         for job in self._expected.jobs.values():
             queue = fact.queues.get(job.queue)
             if queue is not None and job.state == "pending":
-                latest = self._expected.now + queue.retry_delay_ms
-                if job.due_latest > latest - OPENING_MS:
-                    job.due, job.due_latest = min(job.due, latest - OPENING_MS), min(job.due_latest, latest)
+                latest = self._expected.now + queue.retry_delay_ms + self._expected.slack_ms
+                if job.due_latest > latest - opening_ms:
+                    job.due, job.due_latest = min(job.due, latest - opening_ms), min(job.due_latest, latest)
 
     def configured(self, fact: history.Configured | history.Opened) -> None:
         """Follow the catalog in force."""
@@ -143,10 +144,11 @@ class Process:
             return
         here.learn(job, stored.id)
         job.is_known = True
-        if (job.queue, job.created) != (stored.queue, stored.created_ms):
+        if job.queue != stored.queue or not job.created <= stored.created_ms <= job.created_latest:
             here.report(
                 "I1", f"{stored.id} is of {stored.queue} at {stored.created_ms}, not {job.queue} at {job.created}"
             )
+        job.created = job.created_latest = stored.created_ms
         known = len(job.rows)
         if list(stored.rows[:known]) != job.rows:
             here.report("states.attempts", f"{stored.id} has other attempts on disk than those that were reported")
