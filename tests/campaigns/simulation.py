@@ -8,6 +8,7 @@ import random
 from tests.sim import problems_of
 from tests.sim.__main__ import campaign
 from tests.sim.plants import PLANTS
+from tests.sim.soak import soak as long_history
 
 
 def seeds(count: int, seed: int) -> str:
@@ -17,6 +18,11 @@ def seeds(count: int, seed: int) -> str:
     else:
         assert campaign(seed, count, os.cpu_count() or 2) == 0
     return f"{count:,} histories, no rule broken"
+
+
+def soak(count: int, seed: int) -> str:
+    """Play one history of `count` jobs: a day, or with 100,000 jobs a month of virtual time."""
+    return long_history(seed, count, days=max(1.0, 30 * count / 100_000))
 
 
 def plants(count: int, seed: int) -> str:

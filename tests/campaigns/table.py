@@ -25,6 +25,7 @@ CAMPAIGNS = (
     Campaign("double-starts", crashes.double_starts, 1, 200, "of 20 servers on one database, one runs"),
     Campaign("power-loss", power_loss.cuts, 50, 20_000, "a log that is cut behind an acknowledgement has its job"),
     Campaign("simulation", simulation.seeds, 20, 50_000, "random histories keep every rule of docs/semantics.md"),
+    Campaign("soak", simulation.soak, 200, 100_000, "a month of jobs, crashes and edits keeps every rule"),
     Campaign("plants", simulation.plants, 2, 100, "the checker of the histories finds every planted bug"),
     Campaign("store-failures", store_failures.sweep, 40, 20_000, "one failing call of the database breaks no rule"),
     Campaign(

@@ -3,7 +3,7 @@
 Real are the engine, its dispatcher, timeline, store, delivery and a SQLite file. Simulated are what makes runs
 differ: the event loop's time, the delays and failures of the disk, crashes, the system's clock, and the service
 that jobs go to. All of that comes from one seed, so that a failing one can be played again, step by step:
-`python -m tests.sim SEED`.
+`python -m tests.sim SEED`. `soak` is the long form: one history of many days.
 
 A seed means the same history only as long as `scenario` is the same: turn what it found into a test of its own.
 """

@@ -278,15 +278,25 @@ class History:
         if self._record is not None:
             self._record(self.line(len(self.entries) - 1))
 
+    def take(self) -> list[Entry]:
+        """Remove and return what happened up to the last look at the file."""
+        end = max((n for n, entry in enumerate(self.entries, 1) if isinstance(entry.fact, Disk)), default=0)
+        taken, self.entries = self.entries[:end], self.entries[end:]
+        return taken
+
     def line(self, index: int) -> str:
-        """Return an entry as text."""
-        entry = self.entries[index]
-        return f"{index:4} {entry.real:9.4f} {_time(entry.now)} {_text(entry.fact)}"
+        """Return an entry and its number as text."""
+        return f"{index:4} {line(self.entries[index])}"
 
     def digest(self) -> str:
         """Return what two equal histories have in common."""
         lines = map(self.line, range(len(self.entries)))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def line(entry: Entry) -> str:
+    """Return an entry as text."""
+    return f"{entry.real:9.4f} {_time(entry.now)} {_text(entry.fact)}"
 
 
 def read_delivery(body: bytes, url: str) -> Arrived:
@@ -332,11 +342,12 @@ def read_disk(path: Path, is_thorough: bool = False) -> Disk:
         orphans = db.execute(
             "SELECT (SELECT count(*) FROM payloads) + (SELECT count(*) FROM jobs)"
             " - 2 * (SELECT count(*) FROM jobs JOIN payloads USING (seq))"
+            " + (SELECT count(*) FROM attempts WHERE seq NOT IN (SELECT seq FROM jobs))"
         ).fetchone()[0]
         problem = db.execute("PRAGMA integrity_check").fetchone()[0] if is_thorough else "ok"
     finally:
         db.close()
-    return Disk(tuple(jobs), counts, pauses, "jobs and payloads do not match" if orphans else problem)
+    return Disk(tuple(jobs), counts, pauses, "jobs, payloads and attempts do not match" if orphans else problem)
 
 
 def _text(fact: Fact) -> str:

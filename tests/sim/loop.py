@@ -42,3 +42,7 @@ class SimLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jump.now
+
+    def recount(self) -> None:
+        """Count the turns anew: a part of a long history has ended."""
+        self._jump.turns = 0

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import tempfile
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -27,13 +28,13 @@ WORDS = ("ok", "204", "301", "503", "timeout", "reset", "refuse", "slow=0", "slo
 """The outcomes that are scripted."""
 MOST_JOBS = 300
 """After so many jobs none is enqueued any more: where each attempt enqueues on average, an advance would never end."""
-_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where files cost least, if there is such a place: a crash here is one of the process, not of the machine."""
 
 
 def play(seed: int, print_line: Callable[[str], None] | None = None, calls: StoreCalls | None = None) -> History:
     """Return the history of a seed, in which one of `calls` fails."""
-    with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=_MEMORY) as folder:
+    with tempfile.TemporaryDirectory(prefix="localqueue-sim-", dir=MEMORY) as folder:
         loop = SimLoop()
         scenario = Scenario(seed, Path(folder), loop.time, print_line, calls)
         with mock.patch.object(prefetch, "WINDOW_SIZE", scenario.plan.window):
@@ -42,6 +43,8 @@ def play(seed: int, print_line: Callable[[str], None] | None = None, calls: Stor
 
 class Scenario:
     """Do random things to a world, one after the other and at the same time."""
+
+    CRONS = ("* * * * *", "* * * * *", "*/2 * * * *")
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Scenario:
     ) -> None:
         self._ops, self._acts = random.Random(f"{seed}:ops"), random.Random(f"{seed}:acts")
         self._extras = random.Random(f"{seed}:extras")  # others, so that the histories without them stay the same
-        self.plan = Plan.draw(self._ops)
+        self.plan = self._draw_plan()
         self._has_faults, self._has_holds = self._extras.random() < 0.3, self._extras.random() < 0.3
         namespaces = sorted({namespace for namespace, _ in self.plan.queues})
         self._has_schedules = self._extras.random() < 0.3
@@ -72,19 +75,28 @@ class Scenario:
             print_line=print_line,
         )
         self._keys = list(self.plan.queues)
-        self._ids: list[str] = []
+        self._ids: deque[str] = deque(maxlen=12)
         self._at_work: list[str] = []
         self._held: list[str] = []
         self._serial = 0
+        self._most_jobs = MOST_JOBS
         self._is_calm = False
 
+    def _draw_plan(self) -> Plan:
+        return Plan.draw(self._ops)
+
     def _draw_schedules(self, namespaces: Sequence[str]) -> tuple[Schedule, ...]:
-        crons = ("* * * * *", "* * * * *", "*/2 * * * *")
-        return tuple(Schedule(each, "tick", self._extras.choice(crons), "/tick", timeout_ms=300) for each in namespaces)
+        return tuple(
+            Schedule(each, "tick", self._extras.choice(self.CRONS), "/tick", timeout_ms=300) for each in namespaces
+        )
 
     async def run(self) -> None:
         """Play everything, then let it come to rest."""
         await self._open()
+        await self._play()
+        await self._finish()
+
+    async def _play(self) -> None:
         for _ in range(self.plan.steps):
             await self._reopen()
             await self._rehearse()
@@ -95,6 +107,8 @@ class Scenario:
                 await self._end_process()
             else:
                 await self._step(self._ops)
+
+    async def _finish(self) -> None:
         await self._settle()
         for _ in range(2):
             await self.world.call("drain", 10**9, 0)
@@ -202,7 +216,7 @@ class Scenario:
                 await each
 
     async def _enqueue_one(self, rng: random.Random) -> None:
-        if self._serial == MOST_JOBS:
+        if self._serial == self._most_jobs:
             return
         self._serial += 1
         data = rng.choice(PAYLOADS).format(n=self._serial).encode()
@@ -219,7 +233,7 @@ class Scenario:
             return own_id
         if self._at_work and rng.random() < 0.4:
             return rng.choice(self._at_work)
-        return rng.choice(self._ids[-12:]) if self._ids else "nobody"
+        return rng.choice(self._ids) if self._ids else "nobody"
 
     async def _cancel(self, rng: random.Random, own_id: str) -> None:
         await self.world.call("cancel", self._some_id(rng, own_id))

@@ -94,6 +94,7 @@ class Process:
     def disk(self, fact: history.Disk) -> None:
         """Compare what is on disk with what must be there."""
         here = self._expected
+        self._forget_calls()  # those that were on their way when the process died
         if fact.problem != "ok":
             here.report("I1", f"the file is damaged: {fact.problem}")
         there = {stored.data for stored in fact.jobs}
@@ -111,6 +112,16 @@ class Process:
             if view.is_paused not in (None, key in fact.pauses):
                 here.report("states.paused", f"{key} is {'not ' * view.is_paused}paused on disk")
             view.is_paused = key in fact.pauses
+        self._forget_deleted()
+
+    def _forget_deleted(self) -> None:
+        """Let go of what can't come back: a process that has ended leaves no call."""
+        here = self._expected
+        here.ended.clear()
+        for job in [job for job in here.jobs.values() if job.is_deleted]:
+            del here.jobs[job.data]
+            if here.by_id.get(job.id) is job:
+                del here.by_id[job.id]
 
     def _settle_reset(self, there: set[bytes]) -> None:
         """Conclude whether the reset that the process died in was done."""
