@@ -32,7 +32,7 @@ def kills(count: int, seed: int) -> str:
 def cycles(folder: Path, number: int, seed: int) -> int:
     """Kill a server `number` times and check the history; return how many jobs were acknowledged."""
     rng = random.Random(seed)
-    with observing(folder, concurrency=20) as observed:
+    with observing(folder) as observed:
         for _ in range(number):
             server = observed.start()
             threads = []

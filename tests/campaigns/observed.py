@@ -26,6 +26,9 @@ DELAY_MS = 20
 PAYLOADS = ('{{"n":{n}}}', "[{n}, 1.0, 1E400, -0]", '{{ "b" :1,"a":{n} , "b":2}}', '"{n} \\ud800 \\u0000 ü"', "[ {n} ]")
 BODY = b'{"namespace":"shop","queue":"work","data":%b}'
 PRODUCERS = 2
+CONCURRENCY = 3
+HANDLER_S = 0.005
+"""How long every other delivery takes, so that all slots of the queue are taken."""
 LAST = "/last"
 """A path that no queue has: a request to it arrives behind everything that a dead process has sent."""
 
@@ -43,6 +46,8 @@ class Service(Worker):
         arrived = history.read_delivery(body, self.url + path)
         queue = self.observed.queues["shop", arrived.queue]
         self.observed.note(history.Started(queue, arrived.id, arrived.attempt, arrived.data, arrived.url), arrived)
+        if arrived.id[-1] in "13579bdf":
+            threading.Event().wait(HANDLER_S)
         status = status_of(arrived.id, arrived.attempt)
         self.observed.note(arrived.responded("completed" if status == 200 else "http_error"))
         return status
@@ -57,9 +62,9 @@ def status_of(id_: str, attempt: int) -> int:
 class Observed:
     """The processes that run on one folder, one after the other, and the history of them all."""
 
-    def __init__(self, folder: Path, concurrency: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.queues = load([write_catalog(folder, concurrency=concurrency, delay=DELAY_MS)]).queues
+        self.queues = load([write_catalog(folder, CONCURRENCY, delay=DELAY_MS)]).queues
         self.service = Service(observed=self)
         self.history = History(lambda: int(time.time() * 1000), time.monotonic)
         self._lock = threading.Lock()
@@ -176,8 +181,8 @@ def _with_rows(entries: Sequence[Entry], rows: dict[tuple[str, int], Ended]) -> 
 
 
 @contextlib.contextmanager
-def observing(folder: Path, concurrency: int = 5) -> Iterator[Observed]:
+def observing(folder: Path) -> Iterator[Observed]:
     """Observe the processes that run on a folder."""
-    observed = Observed(folder, concurrency)
+    observed = Observed(folder)
     with listening(observed.service):
         yield observed

@@ -6,8 +6,12 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from localqueue.core.models import Queue
 from tests.campaigns.observed import Observed, observing, status_of
 from tests.sim.checker import check
+from tests.sim.history import Arrived, Called, History, Opened, Returned, Started
 
 SEQ = "(SELECT seq FROM jobs WHERE id = ?)"
 AGAIN = "UPDATE jobs SET finished = NULL, finished_ms = NULL, attempt = 0, failures = 0 WHERE id = ?"
@@ -41,6 +45,20 @@ def test_the_checker_finds_damage_in_the_history_of_real_processes(tmp_path: Pat
     assert [
         (rule, id_) for rule, id_ in expected if not any(each.rule == rule and id_ in each.what for each in problems)
     ] == []
+
+
+@pytest.mark.parametrize(("concurrency", "rules"), [(2, []), (1, ["I6"])])
+def test_the_checker_finds_more_deliveries_at_once_than_slots(concurrency: int, rules: list[str]) -> None:
+    queue = Queue("shop", "work", "/work", concurrency=concurrency)
+    found = History(lambda: 1, lambda: 1.0)
+    found.add(Opened({queue.key: queue}, {"shop": "http://shop"}, 9, "wall", is_remote=True))
+    for n in range(2):
+        id_, data, url = f"{n:036x}", b"%d" % n, "http://shop/work"
+        found.add(Called(n, "enqueue", (queue.key, data)))
+        found.add(Returned(n, "ok", id_))
+        found.add(Started(queue, id_, 1, data, url))
+        found.add(Arrived(id_, "work", 1, data, url))
+    assert [problem.rule for problem in check(found, is_settled=False)] == rules
 
 
 def _some_jobs(observed: Observed, url: str) -> dict[int, list[str]]:
