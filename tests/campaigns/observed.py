@@ -135,7 +135,7 @@ class Observed:
     def check(self) -> None:
         """Check the whole history, now that every job had the chance to finish."""
         problems = check(self.history)
-        assert problems == [], "\n".join(f"{each}\n    {self.history.line(each.index)}" for each in problems[:5])
+        assert problems == [], "\n".join(f"{each}\n    {self.history.line(each.index)[:400]}" for each in problems[:5])
 
     @property
     def acknowledged(self) -> int:

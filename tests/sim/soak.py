@@ -96,5 +96,5 @@ class Soak(Scenario):
         self._checker.follow(entries)
         first = self._followed
         self._followed += len(entries)
-        shown = (f"{each}\n    {line(entries[each.index - first])}" for each in self._checker.problems[:3])
+        shown = (f"{each}\n    {line(entries[each.index - first])[:400]}" for each in self._checker.problems[:3])
         assert not self._checker.problems, "\n".join(shown)

@@ -257,7 +257,7 @@ class Attempts:
         elif row.outcome != "timeout":
             ended_ms += slow_ms(running.scripted)
         if row.outcome == running.answer:
-            ended_ms = max(ended_ms, running.answer_ms - here.slack_ms)
+            ended_ms = max(ended_ms, running.answer_ms - here.behind_ms)
         if row.ended_ms != ended_ms and (here.is_virtual or row.ended_ms < ended_ms):
             here.report("I5", f"attempt {row.number} of {job.id} ended at {row.ended_ms} instead of {ended_ms}")
 

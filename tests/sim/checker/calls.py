@@ -42,7 +42,7 @@ class Calls:
     def _enqueue(self, number: int, key: QueueKey, data: bytes) -> None:
         here = self._expected
         code = here.answers.get(number)
-        earliest, latest = here.now - here.slack_ms, here.now
+        earliest, latest = here.now - here.behind_ms, here.now
         if here.is_remote:
             latest = sys.maxsize  # until the call returns
         job = Job(number, key, data, earliest, latest, earliest, latest, here.index)

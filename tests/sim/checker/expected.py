@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localqueue.core.clock import JUMP_MS
 from localqueue.core.models import Queue, QueueKey
 from tests.sim.checker.scripted import UNKNOWN
 from tests.sim.history import Row, Started
@@ -188,6 +189,11 @@ class Expected:
     def slack_ms(self) -> int:
         """Return by how much the times of a fact and of a row may differ."""
         return CLOCKS_MS if self.is_remote else 0
+
+    @property
+    def behind_ms(self) -> int:
+        """Return by how much a process's clock may be behind: it was interrupted while it compared the system's."""
+        return JUMP_MS if self.is_remote else 0
 
     def report(self, rule: str, what: str) -> None:
         """Note a problem."""
