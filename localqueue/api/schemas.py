@@ -163,6 +163,8 @@ ENDED_ATTEMPT = record(
     nextDueAt=or_null(TIME),
 )
 
+ENDED_FIRING = record(namespace=TEXT, name=TEXT, firedAt=TIME, outcome=OUTCOME, status=HTTP_STATUS, error=ERROR)
+
 UNFINISHED_JOB = record(
     jobId=TEXT,
     namespace=TEXT,
@@ -298,6 +300,7 @@ COMPONENTS: dict[str, Schema] = {
         enqueuedCount=COUNT,
     ),
     "EndedAttempt": ENDED_ATTEMPT,
+    "EndedFiring": ENDED_FIRING,
     "Counts": record(**{state.value: COUNT for state in JobState}),
     "Queue": {
         **record(**QUEUE),

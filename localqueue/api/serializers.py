@@ -300,6 +300,18 @@ def ended_attempt(event: AttemptEnded) -> dict[str, Any]:
     }
 
 
+def ended_firing(fired: Firing) -> dict[str, Any]:
+    """Return a firing of a schedule as `advance` and `drain` return it."""
+    return {
+        "namespace": fired.schedule.namespace,
+        "name": fired.schedule.name,
+        "firedAt": iso(fired.fired_ms),
+        "outcome": fired.outcome.kind.value,
+        "status": fired.outcome.status,
+        "error": _error(fired.outcome),
+    }
+
+
 def _error(outcome: Outcome) -> dict[str, str] | None:
     return None if outcome.error is None else {"code": outcome.error.code, "message": outcome.error.message}
 

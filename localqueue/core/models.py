@@ -279,6 +279,10 @@ class Firing:
     url: str
     outcome: Outcome
 
+    def without_response(self) -> Firing:
+        """Return the firing without the response, which may be large: for those who keep many firings."""
+        return copy_with(self, outcome=copy_with(self.outcome, response=None))
+
 
 @record
 class FailureGroup:

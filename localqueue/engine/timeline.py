@@ -6,20 +6,19 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from localqueue.core import events
 from localqueue.core.clock import Clock
 from localqueue.core.errors import InvalidRequest
-from localqueue.core.models import QueueKey
+from localqueue.core.models import Firing, QueueKey
 from localqueue.core.records import copy_with
 from localqueue.engine.dispatcher import Dispatcher
 from localqueue.engine.running_attempts import AttemptBatch
 from localqueue.engine.schedules import Schedules
 from localqueue.store.store import Store
 
-EndedAttempts = list[events.AttemptEnded]
 StoppedBy = Literal["timeout", "reset", "shutdown"]
 Until = int | None
 """An instant in ms, or None: until every job has finished."""
@@ -27,9 +26,10 @@ Until = int | None
 
 @dataclass(frozen=True, slots=True)
 class PlayResult:
-    """The attempts that ended, without responses, and what stopped the call before its end, None if nothing did."""
+    """The attempts and firings that ended, without responses, and what stopped the call early, None if nothing did."""
 
-    attempts: EndedAttempts
+    attempts: list[events.AttemptEnded] = field(default_factory=list)
+    firings: list[Firing] = field(default_factory=list)
     stopped_by: StoppedBy | None = None
 
 
@@ -133,21 +133,21 @@ class Timeline(ABC):
             self._hub(events.TimeMoved(self._clock.now(), self._clock.offset_ms))
 
     async def _guarded(self, play: Callable[[], Coroutine[Any, Any, None]], timeout_ms: int | None) -> PlayResult:
-        """Play when it is this caller's turn, for at most `timeout_ms`, and collect the attempts that end meanwhile.
+        """Play when it is this caller's turn, for at most `timeout_ms`, and collect what ends meanwhile.
 
         It plays in a separate task, so that a reset can end it without ending the caller.
         """
-        ended: EndedAttempts = []
+        ended = PlayResult()
         interruptions = self._interruptions
         try:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000), self._lock:
                 if self._interruptions == interruptions and await self._finished(play(), ended):
-                    return PlayResult(ended)
+                    return ended
         except TimeoutError:
-            return PlayResult(ended, "timeout")
-        return PlayResult(ended, "shutdown" if self._dispatcher.is_stopping else "reset")
+            return replace(ended, stopped_by="timeout")
+        return replace(ended, stopped_by="shutdown" if self._dispatcher.is_stopping else "reset")
 
-    async def _finished(self, playing: Coroutine[Any, Any, None], ended: EndedAttempts) -> bool:
+    async def _finished(self, playing: Coroutine[Any, Any, None], ended: PlayResult) -> bool:
         """Play in a task; return whether it finished."""
         task = self._playing = asyncio.create_task(playing)
         try:
@@ -182,10 +182,12 @@ class Timeline(ABC):
                 return
 
     @contextlib.contextmanager
-    def _collecting(self, ended: EndedAttempts) -> Iterator[None]:
+    def _collecting(self, ended: PlayResult) -> Iterator[None]:
         def collect(event: events.Event) -> None:
             if isinstance(event, events.AttemptEnded):
-                ended.append(copy_with(event, attempt=event.attempt.without_response()))
+                ended.attempts.append(copy_with(event, attempt=event.attempt.without_response()))
+            elif isinstance(event, events.ScheduleFired):
+                ended.firings.append(event.firing.without_response())
 
         with self._hub.listening(collect):
             yield

@@ -1165,6 +1165,24 @@ export interface components {
              */
             nextDueAt: string | null;
         };
+        EndedFiring: {
+            namespace: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-01T00:00:00.000Z
+             */
+            firedAt: string;
+            /** @enum {string} */
+            outcome: "completed" | "http_error" | "timeout" | "connection_error" | "interrupted" | "cancelled";
+            /** @description status of the response; null without a response */
+            status: number | null;
+            /** @description `http_<status>`, `timeout`, `connect_refused`, `connect_failed`, `connection_reset`, `closed_no_response`, `broken_response`, `protocol`, `lost_ack` or `payload_missing` */
+            error: {
+                code: string;
+                message: string;
+            } | null;
+        };
         Counts: {
             queued: number;
             running: number;
@@ -1631,6 +1649,8 @@ export interface operations {
                         now: string;
                         /** @description the attempts, in starting order */
                         attempts: components["schemas"]["EndedAttempt"][];
+                        /** @description the schedules that fired */
+                        firings: components["schemas"]["EndedFiring"][];
                         /**
                          * @description what ended it early: null if nothing did
                          * @enum {unknown}
@@ -1747,6 +1767,8 @@ export interface operations {
                         now: string;
                         /** @description the attempts, in starting order */
                         attempts: components["schemas"]["EndedAttempt"][];
+                        /** @description the schedules that fired */
+                        firings: components["schemas"]["EndedFiring"][];
                         /**
                          * @description what ended it early: null if nothing did
                          * @enum {unknown}
@@ -1869,6 +1891,8 @@ export interface operations {
                         now: string;
                         /** @description the attempts, in starting order */
                         attempts: components["schemas"]["EndedAttempt"][];
+                        /** @description the schedules that fired */
+                        firings: components["schemas"]["EndedFiring"][];
                         /**
                          * @description what ended it early: null if nothing did
                          * @enum {unknown}

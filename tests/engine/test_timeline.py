@@ -18,7 +18,7 @@ from tests.support import JSON, Server, http, serving, until, working, write_cat
 DAY = timedelta(days=1)
 VIRTUAL = ("--clock", "virtual", "--ephemeral")
 
-DONE = {"unfinished": [], "unfinishedCount": 0, "stoppedBy": None}
+DONE = {"firings": [], "unfinished": [], "unfinishedCount": 0, "stoppedBy": None}
 """The part of a response of `advance` and `drain` that says that every job has finished."""
 
 

@@ -75,11 +75,12 @@ def _clock(engine: Engine) -> dict[str, Any]:
 
 
 async def _response(engine: Engine, result: PlayResult, **more: bool) -> Response:
-    """Respond with the attempts, and the jobs that are still unfinished: a client should notice trouble."""
+    """Respond with what ended, and the jobs that are still unfinished: a client should notice trouble."""
     counts = [queue.counts for queue in await engine.queues()]
     number = sum(count[state] for count in counts for state in JobState if not state.is_finished)
     unfinished = await engine.jobs.unfinished(SHOWN_UNFINISHED) if number else []
     attempts = await responses.encode_list(map(serializers.ended_attempt, result.attempts))
+    firings = await responses.encode_list(map(serializers.ended_firing, result.firings))
     before = responses.encode({**more, "now": iso(engine.now())})
     after = responses.encode(
         {
@@ -88,7 +89,7 @@ async def _response(engine: Engine, result: PlayResult, **more: bool) -> Respons
             "unfinishedCount": number,
         }
     )
-    return responses.json_bytes(b'%b,"attempts":%b,%b' % (before[:-1], attempts, after[1:]))
+    return responses.json_bytes(b'%b,"attempts":%b,"firings":%b,%b' % (before[:-1], attempts, firings, after[1:]))
 
 
 async def _advance(engine: Engine, move: Mapping[str, Any]) -> PlayResult:
@@ -125,6 +126,7 @@ SETTLE = schemas.said(schemas.DURATION, "real time that must pass without a new 
 RESULT = {
     "now": schemas.TIME,
     "attempts": schemas.said(schemas.list_of(schemas.ref("EndedAttempt")), "the attempts, in starting order"),
+    "firings": schemas.said(schemas.list_of(schemas.ref("EndedFiring")), "the schedules that fired"),
     "stoppedBy": schemas.said(
         {"enum": ["timeout", "reset", "shutdown", None]}, "what ended it early: null if nothing did"
     ),

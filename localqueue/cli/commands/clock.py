@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -121,15 +122,18 @@ def show(client: Client, result: dict[str, Any], is_json: bool, is_utc: bool) ->
     if is_json:
         print_json(json.dumps(result))
         return
-    attempts, now_ms = result["attempts"], parse_time(result["now"])
+    attempts, firings, now_ms = result["attempts"], result["firings"], parse_time(result["now"])
     times = TimeFormat.on(client.clock()["mode"], is_utc)
-    for line in attempt_lines(attempts, times, now_ms) if attempts else ():
+    for line in _table(attempts, firings, times, now_ms) if attempts or firings else ():
         click.echo(line)
-    click.echo(f"{counted(len(attempts), 'attempt')}, now {times.full(now_ms)}")
+    fired = f", {counted(len(firings), 'firing')}" if firings else ""
+    click.echo(f"{counted(len(attempts), 'attempt')}{fired}, now {times.full(now_ms)}")
 
 
-def attempt_lines(attempts: Sequence[dict[str, Any]], times: TimeFormat, now_ms: int) -> list[str]:
-    """Return a table of attempts."""
+def _table(
+    attempts: Sequence[dict[str, Any]], firings: Sequence[dict[str, Any]], times: TimeFormat, now_ms: int
+) -> list[str]:
+    """Return a table of attempts and firings by time; at the same time a schedule fires first."""
     columns = [
         Column("started"),
         Column("queue", least=8),
@@ -138,9 +142,16 @@ def attempt_lines(attempts: Sequence[dict[str, Any]], times: TimeFormat, now_ms:
         Column("outcome", least=10),
         Column("next due"),
     ]
-    return table.lines(
-        columns, [_row(attempt, times, now_ms) for attempt in attempts], Painter(False), terminal_width()
-    )
+    rows = [(firing["firedAt"], _firing_row(firing, times, now_ms)) for firing in firings]
+    rows += [(attempt["startedAt"], _row(attempt, times, now_ms)) for attempt in attempts]
+    rows.sort(key=itemgetter(0))
+    return table.lines(columns, [row for _, row in rows], Painter(False), terminal_width())
+
+
+def _firing_row(firing: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
+    started = Cell(times.moment(parse_time(firing["firedAt"]), now_ms))
+    name = Cell(f"schedule {firing['namespace']}/{firing['name']}")
+    return [started, name, Cell(""), Cell(""), Cell(_outcome(firing)), Cell("")]
 
 
 def _row(attempt: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
@@ -155,8 +166,8 @@ def _row(attempt: dict[str, Any], times: TimeFormat, now_ms: int) -> list[Cell]:
     ]
 
 
-def _outcome(attempt: dict[str, Any]) -> str:
+def _outcome(ended: dict[str, Any]) -> str:
     """Return the outcome with its status, or the code of the error as the log has it."""
-    if attempt["status"] is not None:
-        return f"{attempt['outcome']} {attempt['status']}"
-    return str((attempt["error"] or {}).get("code") or attempt["outcome"])
+    if ended["status"] is not None:
+        return f"{ended['outcome']} {ended['status']}"
+    return str((ended["error"] or {}).get("code") or ended["outcome"])
