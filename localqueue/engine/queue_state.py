@@ -118,9 +118,8 @@ class QueueStates:
 
     def next_start(self, now: int) -> int | None:
         """Return when the next job can start without waiting for a running attempt, in ms, or None."""
+        for state in self._changed:  # what was scheduled for it before no longer holds
+            self.schedule(state, now)
         while self._schedule and self._schedule[0][2].scheduled_for != self._schedule[0][0]:
             heapq.heappop(self._schedule)
-        starts = [at for state in self._changed if (at := state.next_start(now)) is not None]
-        if self._schedule:
-            starts.append(self._schedule[0][0])
-        return min(starts, default=None)
+        return self._schedule[0][0] if self._schedule else None

@@ -114,6 +114,20 @@ def test_a_handler_that_enqueues_into_its_own_queue_does_not_hold_advance_for_ev
         queue.advance("0s", timeout="50ms")
 
 
+@pytest.mark.parametrize("how", ["cancel", "pause", "reset"])
+@pytest.mark.parametrize("move", ["advance", "step"])
+def test_the_due_time_of_a_job_that_no_longer_waits_is_forgotten(queue: LocalQueue, how: str, move: str) -> None:
+    """Rule time.to-next, time.step."""
+    queue.worker("work").replies(500)
+    job, started = queue.enqueue("work"), queue.now
+    queue.advance(seconds=0)
+    assert states(queue) == ["retrying"]
+    act = {"cancel": lambda: queue.cancel(job), "pause": lambda: queue.pause("work"), "reset": queue.reset}
+    act[how]()
+    made = queue.advance(to="next") if move == "advance" else queue.step()
+    assert (made, queue.now) == ([], started)
+
+
 def test_a_scripted_duration_passes_on_the_virtual_clock_and_keeps_its_slot(tmp_path: Path) -> None:
     """Rule time.simulated."""
 
