@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.campaigns import crashes, endurance, gate, inputs, power_loss, responses, simulation, store_failures, workers
+from tests.campaigns import (
+    crashes,
+    endurance,
+    gate,
+    inputs,
+    machine,
+    power_loss,
+    responses,
+    simulation,
+    store_failures,
+    workers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,9 @@ CAMPAIGNS = (
     Campaign("soak", simulation.soak, 200, 100_000, "a month of jobs, crashes and edits keeps every rule"),
     Campaign("plants", simulation.plants, 2, 100, "the checker of the histories finds every planted bug"),
     Campaign("store-failures", store_failures.sweep, 40, 20_000, "one failing call of the database breaks no rule"),
+    Campaign(
+        "model", machine.examples, 15, 20_000, "every call leaves jobs, attempts and counts as a simple model has them"
+    ),
     Campaign(
         "requests",
         inputs.requests,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import functools
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase
 
+from localqueue.core import lifecycle
 from localqueue.delivery import delivery
-from tests.campaigns import gate, inputs, power_loss, workers
+from tests.campaigns import gate, inputs, machine, power_loss, workers
 from tests.campaigns.__main__ import run
 from tests.campaigns.table import CAMPAIGNS, Campaign
 
@@ -46,6 +50,14 @@ def test_a_request_that_passes_the_checks_is_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(gate, "FAULTS", {"host": [{"host": "127.0.0.1"}]})
     with pytest.raises(AssertionError, match="201 Created"):
         gate.requests(1, 1)
+
+
+def test_a_difference_from_the_model_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    new_round = lifecycle.new_round
+    monkeypatch.setattr(lifecycle, "new_round", lambda job, now: replace(new_round(job, now), attempt=job.attempt))
+    monkeypatch.setattr(machine, "settings", functools.partial(machine.settings, phases=[Phase.generate]))
+    with pytest.raises(AssertionError):
+        machine.examples(15, 1)
 
 
 def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
