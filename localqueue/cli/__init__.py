@@ -1,5 +1,5 @@
 """The command line: parse, call, print, exit code."""
 
-from localqueue.cli.main import main
+from localqueue.cli.start import main
 
 __all__ = ["main"]

@@ -6,7 +6,6 @@ import importlib
 import io
 import re
 import shlex
-import signal
 import sys
 from typing import Any
 
@@ -14,6 +13,7 @@ import click
 
 from localqueue import __version__
 from localqueue.cli.output import standard_streams
+from localqueue.core.interrupts import INTERRUPTED, ending_at_once
 from localqueue.core.text import nearest, safe
 
 GROUPS = {
@@ -60,9 +60,6 @@ GROUPS = {
 """Every command with its module and function, by what it is for; what is needed first stands first."""
 COMMANDS = {name: where for group in GROUPS.values() for name, where in group.items()}
 
-INTERRUPTED = 128 + signal.SIGINT
-"""The exit code after Ctrl-C, as a shell has it."""
-
 OTHER_NAMES = {
     "start": "up", "run": "up", "serve": "up", "list": "jobs", "ls": "jobs", "show": "job", "logs": "tail",
     "log": "tail", "add": "enqueue", "push": "enqueue", "send": "enqueue", "dashboard": "open",
@@ -91,6 +88,11 @@ class Commands(click.Group):
         """Return the names of all commands."""
         return list(COMMANDS)
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Parse the words before the name of a command."""
+        with ending_at_once():
+            return super().make_context(*arguments, **options)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of `--help`, in their groups."""
         widest = max(map(len, COMMANDS))
@@ -101,14 +103,12 @@ class Commands(click.Group):
                 formatter.write_dl([(name, command.get_short_help_str(room)) for name, command in commands if command])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return a command, or None where there is none of that name; exit silently if its import is interrupted."""
+        """Return a command, or None where there is none of that name."""
         if name not in COMMANDS:
             return None
         module, function = COMMANDS[name].split(":")
-        try:
+        with ending_at_once():
             command = getattr(importlib.import_module(f"localqueue.cli.commands.{module}"), function)
-        except KeyboardInterrupt:
-            context.exit(INTERRUPTED)
         assert isinstance(command, click.Command)
         return command
 
@@ -122,7 +122,7 @@ class Commands(click.Group):
         return super().resolve_command(context, words)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command of the words; exit silently after Ctrl-C.
+        """Run the command of the words; Ctrl-C ends it without a word.
 
         Raises UsageError, saying what to type instead if that is known.
         """

@@ -7,10 +7,12 @@ import gc
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from localqueue.core.interrupts import ending_at_once
+
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a server's coroutine."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    """Run a server's coroutine; Ctrl-C ends the process until the coroutine handles signals."""
+    with ending_at_once(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(work)
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +59,43 @@ def listening(port: int) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("where", ["importlib.import_module", "localqueue.server.event_loop.run"])
-def test_ctrl_c_during_the_start_ends_it_without_a_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+INTERRUPTED_START = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                pass  # as in a callback of the import system, which ignores every exception
+sys.meta_path.insert(0, Finder())
+from localqueue.cli import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "localqueue.cli.commands.up", "uvloop"])
+def test_ctrl_c_during_the_start_ends_it_without_a_word(tmp_path: Path, module: str) -> None:
+    """Rule cli.interrupt: also where Python would ignore it."""
+    write_catalog(tmp_path)
+    command = [sys.executable, "-c", INTERRUPTED_START, module, "up", "--ephemeral", "--port", "0", "--stop-on-eof"]
+    ended = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("words", [("up", "--ephemeral", "--port", "0"), ("jobs", "--url", "http://127.0.0.1:9")])
+def test_ctrl_c_before_anything_has_started_ends_a_command_with_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     """Rule cli.interrupt."""
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(where, interrupted)
-    ended = localqueue("up", "--ephemeral", "--port", "0", "--catalog", str(write_catalog(tmp_path)))
+    monkeypatch.setattr("localqueue.server.sockets.raise_file_limit", interrupted)
+    monkeypatch.setattr("localqueue.cli.options.connect", interrupted)
+    monkeypatch.chdir(write_catalog(tmp_path).parent)
+    ended = localqueue(*words)
     assert (ended.exit_code, ended.output) == (130, "")
 
 

@@ -41,14 +41,10 @@ def up(stop_on_eof: bool, **options: Any) -> None:
     sockets.raise_file_limit()
     output = LineOutput(sys.stdout)
     log = make_log(settings, lambda line: output.write(f"{line}\n"), sys.stdout)
-    work = _serve(settings, paths, load, log, stop_on_eof)
     try:
-        event_loop.run(work)
+        event_loop.run(_serve(settings, paths, load, log, stop_on_eof))
     except StartError as error:
         raise SystemExit(explain(error)) from None
-    except KeyboardInterrupt:  # before the signals are handled: nothing has started
-        work.close()
-        raise
     finally:
         output.flush()
 
