@@ -27,6 +27,7 @@ def handling_stop_signals() -> Iterator[StopRequests]:
     """Handle the stop signals during a block; a hangup that `nohup` lets ignore stays ignored.
 
     SIGINT doesn't: a shell lets every background command of a script ignore it, and it must still stop a server.
+    After a stop that was asked for, the signals are ignored, because the process is about to end with 0.
     """
     loop, requests = asyncio.get_running_loop(), StopRequests()
     has_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -38,3 +39,5 @@ def handling_stop_signals() -> Iterator[StopRequests]:
     finally:
         for kind in kinds:
             loop.remove_signal_handler(kind)
+            if requests.first.is_set():
+                signal.signal(kind, signal.SIG_IGN)

@@ -99,6 +99,23 @@ def test_ctrl_c_before_anything_has_started_ends_a_command_with_130(
     assert (ended.exit_code, ended.output) == (130, "")
 
 
+LATE_SIGNALS = """
+import atexit, os, signal, sys
+for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    atexit.register(os.kill, os.getpid(), kind)
+from localqueue.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_signal_after_the_stop_changes_nothing(tmp_path: Path) -> None:
+    """Rule stop.signals."""
+    write_catalog(tmp_path)
+    command = [sys.executable, "-c", LATE_SIGNALS, "up", "--ephemeral", "--port", "0", "--stop-on-eof", "--quiet"]
+    ended = subprocess.run(command, cwd=tmp_path, input="", capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_port_that_another_program_holds_on_the_other_family_is_refused(tmp_path: Path) -> None:
     if not has_ipv6():
         pytest.skip("this machine has no IPv6: ::1 was not tested")
