@@ -32,7 +32,7 @@ DECLARED = {"work": Settings(2, 2, 50, 30_000), "other": Settings(5, 3, 5000, 30
 MOST_JOBS = 40
 SHORT_STEPS, LONG_STEPS = 50, 100
 """How many calls an example has; a long one is part of a campaign of at least LONG examples."""
-LONG = 1000
+LONG = 100
 
 
 class _Service:
