@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from localqueue.cli.commands.up import log_output
 from localqueue.cli.output import line_output
+from localqueue.cli.output.event_log import json_line
 from localqueue.cli.output.line_output import LineOutput
+from localqueue.core.settings import Settings
 from tests.forking import COMMAND, ForkedPopen
 from tests.support import JSON, http, until, working, write_catalog
 
@@ -121,6 +124,24 @@ def test_dropped_lines_are_counted_once_somebody_reads_again(monkeypatch: pytest
     got += read_all(reader).encode()
     kept = got.count(b"x" * 5_999 + b"\n")
     assert got.endswith(f"({30 - kept} lines dropped, because nothing read this output)\nthe end\n".encode())
+    os.close(reader)
+
+
+def test_the_note_of_dropped_lines_is_an_event_in_the_log_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule cli.output."""
+    monkeypatch.setattr(line_output, "LIMIT", 8192)
+    reader, writer = small_pipe()
+    with open(writer, "w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        output = log_output(Settings(log="json"))
+        for _ in range(30):
+            output.write(json_line("warning", message="x" * 1000) + "\n")
+        got = b""
+        for _ in range(20):
+            got += available(reader)
+            output.flush(0.002)
+    found = [json.loads(line) for line in (got + read_all(reader).encode()).splitlines()]
+    assert "lines dropped" in found[-1]["message"] and found[-1]["event"] == "warning"
     os.close(reader)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from localqueue import __version__
-from localqueue.cli.output.event_log import JsonLog, TextLog
+from localqueue.cli.output.event_log import JsonLog, TextLog, json_line
 from localqueue.cli.output.line_output import LineOutput
 from localqueue.cli.server_options import catalog_loader, checked_settings, explain, make_log, server_options
 from localqueue.core import events
@@ -39,7 +39,7 @@ def up(stop_on_eof: bool, **options: Any) -> None:
     settings = checked_settings(options)
     paths, load = catalog_loader(settings)
     sockets.raise_file_limit()
-    output = LineOutput(sys.stdout)
+    output = log_output(settings)
     log = make_log(settings, lambda line: output.write(f"{line}\n"), sys.stdout)
     try:
         event_loop.run(_serve(settings, paths, load, log, stop_on_eof))
@@ -77,3 +77,10 @@ async def _serve(
 
 def _not_announced(url: str, other: str) -> str:
     return f"commands in this folder use the server that is already running at {other}; for this one, add: --url {url}"
+
+
+def log_output(settings: Settings) -> LineOutput:
+    """Return the output of the log; a note in it about dropped lines is an event, too, if the log is for programs."""
+    if settings.log == "json":
+        return LineOutput(sys.stdout, lambda text: json_line("warning", message=text))
+    return LineOutput(sys.stdout)

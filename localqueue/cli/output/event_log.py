@@ -155,6 +155,11 @@ class TextLog:
         return not is_completed or self._burst is None or self._burst.admits(name)
 
 
+def json_line(event: str, **fields: Any) -> str:
+    """Return a line of the log for programs."""
+    return json.dumps({"event": event, **fields})
+
+
 class JsonLog:
     """The log for programs: every line is an object with an `event`."""
 
@@ -198,7 +203,7 @@ class JsonLog:
                 self._line("stopping", running=running)
 
     def _line(self, event: str, **fields: Any) -> None:
-        self._write(json.dumps({"event": event, **fields}))
+        self._write(json_line(event, **fields))
 
 
 def _ambiguous_names(catalog: Catalog) -> set[str]:

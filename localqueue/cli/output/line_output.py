@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import select
+from collections.abc import Callable
 from typing import TextIO
 
 from localqueue.core.real_time import monotonic
@@ -20,10 +21,14 @@ _ATOMIC = 4096
 
 
 class LineOutput:
-    """An output for whole lines that holds them while nobody reads, and continues when somebody does."""
+    """An output for whole lines that holds them while nobody reads, and continues when somebody does.
 
-    def __init__(self, stream: TextIO) -> None:
+    `note` makes the line that says how many were dropped.
+    """
+
+    def __init__(self, stream: TextIO, note: Callable[[str], str] = "({})".format) -> None:
         self._stream = stream
+        self._note = note
         self._waiting = bytearray()
         self._dropped = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +82,8 @@ class LineOutput:
         self._watch(bool(self._waiting))
 
     def _note_dropped(self) -> None:
-        self._waiting += f"({counted(self._dropped, 'line')} dropped, because nothing read this output)\n".encode()
+        text = f"{counted(self._dropped, 'line')} dropped, because nothing read this output"
+        self._waiting += f"{self._note(text)}\n".encode()
         self._dropped = 0
 
     def _watch(self, is_wanted: bool) -> None:
