@@ -40,7 +40,7 @@ CAMPAIGNS = (
     Campaign("plants", simulation.plants, 2, 100, "the checker of the histories finds every planted bug"),
     Campaign("store-failures", store_failures.sweep, 40, 20_000, "one failing call of the database breaks no rule"),
     Campaign(
-        "model", machine.examples, 15, 20_000, "every call leaves jobs, attempts and counts as a simple model has them"
+        "model", machine.examples, 12, 20_000, "every call leaves jobs, attempts and counts as a simple model has them"
     ),
     Campaign(
         "requests",

@@ -57,7 +57,7 @@ def test_a_difference_from_the_model_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(lifecycle, "new_round", lambda job, now: replace(new_round(job, now), attempt=job.attempt))
     monkeypatch.setattr(machine, "settings", functools.partial(machine.settings, phases=[Phase.generate]))
     with pytest.raises(AssertionError):
-        machine.examples(15, 1)
+        machine.examples(12, 1)
 
 
 def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:

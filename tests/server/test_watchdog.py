@@ -26,16 +26,6 @@ LIMIT_MS = 35.0
 """How long a step of the event loop may take here, in CPU time: three times what the slowest took, 11 ms."""
 
 
-def test_the_probe_sees_a_long_step(tmp_path: Path) -> None:
-    write_catalog(tmp_path)
-    with watching(tmp_path, *DEAD) as watched:
-        watched.settle("the start")
-        before = watched.longest_ms
-        watched.send("many objects", hostile.request("POST", "/jobs", hostile.LARGE["many objects"]))
-        watched.settle("many objects")
-        assert watched.longest_ms > before + 2
-
-
 def test_no_response_of_a_handler_holds_up_the_event_loop(tmp_path: Path) -> None:
     rng = random.Random(1)
     bodies = [*BODIES.values(), *(hard_body(rng, 2 ** (number % 13)) for number in range(52))]
@@ -52,6 +42,10 @@ def test_no_response_of_a_handler_holds_up_the_event_loop(tmp_path: Path) -> Non
             assert http.get(f"{it.server.url}/_localqueue{path}").status_code == 200
             it.settle(path)
         it.check(LIMIT_MS)
+        before = it.longest_ms
+        it.send("many objects", hostile.request("POST", "/jobs", hostile.LARGE["many objects"]))
+        it.settle("many objects")
+        assert it.longest_ms > before + 2, "the probe doesn't see a long step"
 
 
 def test_neither_an_edit_of_a_large_catalog_nor_an_unknown_name_holds_up_the_event_loop(tmp_path: Path) -> None:
