@@ -122,8 +122,8 @@ class ForkedProbed(_Forked):
     program = "probed"
 
 
-class _Started(subprocess.Popen[Any]):
-    """The single binary, with the same interface."""
+class StartedPopen(subprocess.Popen[Any]):
+    """A `localqueue` that is started as users do, or the single binary, with the same interface."""
 
     def __init__(self, arguments: Sequence[str], **options: Any) -> None:
         super().__init__([*COMMAND, *arguments], **options)
@@ -133,7 +133,7 @@ BINARY = os.environ.get("LOCALQUEUE_TEST_BINARY")
 """The single binary, if it is to be tested: `make test-binary`."""
 COMMAND = [BINARY] if BINARY else [sys.executable, "-W", "error", "-m", "localqueue"]
 """How to start `localqueue` as users do."""
-ForkedPopen = _Started if BINARY else _Forked
+ForkedPopen = StartedPopen if BINARY else _Forked
 
 
 def run(

@@ -13,6 +13,7 @@ from tests.campaigns import (
     machine,
     power_loss,
     responses,
+    signals,
     simulation,
     store_failures,
     workers,
@@ -53,6 +54,7 @@ CAMPAIGNS = (
     Campaign("catalogs", inputs.catalogs, 200, 50_000, "damaged catalogs give findings and no exception"),
     Campaign("workers", workers.sequences, 80, 10_000, "each attempt at a bad service is recorded as what it was"),
     Campaign("gate", gate.requests, 120, 20_000, "no foreign request creates a job or reads one"),
+    Campaign("signals", signals.signals, 5, 1000, "a server ends well at any signal and moment, and loses no job"),
     Campaign("endurance", endurance.jobs, 1000, 100_000, "memory, descriptors and threads stay flat"),
     Campaign(
         "dead-port",

@@ -13,7 +13,7 @@ from hypothesis import Phase
 
 from localqueue.core import lifecycle
 from localqueue.delivery import delivery
-from tests.campaigns import gate, inputs, machine, power_loss, workers
+from tests.campaigns import gate, inputs, machine, power_loss, signals, workers
 from tests.campaigns.__main__ import run
 from tests.campaigns.table import CAMPAIGNS, Campaign
 
@@ -58,6 +58,13 @@ def test_a_difference_from_the_model_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(machine, "settings", functools.partial(machine.settings, phases=[Phase.generate]))
     with pytest.raises(AssertionError):
         machine.examples(12, 1)
+
+
+def test_a_job_that_fails_by_a_signal_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "PHASES", ("work",))
+    monkeypatch.setattr(signals.Shop, "status", 500)
+    with pytest.raises(AssertionError, match="http_500"):
+        signals.signals(1, 1)
 
 
 def test_a_campaign_that_breaks_has_its_line_and_does_not_end_the_others(capsys: pytest.CaptureFixture[str]) -> None:
