@@ -20,7 +20,6 @@ PAGE = "docs/how-to-npm.md"
 PACKAGE = ROOT / "npm/localqueue"
 BINARY = Path(sys.executable).with_name("localqueue")
 RUN = ENV | {"LOCALQUEUE_BINARY": str(BINARY), "CI": "1"}
-JEST = ("jest", "--workerThreads=false", "-w", "4", "--testTimeout=60000")
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +65,18 @@ def test_vitest_finds_and_passes_the_test_of_the_page(folder: Path, tmp_path: Pa
     assert re.search(r"Tests .*4 passed", output)
 
 
-def test_jest_finds_and_passes_the_test_of_the_page_in_four_workers(folder: Path, tmp_path: Path) -> None:
-    output = node(project(folder, tmp_path, "claims.spec.cjs"), *JEST)
-    assert "Tests:       4 passed" in output and "did not exit" not in output
-
-
 SCRIPTS = Path(__file__).parent / "npm"
+
+
+def test_jest_passes_the_test_of_the_page_in_four_workers_and_forgotten_queues_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    four = project(folder, tmp_path, "claims.spec.cjs")
+    shutil.copy(SCRIPTS / "forgotten.spec.cjs", four)
+    output = node(four, "jest", "--workerThreads=false", "-w", "4", "--testTimeout=60000")
+    assert "Tests:       5 passed" in output and "did not exit" not in output
+    [pid] = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
+    until(lambda: has_ended(pid), "the queue that was not closed has ended")
 
 
 def run_script(folder: Path, name: str) -> str:
@@ -91,14 +96,6 @@ def test_a_drain_that_does_not_end_says_what_is_left(folder: Path) -> None:
 def test_a_wrong_catalog_and_a_forgotten_close_are_no_trouble(folder: Path) -> None:
     output = run_script(folder, "forgotten.mjs")
     until(lambda: has_ended(int(output)), "the queue has ended")
-
-
-def test_a_forgotten_close_in_jest_leaves_no_queue_behind(folder: Path, tmp_path: Path) -> None:
-    shutil.copy(SCRIPTS / "forgotten.spec.cjs", folder)
-    node(project(folder, tmp_path, "forgotten.spec.cjs"), *JEST)
-    pids = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
-    assert len(pids) == 4
-    until(lambda: all(map(has_ended, pids)), "the queues have ended")
 
 
 def has_ended(pid: int) -> bool:
