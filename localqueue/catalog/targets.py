@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
+
+BASE_URL = (
+    r"^[hH][tT][tT][pP][sS]?://"
+    r"(\[[0-9a-fA-F:.]+(%[0-9A-Za-z._-]+)?\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"  # an address or a name, and a port
+    r"(/[!-\"$->@-\[\]-~]*)?$"  # a path: visible ASCII without # ? and the backslash
+)
+"""The form of the base URL of a service, for the API's schema, too."""
+_ORIGIN = "must be http://HOST[:PORT] or https://HOST[:PORT]"
 
 
 def split_targets(options: Iterable[str]) -> tuple[str | None, dict[str, str]]:
@@ -29,10 +38,10 @@ def target_problem(url: str) -> str | None:
     except ValueError as error:
         return str(error)
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return "must be http://HOST[:PORT] or https://HOST[:PORT]"
+        return _ORIGIN
     if parts.username is not None or parts.query or parts.fragment or not _is_plain(url):
         return "must not contain a user, a query, a fragment, a backslash or spaces"
-    return None
+    return None if re.fullmatch(BASE_URL, url) else _ORIGIN
 
 
 def _is_plain(url: str) -> bool:

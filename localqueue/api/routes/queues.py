@@ -12,7 +12,7 @@ from localqueue.api import requests, responses, schemas, serializers
 from localqueue.api.context import Context
 from localqueue.api.routing import Operation
 from localqueue.catalog import queue_fields
-from localqueue.catalog.targets import target_problem
+from localqueue.catalog.targets import BASE_URL, target_problem
 from localqueue.core.errors import InvalidRequest
 from localqueue.core.text import safe
 
@@ -73,7 +73,7 @@ def _target(url: Any, is_own: Callable[[str], bool]) -> str:
 
 UNKNOWN = ("unknown_namespace", "unknown_queue")
 HELD = schemas.record(held={"enum": ["paused", None]})
-URL = {"type": "string", "pattern": r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?/?$"}
+URL = {"type": "string", "pattern": BASE_URL}
 OPERATIONS = (
     Operation(
         "GET",
