@@ -110,10 +110,11 @@ COUNT ?= 50000
 test-sim: .venv/ready
 	$(BIN)/python -m tests.sim --count $(COUNT)
 
-# The server against its OpenAPI document, by schemathesis (in .venv-openapi), for so many seconds of random requests.
+# The server against its OpenAPI document, by schemathesis (in .venv-openapi), for so many seconds of random requests;
+# SEED=1 repeats a run.
 SECONDS ?= 60
 test-openapi: .venv/ready
-	$(BIN)/python -m tests.campaigns.openapi --seconds $(SECONDS)
+	$(BIN)/python -m tests.campaigns.openapi --seconds $(SECONDS) $(SEED:%=--seed %)
 
 # What docs/reliability.md reports, in its long form, about an hour (ARGS="--short", ARGS="--only kills --count 100").
 campaign: .venv/ready
