@@ -75,7 +75,8 @@ class EnqueueEndpoint:
         return f'{{"id":"{job.id}"}}'.encode()
 
 
-_ENVELOPE = schemas.record(namespace=schemas.TEXT, queue=schemas.TEXT)
+_NAME = schemas.TEXT | {"maxLength": envelope.NAME_LIMIT}
+_ENVELOPE = schemas.record(namespace=_NAME, queue=_NAME) | {"maxProperties": envelope.KEY_LIMIT}
 OPERATIONS = (
     Operation(
         "POST",
