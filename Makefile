@@ -3,7 +3,7 @@ PYTHON ?= python3
 # Without bytecode, each of the hundreds of processes of a test run would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 # Many tests wait for other processes, so more workers than cores are faster.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 2)')
 BIN := .venv/bin
 
 .PHONY: demo demo-node test test-plain test-compat test-openapi test-long test-sim test-binary binary npm browser bench
