@@ -8,7 +8,7 @@ import platform
 import resource
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,19 @@ def _ask(address: ServerAddress) -> tuple[dict[str, Any] | None, ClientError | N
         return None, error
 
 
-def run_checks(setup: Setup) -> Iterator[Check]:
-    """Yield the result of every check."""
+def run_checks(setup: Setup) -> list[Check]:
+    """Return the result of every check; a status that can't be read is a problem of the server."""
+    try:
+        return list(_checks(setup))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if setup.status is None:
+            raise
+        hint = "If its version is another one, stop it, then start it again: localqueue up"
+        unreadable = ClientError(f"unexpected status of the server ({type(error).__name__}: {error})", hint)
+        return list(_checks(replace(setup, status=None, error=unreadable)))
+
+
+def _checks(setup: Setup) -> Iterator[Check]:
     yield from _versions()
     yield _open_files()
     yield from _folder(setup)

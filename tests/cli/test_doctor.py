@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,14 @@ def test_another_program_at_the_url_is_reported(folder: Path) -> None:
             1, "--url", url
         )
     assert "isn't the URL of a server" in doctor(1, "--url", "ftp://x")
+
+
+@pytest.mark.parametrize("more", [{}, {"pid": 1, "version": "9", "storage": 5}, {"services": [{}]}, {"services": 5}])
+def test_a_status_that_can_t_be_read_is_reported(folder: Path, more: dict[str, Any]) -> None:
+    """Rule cli.hostile-server, cli.doctor."""
+    status = json.dumps({"name": "localqueue", **more})
+    with answering({"*": status}) as url:
+        assert "✗ problem  server       unexpected status of the server (" in doctor(1, "--url", url)
 
 
 def test_a_port_in_use_is_reported(folder: Path) -> None:

@@ -31,7 +31,7 @@ def doctor(url: str | None, is_json: bool, paint: Painter) -> None:
     Checks versions, limits, the catalogs of this folder, the server, your services and the environment. It works
     without a running server. Exits 1 if there are problems; notes don't count.
     """
-    checks = list(diagnostics.run_checks(diagnostics.inspect_setup(url, Path.cwd())))
+    checks = diagnostics.run_checks(diagnostics.inspect_setup(url, Path.cwd()))
     if is_json:
         print_json(json.dumps([dataclasses.asdict(check) for check in checks], ensure_ascii=False))
     else:
